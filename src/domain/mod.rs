@@ -1,0 +1,30 @@
+//! The words of the product and their rules, pure: no I/O, no tokio, no clock and no randomness of its own.
+//!
+//! Everything here is a value or a function of values, so that engines, workers, the reference model and the
+//! tests share one truth.
+
+pub mod bucket;
+pub mod clock;
+pub mod id;
+pub mod job;
+pub mod limits;
+pub mod names;
+pub mod output;
+pub mod progress;
+pub mod random;
+pub mod retry;
+pub mod state;
+pub mod verdict;
+
+pub use bucket::{Rate, TokenBucket};
+pub use clock::{Clock, ManualClock, Timestamp};
+pub use id::{IdempotencyKey, JobId, WorkerId};
+pub use job::{Checkpoint, Job, NewJob, Payload, Priority};
+pub use limits::{KindLimits, LaneLimits, TenantLimits};
+pub use names::{FileName, KindName, NameError, ProjectId, TenantId};
+pub use output::{ArtifactPointer, Encoding, Output};
+pub use progress::{Event, EventBody, Progress};
+pub use random::{Random, SeededRandom, SystemRandom};
+pub use retry::RetryPolicy;
+pub use state::{State, Trigger};
+pub use verdict::{Failure, Reason, Verdict};

@@ -1,0 +1,15 @@
+//! Presswork: a multi-tenant background job engine for apps that write, import and publish books.
+//!
+//! The house, from the bottom up; imports go one way (a test in `tests/house.rs` reads them):
+//!
+//! 1. [`domain`]: the words and their rules, pure.
+//! 2. [`store`], [`queue`], [`progress`], [`artifact`]: the seams and their engines.
+//! 3. [`worker`]: claims jobs and runs them through apalis.
+//! 4. [`engine`]: what a process holds, opened from a configuration.
+//! 5. [`cli`]: the command line. An app's `main.rs` registers its kinds with [`Cli`] and runs it.
+
+pub mod artifact;
+pub mod domain;
+pub mod progress;
+pub mod queue;
+pub mod store;

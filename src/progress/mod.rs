@@ -1,0 +1,82 @@
+//! The progress seam: events of jobs, published while they run, followed from anywhere, replayed from a sequence
+//! number. Owns: [`ProgressBus`] and its engines. Must not know: handlers, HTTP.
+
+pub mod sqlite;
+
+use async_trait::async_trait;
+use futures_util::stream::BoxStream;
+
+use crate::domain::{Event, EventBody, JobId, TenantId};
+
+/// Something to publish of a running job.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Publication {
+    /// Whose job.
+    pub tenant: TenantId,
+    /// Which job.
+    pub job: JobId,
+    /// The lease's fencing number: what an old one publishes is dropped.
+    pub epoch: u64,
+    /// What happened.
+    pub body: EventBody,
+}
+
+/// What can go wrong with progress, one variant per next action.
+#[derive(Debug, thiserror::Error)]
+pub enum ProgressError {
+    /// Try again later, from the last sequence number seen.
+    #[error("progress unavailable while trying to {doing}: {cause}")]
+    Unavailable {
+        /// What was tried.
+        doing: &'static str,
+        /// Why it failed.
+        #[source]
+        cause: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The tenant has no such job.
+    #[error("there is no job {job}")]
+    UnknownJob {
+        /// The id asked for.
+        job: JobId,
+    },
+}
+
+/// The events of jobs. State changes are written by the queue itself, in the step that makes them; everything else
+/// is published by the worker. Sequence numbers are given here: they start at 1 and have no gap. At most
+/// [`MOST_EVENTS`] are kept a job: the oldest that are not state changes go first.
+#[async_trait]
+pub trait ProgressBus: Send + Sync {
+    /// Publishes, in order. What belongs to a lease that has lapsed is dropped without a word. A percentage is
+    /// raised to the highest that the job has published before.
+    ///
+    /// # Errors
+    /// [`ProgressError::Unavailable`]; nothing was published then.
+    async fn publish(&self, publications: Vec<Publication>) -> Result<(), ProgressError>;
+
+    /// The kept events with a sequence number above `after`, at most `most`, in order.
+    ///
+    /// # Errors
+    /// [`ProgressError`].
+    async fn replay(
+        &self,
+        tenant: &TenantId,
+        job: JobId,
+        after: u64,
+        most: usize,
+    ) -> Result<Vec<Event>, ProgressError>;
+
+    /// All kept events above `after`, then new ones as they come, each once and in order, and an end after the
+    /// one that is [last](EventBody::is_last). Works whichever process on the store publishes.
+    ///
+    /// # Errors
+    /// [`ProgressError`].
+    async fn follow(
+        &self,
+        tenant: &TenantId,
+        job: JobId,
+        after: u64,
+    ) -> Result<BoxStream<'static, Result<Event, ProgressError>>, ProgressError>;
+}
+
+/// How many events are kept a job.
+pub const MOST_EVENTS: usize = 1_000;

@@ -1,0 +1,126 @@
+//! The records' seam: small documents (tenants, users, keys, sessions, schedules) with a version and, where asked,
+//! an end. Owns: [`Records`] and its engines. Must not know: what the documents mean.
+
+pub mod sqlite;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::domain::Timestamp;
+
+/// A stored document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Its key within the collection.
+    pub key: String,
+    /// Rises by one with each change; starts at 1.
+    pub version: u64,
+    /// The document.
+    pub value: Bytes,
+    /// When it vanishes by itself.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// On what condition a document is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expect {
+    /// Whatever is there.
+    Anything,
+    /// Only where nothing is there.
+    Nothing,
+    /// Only where this version is there.
+    Version(u64),
+}
+
+/// A listing's piece: at most as many records as asked, and the key to go on after.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordPage {
+    /// The records, by key.
+    pub items: Vec<Record>,
+    /// Go on after this key; `None` at the end.
+    pub next: Option<String>,
+}
+
+/// What can go wrong with records, one variant per next action.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Read again and decide anew: somebody else has changed it.
+    #[error(
+        "{collection}/{key} was changed meanwhile (version {found:?}): read it again and repeat the change"
+    )]
+    Conflict {
+        /// The collection.
+        collection: String,
+        /// The key.
+        key: String,
+        /// The version that is there; `None` where nothing is.
+        found: Option<u64>,
+    },
+    /// Try again later.
+    #[error("store unavailable while trying to {doing}: {cause}")]
+    Unavailable {
+        /// What was tried.
+        doing: &'static str,
+        /// Why it failed.
+        #[source]
+        cause: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Make room: the disk is full or may not be written.
+    #[error("the store can't be written ({cause}): free disk space or mend its permissions, then try again")]
+    Unwritable {
+        /// Why it failed.
+        #[source]
+        cause: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// What is stored makes no sense, or was written by a newer Presswork.
+    #[error("the store can't be used: {0}")]
+    Corrupt(String),
+}
+
+/// Small documents in collections, each with a version for compare-and-set and, where asked, a time to live.
+/// What has expired is never seen again, whether it has been removed yet or not.
+#[async_trait]
+pub trait Records: Send + Sync {
+    /// The document under a key.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn get(&self, collection: &str, key: &str) -> Result<Option<Record>, StoreError>;
+
+    /// Writes a document where the expectation holds and answers its new version.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] where it does not hold.
+    async fn put(
+        &self,
+        collection: &str,
+        key: &str,
+        value: Bytes,
+        expect: Expect,
+        expires_at: Option<Timestamp>,
+    ) -> Result<u64, StoreError>;
+
+    /// Removes a document where the expectation holds; `false` where nothing was there.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] where it does not hold.
+    async fn delete(&self, collection: &str, key: &str, expect: Expect) -> Result<bool, StoreError>;
+
+    /// Documents whose key begins with `prefix`, by key, at most `most` from behind `after`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn list(
+        &self,
+        collection: &str,
+        prefix: &str,
+        after: Option<&str>,
+        most: usize,
+    ) -> Result<RecordPage, StoreError>;
+
+    /// Removes expired documents, a bounded batch; answers how many.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn sweep(&self) -> Result<usize, StoreError>;
+}

@@ -1,0 +1,7 @@
+//! The embedded store: one SQLite file, shared by the queue, the records and the progress of this machine.
+
+mod bell;
+mod database;
+
+pub use bell::Bell;
+pub use database::{Database, DatabaseError, Migrations};
