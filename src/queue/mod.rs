@@ -8,7 +8,7 @@ mod types;
 
 use async_trait::async_trait;
 
-pub use error::{QueueError, Refusal};
+pub use error::{BoxError, QueueError, Refusal};
 pub use types::{
     Ask, CancelOutcome, Claim, Cursor, Enqueued, Filter, LaneStats, Lease, Page, Renewal, RequeueOutcome,
     Scope, Settled, Standing, Stats, Swept,
