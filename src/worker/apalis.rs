@@ -17,9 +17,7 @@ use std::{
 
 use apalis::{
     layers::{WorkerBuilderExt as _, catch_panic::CatchPanicLayer, tracing::TraceLayer},
-    prelude::{
-        Backend, Monitor, ParallelizeExt as _, Task, TaskBuilder, WorkerBuilder, WorkerContext,
-    },
+    prelude::{Backend, Monitor, ParallelizeExt as _, Task, TaskBuilder, WorkerBuilder, WorkerContext},
 };
 use apalis_core::backend::{BackendConfig, finalize::Ephemeral};
 use futures_util::future::BoxFuture;
@@ -71,7 +69,7 @@ pub(crate) async fn run(
             .layer(
                 TraceLayer::new()
                     .make_span_with(|task: &Task<Arc<Attempt>>| task.args.span().clone())
-                    .on_request(())
+                    .on_request(|_: &Task<Arc<Attempt>>, _: &tracing::Span| {})
                     .on_response(())
                     .on_failure(()),
             )
@@ -188,9 +186,8 @@ where
         let Line { buffer, settlements, .. } = self.line.clone();
         Box::pin(async move {
             let outcome = outcome.await.map_err(|error| failure(error.into()));
-            if let Some(verdict) = attempt.conclude(outcome).await {
-                settlements.send(attempt, verdict);
-            }
+            let verdict = attempt.conclude(outcome).await;
+            settlements.send(attempt, verdict);
             buffer.ended();
             Ok(())
         })

@@ -121,15 +121,15 @@ impl Context {
     /// Begins an artifact of the job. It is published when the job completes; where the attempt fails it is removed.
     ///
     /// # Errors
-    /// Where the name is taken in this attempt or storage can't be written.
-    pub async fn artifact(
+    /// Where the options make no sense.
+    pub fn artifact(
         &self,
         name: &FileName,
         options: ArtifactOptions,
     ) -> Result<ContextArtifact, ArtifactError> {
         self.made().begun = true;
         let JobFacts { id, tenant, epoch, .. } = &self.0.job;
-        let writer = self.0.surroundings.artifacts.create(tenant, *id, *epoch, name, options).await?;
+        let writer = self.0.surroundings.artifacts.create(tenant, *id, *epoch, name, options)?;
         Ok(ContextArtifact { writer, context: self.clone() })
     }
 
@@ -277,6 +277,18 @@ impl Context {
 impl std::fmt::Debug for Context {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Context").field(&self.0.job).finish()
+    }
+}
+
+impl From<ArtifactError> for Failure {
+    /// Storage may be better soon; nothing else about an artifact will.
+    fn from(error: ArtifactError) -> Self {
+        match error {
+            ArtifactError::Storage { .. } | ArtifactError::Stopped(_) => Self::retry(error),
+            ArtifactError::Missing { .. } | ArtifactError::Damaged { .. } | ArtifactError::Invalid(_) => {
+                Self::fatal(error)
+            }
+        }
     }
 }
 

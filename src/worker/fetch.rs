@@ -211,7 +211,7 @@ impl Fetcher {
         let until = self.keeper.now();
         for claimed in self.buffer.empty() {
             let attempt = Attempt::new(claimed, &self.workshop);
-            self.settlements.send(attempt, Verdict::Snooze { until });
+            self.settlements.send(attempt, Some(Verdict::Snooze { until }));
         }
     }
 }

@@ -117,7 +117,7 @@ impl Keeper {
                     _ = beats.tick() => self.give_up_expired(),
                 }
             };
-            match renewed {
+            match &renewed {
                 Err(error) if !away => tracing::warn!(%error, "leases can't be renewed; trying again"),
                 Ok(()) if away => tracing::info!("leases are renewed again"),
                 _ => {}

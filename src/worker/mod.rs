@@ -17,11 +17,7 @@ mod reports;
 mod settle;
 pub mod shutdown;
 
-use std::{
-    path::PathBuf,
-    sync::{Arc, PoisonError},
-    time::Duration,
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use object_store::ObjectStore;
 use tokio::task::JoinSet;
@@ -180,7 +176,6 @@ impl Worker {
         let keeper = Keeper::new(parts.queue.clone(), parts.clock.clone(), options.lease, options.beat);
         let (publisher, publishing) = Publisher::new(parts.progress.clone());
         let (settlements, settler) = Settlements::new(parts.queue.clone());
-        let summary = settler.summary();
         let workshop = Arc::new(Workshop {
             registry: parts.registry.clone(),
             publisher,
@@ -220,13 +215,13 @@ impl Worker {
             }
             stopping.cancel();
         };
-        let line = apalis::Line { buffer, settlements, workshop, fetched, patience: options.lease };
+        let line = apalis::Line { buffer, settlements: settlements.clone(), workshop, fetched, patience: options.lease };
         let ended = apalis::run(options.id.as_str(), slots, line, &gone, signal).await;
         ended.map_err(WorkerError::Broken)?;
         match broken {
             Some(Err(panic)) => Err(WorkerError::Broken(panic.into())),
             Some(Ok(())) => Err(WorkerError::Broken("one of its tasks ended early".into())),
-            None => Ok(*summary.lock().unwrap_or_else(PoisonError::into_inner)),
+            None => Ok(settlements.summary()),
         }
     }
 }

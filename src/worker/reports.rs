@@ -97,8 +97,7 @@ impl Outbox {
         let mut contents = self.contents();
         contents.announced = false;
         let Lease { tenant, job, epoch } = &self.lease;
-        let publication =
-            |body| Publication { tenant: tenant.clone(), job: *job, epoch: *epoch, body };
+        let publication = |body| Publication { tenant: tenant.clone(), job: *job, epoch: *epoch, body };
         contents.waiting.drain(..).map(publication).collect()
     }
 
@@ -133,7 +132,7 @@ async fn publish_all(bus: Arc<dyn ProgressBus>, mut messages: mpsc::UnboundedRec
     let (mut news, mut announced) = (Vec::new(), Vec::new());
     let mut away = false;
     loop {
-        let (mut now, mut flushed) = (Vec::new(), Vec::new());
+        let (mut now, mut flushed) = (Vec::new(), Vec::<oneshot::Sender<()>>::new());
         tokio::select! {
             count = messages.recv_many(&mut news, 512) => {
                 if count == 0 {
@@ -162,7 +161,7 @@ async fn publish_all(bus: Arc<dyn ProgressBus>, mut messages: mpsc::UnboundedRec
             }
             away = published.is_err();
         }
-        // Whoever waits hears it now; it is no matter if nobody does any more.
-        flushed.into_iter().for_each(|done: oneshot::Sender<()>| drop(done.send(())));
+        // Whoever waits for a flush hears of it by the end of its channel.
+        drop(flushed);
     }
 }

@@ -34,26 +34,38 @@ enum Message {
 
 /// The way to the task that settles.
 #[derive(Clone)]
-pub(crate) struct Settlements(mpsc::UnboundedSender<Message>);
+pub(crate) struct Settlements {
+    sender: mpsc::UnboundedSender<Message>,
+    summary: Arc<Mutex<Summary>>,
+}
 
 impl Settlements {
     /// The way to a settler, and the settler.
     pub(crate) fn new(queue: Arc<dyn Queue>) -> (Self, Settler) {
         // Unbounded, and yet bounded: no more jobs are claimed while the store is away.
         let (sender, messages) = mpsc::unbounded_channel();
-        (Self(sender), Settler { queue, messages, summary: Arc::default() })
+        let summary = Arc::<Mutex<Summary>>::default();
+        (Self { sender, summary: summary.clone() }, Settler { queue, messages, summary })
     }
 
-    /// Has an attempt settled soon.
-    pub(crate) fn send(&self, attempt: Arc<Attempt>, verdict: Verdict) {
-        // Where the settler is gone the worker is broken; the lease lapses and the job goes on elsewhere.
-        drop(self.0.send(Message::Settle(Settlement { attempt, verdict })));
+    /// Has an attempt settled soon; without a verdict there is nothing to settle, for the lease is gone.
+    pub(crate) fn send(&self, attempt: Arc<Attempt>, verdict: Option<Verdict>) {
+        match verdict {
+            // Where the settler is gone the worker is broken; the lease lapses and the job goes on elsewhere.
+            Some(verdict) => drop(self.sender.send(Message::Settle(Settlement { attempt, verdict }))),
+            None => count(&self.summary, |summary| summary.lost += 1),
+        }
+    }
+
+    /// What has been settled so far.
+    pub(crate) fn summary(&self) -> Summary {
+        *self.summary.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends once everything sent before has been settled.
     pub(crate) async fn flush(&self) {
         let (done, flushed) = oneshot::channel();
-        if self.0.send(Message::Flush(done)).is_ok() {
+        if self.sender.send(Message::Flush(done)).is_ok() {
             drop(flushed.await);
         }
     }
@@ -67,16 +79,11 @@ pub(crate) struct Settler {
 }
 
 impl Settler {
-    /// What has been settled so far.
-    pub(crate) fn summary(&self) -> Arc<Mutex<Summary>> {
-        self.summary.clone()
-    }
-
     /// Settles until nobody can send any more.
     pub(crate) async fn run(mut self) {
         let mut news = Vec::with_capacity(MOST_A_CALL);
         while self.messages.recv_many(&mut news, MOST_A_CALL).await > 0 {
-            let (mut batch, mut flushes) = (Vec::new(), Vec::new());
+            let (mut batch, mut flushes) = (Vec::new(), Vec::<oneshot::Sender<()>>::new());
             for message in news.drain(..) {
                 match message {
                     Message::Settle(settlement) => batch.push(settlement),
@@ -84,8 +91,8 @@ impl Settler {
                 }
             }
             self.settle(batch).await;
-            // Nobody may be waiting any more: no matter.
-            flushes.into_iter().for_each(|done: oneshot::Sender<()>| drop(done.send(())));
+            // Whoever waits for a flush hears of it by the end of its channel.
+            drop(flushes);
         }
     }
 
@@ -136,25 +143,26 @@ impl Settler {
         let holds = settlement.attempt.lease().is_safe();
         if !holds {
             tracing::warn!(lease = ?settlement.lease(), "the store was away until the lease ended: verdict dropped");
-            self.count(|summary| summary.lost += 1);
+            count(&self.summary, |summary| summary.lost += 1);
         }
         holds
     }
 
     async fn note(&self, settlement: Settlement, answer: Settled) {
         match answer {
-            Settled::Now(state) => self.count(|summary| summary.count(state)),
+            Settled::Now(state) => count(&self.summary, |summary| summary.count(state)),
             Settled::LeaseLost => {
                 tracing::warn!(lease = ?settlement.lease(), "the lease was gone before the attempt was settled");
-                self.count(|summary| summary.lost += 1);
+                count(&self.summary, |summary| summary.lost += 1);
                 settlement.attempt.remove_artifacts().await;
             }
         }
     }
 
-    fn count(&self, count: impl FnOnce(&mut Summary)) {
-        count(&mut self.summary.lock().unwrap_or_else(PoisonError::into_inner));
-    }
+}
+
+fn count(summary: &Mutex<Summary>, count: impl FnOnce(&mut Summary)) {
+    count(&mut summary.lock().unwrap_or_else(PoisonError::into_inner));
 }
 
 impl Settlement {
