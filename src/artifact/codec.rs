@@ -20,7 +20,7 @@ pub(super) fn frames(encoding: Encoding) -> bool {
 pub(super) enum FrameEncoder {
     Zstd(ZstdEncoder<Vec<u8>>),
     Gzip(GzipEncoder<Vec<u8>>),
-    Brotli(BrotliEncoder<Vec<u8>>),
+    Brotli(Box<BrotliEncoder<Vec<u8>>>),
     None(Vec<u8>),
 }
 
@@ -28,7 +28,7 @@ pub(super) enum FrameEncoder {
 pub(super) enum FrameDecoder {
     Zstd(ZstdDecoder<Vec<u8>>),
     Gzip(GzipDecoder<Vec<u8>>),
-    Brotli(BrotliDecoder<Vec<u8>>),
+    Brotli(Box<BrotliDecoder<Vec<u8>>>),
     None(Vec<u8>),
 }
 
@@ -59,7 +59,9 @@ impl FrameEncoder {
             Encoding::Zstd => Self::Zstd(ZstdEncoder::with_quality(Vec::new(), Level::Precise(3))),
             Encoding::Gzip => Self::Gzip(GzipEncoder::with_quality(Vec::new(), Level::Precise(6))),
             // Its default of 11 is for what is compressed once and read a million times: fifty times slower.
-            Encoding::Brotli => Self::Brotli(BrotliEncoder::with_quality(Vec::new(), Level::Precise(5))),
+            Encoding::Brotli => {
+                Self::Brotli(Box::new(BrotliEncoder::with_quality(Vec::new(), Level::Precise(5))))
+            }
             Encoding::None => Self::None(Vec::new()),
         }
     }
@@ -88,7 +90,7 @@ impl FrameDecoder {
         match encoding {
             Encoding::Zstd => Self::Zstd(ZstdDecoder::new(Vec::new())),
             Encoding::Gzip => Self::Gzip(GzipDecoder::new(Vec::new())),
-            Encoding::Brotli => Self::Brotli(BrotliDecoder::new(Vec::new())),
+            Encoding::Brotli => Self::Brotli(Box::new(BrotliDecoder::new(Vec::new()))),
             Encoding::None => Self::None(Vec::new()),
         }
     }
