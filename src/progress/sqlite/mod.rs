@@ -6,8 +6,8 @@
 //! also when old events have been trimmed away. The head knows how many are kept, so nobody counts: when one too many
 //! is there, a tenth of [`MOST_EVENTS`] goes at once, the oldest that are not state changes first.
 //!
-//! There are two writers. The queue calls [`append`] inside the transaction that changes a job's state, so that state
-//! and event are one; and [`remove`] when it removes a job. Workers call [`ProgressBus::publish`], one transaction a
+//! There are two writers. The queue calls `append` inside the transaction that changes a job's state, so that state
+//! and event are one; and `remove` when it removes a job. Workers call [`ProgressBus::publish`], one transaction a
 //! batch, in which each event is checked against the queue's table `jobs`: the tenant and the epoch must match and
 //! the job must be running, else the lease has lapsed and the event is dropped. `job.rs` is the one place that
 //! reads that table.
