@@ -1,7 +1,6 @@
 //! The worker over a real engine: how attempts end, how leases and cancels reach handlers, how it stops.
 
 mod kinds;
-mod memory;
 mod observed;
 mod world;
 
@@ -9,7 +8,11 @@ use std::{path::Path, sync::{Arc, atomic::Ordering::SeqCst}, time::Duration};
 
 use presswork::{
     domain::{EventBody, ManualClock, Output, State, Verdict, WorkerId},
-    queue::{Ask, CancelOutcome, Queue},
+    queue::{
+        Ask, CancelOutcome, Queue,
+        sqlite::{self, SqliteQueue},
+    },
+    store::sqlite::Database,
     worker::{Kind, Summary},
 };
 
@@ -18,8 +21,9 @@ use self::{
     world::World,
 };
 
-fn engine(_: &Path, clock: Arc<ManualClock>) -> Arc<dyn Queue> {
-    Arc::new(memory::Memory::new(clock))
+fn engine(folder: &Path, clock: Arc<ManualClock>) -> Arc<dyn Queue> {
+    let database = Database::open(&folder.join("presswork.db"), &[sqlite::MIGRATIONS]).unwrap();
+    Arc::new(SqliteQueue::new(Arc::new(database), clock))
 }
 
 #[tokio::test]
