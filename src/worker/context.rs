@@ -197,7 +197,8 @@ impl Context {
             std::fs::create_dir_all(&root)?;
             tempfile::Builder::new().prefix(&prefix).tempdir_in(&root)
         });
-        let explain = |error: &dyn std::fmt::Display| Failure::retry(format_args!("no scratch folder: {error}"));
+        let explain =
+            |error: &dyn std::fmt::Display| Failure::retry(format_args!("no scratch folder: {error}"));
         made.await.map_err(|error| explain(&error))?.map_err(|error| explain(&error))
     }
 

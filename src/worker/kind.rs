@@ -86,7 +86,10 @@ pub enum PayloadError {
         problem: String,
     },
     /// Make the payload smaller: what is large belongs in storage.
-    #[error("the payload of kind {kind} has {bytes} bytes, at most {} are accepted", NewJob::MOST_PAYLOAD_BYTES)]
+    #[error(
+        "the payload of kind {kind} has {bytes} bytes, at most {} are accepted",
+        NewJob::MOST_PAYLOAD_BYTES
+    )]
     TooLarge {
         /// The kind.
         kind: KindName,

@@ -4,7 +4,11 @@ mod kinds;
 mod observed;
 mod world;
 
-use std::{path::Path, sync::{Arc, atomic::Ordering::SeqCst}, time::Duration};
+use std::{
+    path::Path,
+    sync::{Arc, atomic::Ordering::SeqCst},
+    time::Duration,
+};
 
 use presswork::{
     domain::{EventBody, ManualClock, Output, State, Verdict, WorkerId},

@@ -7,31 +7,33 @@ use std::sync::{
 
 use async_trait::async_trait;
 use presswork::{
-    domain::{Job, JobId, KindLimits, KindName, NewJob, State, TenantId, TenantLimits, Timestamp, Verdict, WorkerId},
+    domain::{
+        Job, JobId, KindLimits, KindName, NewJob, State, TenantId, TenantLimits, Timestamp, Verdict, WorkerId,
+    },
     queue::{
-        Ask, CancelOutcome, Claim, Cursor, Enqueued, Filter, Lease, Page, Queue, QueueError, Refusal, Renewal,
-        RequeueOutcome, Scope, Settled, Standing, Stats, Swept,
+        Ask, CancelOutcome, Claim, Cursor, Enqueued, Filter, Lease, Page, Queue, QueueError, Refusal,
+        Renewal, RequeueOutcome, Scope, Settled, Standing, Stats, Swept,
     },
 };
 use tokio::sync::watch;
 
-pub struct Observed {
+pub(crate) struct Observed {
     inner: Arc<dyn Queue>,
     settled: watch::Sender<()>,
     /// How many more calls of settle fail.
-    pub failing_settles: AtomicUsize,
+    pub(crate) failing_settles: AtomicUsize,
     /// How many more calls of claim fail.
-    pub failing_claims: AtomicUsize,
+    pub(crate) failing_claims: AtomicUsize,
 }
 
 impl Observed {
-    pub fn new(inner: Arc<dyn Queue>) -> Self {
+    pub(crate) fn new(inner: Arc<dyn Queue>) -> Self {
         let (failing_settles, failing_claims) = (AtomicUsize::new(0), AtomicUsize::new(0));
         Self { inner, settled: watch::channel(()).0, failing_settles, failing_claims }
     }
 
     /// The job, once the condition holds for it.
-    pub async fn until(&self, tenant: &TenantId, job: JobId, holds: impl Fn(&Job) -> bool) -> Job {
+    pub(crate) async fn until(&self, tenant: &TenantId, job: JobId, holds: impl Fn(&Job) -> bool) -> Job {
         let mut settled = self.settled.subscribe();
         loop {
             let found = self.inner.inspect(tenant, &[job]).await.unwrap().remove(0).unwrap();
@@ -43,7 +45,7 @@ impl Observed {
     }
 
     /// Ends once that many jobs have completed.
-    pub async fn all_completed(&self, count: u64) {
+    pub(crate) async fn all_completed(&self, count: u64) {
         let mut settled = self.settled.subscribe();
         while self.inner.stats(None).await.unwrap().count(State::Completed) < count {
             settled.changed().await.unwrap();
