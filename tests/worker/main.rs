@@ -12,10 +12,8 @@ use std::{
 
 use presswork::{
     domain::{EventBody, ManualClock, Output, State, Verdict, WorkerId},
-    queue::{
-        Ask, CancelOutcome, Queue,
-        sqlite::{self, SqliteQueue},
-    },
+    progress::sqlite::SqliteProgress,
+    queue::{Ask, CancelOutcome, Queue, sqlite::SqliteQueue},
     store::sqlite::Database,
     worker::{Kind, Summary},
 };
@@ -26,7 +24,7 @@ use self::{
 };
 
 fn engine(folder: &Path, clock: Arc<ManualClock>) -> Arc<dyn Queue> {
-    let database = Database::open(&folder.join("presswork.db"), &[sqlite::MIGRATIONS]).unwrap();
+    let database = Database::open(&folder.join("presswork.db"), &[SqliteQueue::MIGRATIONS, SqliteProgress::MIGRATIONS]).unwrap();
     Arc::new(SqliteQueue::new(Arc::new(database), clock))
 }
 
@@ -109,14 +107,13 @@ async fn a_lost_lease_stops_the_handler_and_settles_nothing() {
     let running = world.start(options);
     let id = world.enqueue(world.job(&Act::Ignore)).await;
     world.bus.heard(id, "started").await;
-    // Stopped first, so that it can't claim the job a second time itself.
-    let stopped = tokio::spawn(running.stop());
+    // Else it would claim the job a second time itself.
+    world.queue.refuse_claims(world.job(&Noop)).await;
     world.clock.advance(lease);
-    let other = WorkerId::new("other");
-    let claim = world.queue.claim(&other, &Ask { kinds, most: 1, lease }).await.unwrap().remove(0);
+    let ask = Ask { kinds, most: 1, lease };
+    let claim = world.queue.inner().claim(&WorkerId::new("other"), &ask).await.unwrap().remove(0);
     assert_eq!((claim.job.id, claim.job.attempt, claim.lease.epoch), (id, 2, 2));
-    let summary = stopped.await.unwrap();
-    assert_eq!(summary, Summary { lost: 1, ..Summary::default() });
+    assert_eq!(running.stop().await, Summary { lost: 1, ..Summary::default() });
     let output = Output { result: "other".into(), artifacts: Vec::new() };
     world.queue.settle(vec![(claim.lease, Verdict::Done(output.clone()))]).await.unwrap();
     assert_eq!(world.until(id, State::Completed).await.output, Some(output));
