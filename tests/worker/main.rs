@@ -1,5 +1,10 @@
 //! The worker over a real engine: how attempts end, how leases and cancels reach handlers, how it stops.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, also in the helpers of this file's modules"
+)]
+
 mod kinds;
 mod observed;
 mod world;
