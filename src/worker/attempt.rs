@@ -141,6 +141,7 @@ impl Attempt {
         let failure = match (self.lease().order(), outcome) {
             (Order::Lost, _) => Failure::LeaseLost,
             (_, Ok(result)) => {
+                self.span.in_scope(|| tracing::debug!("attempt completed"));
                 return Some(Verdict::Done(Output { result, artifacts: self.context.take_finished() }));
             }
             // Interrupted by us: no attempt of the job.

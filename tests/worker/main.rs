@@ -20,7 +20,7 @@ use presswork::{
     progress::sqlite::SqliteProgress,
     queue::{Ask, CancelOutcome, Queue, sqlite::SqliteQueue},
     store::sqlite::Database,
-    worker::{Kind, Summary},
+    worker::{Kind, Summary, WorkerError},
 };
 
 use self::{
@@ -124,6 +124,33 @@ async fn a_lost_lease_stops_the_handler_and_settles_nothing() {
     let output = Output { result: "other".into(), artifacts: Vec::new() };
     world.queue.settle(vec![(claim.lease, Verdict::Done(output.clone()))]).await.unwrap();
     assert_eq!(world.until(id, State::Completed).await.output, Some(output));
+}
+
+#[tokio::test]
+async fn a_handler_stops_by_the_end_of_a_lease_that_can_not_be_renewed() {
+    let world = World::new();
+    let (options, lease) = (World::options(), World::options().lease);
+    let running = world.start(options);
+    let id = world.enqueue(world.job(&Act::Ignore)).await;
+    world.bus.heard(id, "started").await;
+    world.queue.refuse_claims(world.job(&Noop)).await;
+    world.queue.failing_renewals.store(usize::MAX, SeqCst);
+    world.clock.advance(lease);
+    assert_eq!(running.stop().await, Summary { lost: 1, ..Summary::default() });
+}
+
+#[tokio::test]
+async fn a_worker_that_breaks_down_says_so() {
+    let world = World::new();
+    world.queue.claims_panic.store(true, SeqCst);
+    let ended = world.start(World::options()).ended().await;
+    assert!(matches!(ended, Err(WorkerError::Broken(_))), "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_worker_that_is_stopped_before_it_starts_ends() {
+    let world = World::new();
+    assert_eq!(world.start(World::options()).stop().await, Summary::default());
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicUsize, Ordering::SeqCst},
+    atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
 };
 
 use async_trait::async_trait;
@@ -24,12 +24,22 @@ pub(crate) struct Observed {
     pub(crate) failing_settles: AtomicUsize,
     /// How many more calls of claim fail.
     pub(crate) failing_claims: AtomicUsize,
+    /// How many more calls of renew fail.
+    pub(crate) failing_renewals: AtomicUsize,
+    /// Whether a claim panics.
+    pub(crate) claims_panic: AtomicBool,
 }
 
 impl Observed {
     pub(crate) fn new(inner: Arc<dyn Queue>) -> Self {
-        let (failing_settles, failing_claims) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Self { inner, happened: watch::channel(()).0, failing_settles, failing_claims }
+        Self {
+            inner,
+            happened: watch::channel(()).0,
+            failing_settles: AtomicUsize::new(0),
+            failing_claims: AtomicUsize::new(0),
+            failing_renewals: AtomicUsize::new(0),
+            claims_panic: AtomicBool::new(false),
+        }
     }
 
     /// The job, once the condition holds for it.
@@ -81,6 +91,7 @@ impl Queue for Observed {
         self.inner.enqueue(jobs).await
     }
     async fn claim(&self, who: &WorkerId, ask: &Ask) -> Result<Vec<Claim>, QueueError> {
+        assert!(!self.claims_panic.load(SeqCst), "a bug in the engine");
         let refused = fail_once(&self.failing_claims);
         self.happened.send_replace(());
         refused?;
@@ -90,6 +101,7 @@ impl Queue for Observed {
         self.inner.wait(kinds).await
     }
     async fn renew(&self, renewals: Vec<Renewal>) -> Result<Vec<Standing>, QueueError> {
+        fail_once(&self.failing_renewals)?;
         self.inner.renew(renewals).await
     }
     async fn settle(&self, settlements: Vec<(Lease, Verdict)>) -> Result<Vec<Settled>, QueueError> {

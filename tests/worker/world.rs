@@ -12,7 +12,7 @@ use presswork::{
         TenantId, Timestamp, WorkerId,
     },
     progress::{ProgressBus, ProgressError, Publication},
-    worker::{Kind, Options, Parts, Registry, Summary, Worker, new_job},
+    worker::{Kind, Options, Parts, Registry, Summary, Worker, WorkerError, new_job},
 };
 use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -72,13 +72,18 @@ pub(crate) struct World {
 
 pub(crate) struct Running {
     stop: CancellationToken,
-    ended: JoinHandle<Summary>,
+    ended: JoinHandle<Result<Summary, WorkerError>>,
 }
 
 impl Running {
     /// Stops the worker; what it did.
     pub(crate) async fn stop(self) -> Summary {
         self.stop.cancel();
+        self.ended().await.unwrap()
+    }
+
+    /// How the worker ended.
+    pub(crate) async fn ended(self) -> Result<Summary, WorkerError> {
         self.ended.await.unwrap()
     }
 }
@@ -119,7 +124,7 @@ impl World {
         };
         let (stop, worker) = (CancellationToken::new(), Worker::new(parts, options).unwrap());
         let stopped = stop.clone();
-        let ended = tokio::spawn(async move { worker.run(stopped.cancelled()).await.unwrap() });
+        let ended = tokio::spawn(async move { worker.run(stopped.cancelled()).await });
         Running { stop, ended }
     }
 
