@@ -104,7 +104,7 @@ name_type!(
     FileName,
     "file",
     Arc<str>,
-    |name| title::check(name, 200)
+    |name| title::check_file(name, 200)
 );
 
 impl KindName {
