@@ -91,10 +91,14 @@ fn problems(source: &Source) -> Vec<String> {
     problems
 }
 
-/// The files that name apalis.
+/// The files that name apalis. A module of ours may be called so: where it is declared, the word means it.
 fn apalis_files(sources: &[Source]) -> Vec<&str> {
-    let named =
-        |source: &&Source| tokens(&source.text).iter().any(|t| t == "apalis" || t.starts_with("apalis_"));
+    let named = |source: &&Source| {
+        let ours = tokens(&source.text).windows(2).any(|pair| pair[0] == "mod" && pair[1] == "apalis");
+        paths(&module_of(&source.path), &source.text)
+            .iter()
+            .any(|path| path[0].starts_with("apalis_") || (path[0] == "apalis" && !ours))
+    };
     sources.iter().filter(named).map(|source| source.path.as_str()).collect()
 }
 
@@ -190,7 +194,8 @@ fn apalis_named_in_two_files_is_found() {
     let planted = [
         source("src/worker/backend.rs", "use apalis_core::backend::Backend;"),
         source("src/engine/mod.rs", "fn f() { apalis::prelude::Monitor::new(); }"),
-        source("src/worker/mod.rs", "//! The worker runs on apalis."),
+        source("src/worker/mod.rs", "//! The worker runs on apalis.\nmod apalis; fn f() { apalis::run(); }"),
+        source("src/worker/fetch.rs", "use super::apalis::Line;"),
     ];
     assert_eq!(apalis_files(&planted), ["src/worker/backend.rs", "src/engine/mod.rs"]);
 }
