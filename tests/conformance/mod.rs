@@ -1,0 +1,3 @@
+//! One function a law, written against the seams alone.
+
+pub(crate) mod queue;
