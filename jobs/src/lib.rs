@@ -1,1 +1,6 @@
-//! Job kinds.
+//! Presswork's own job kinds: `import` brings a manuscript into a project, `export` turns a project into a file.
+//!
+//! [`book`] is where they meet: a stream of blocks that importers produce and exporters consume, and the form that a
+//! project has on storage. Nothing here knows queues, leases or Redis; handlers see only the engine's `Context`.
+
+pub mod book;

@@ -1,1 +1,42 @@
-//! The artifact pipeline.
+//! The artifact pipeline: chunks → compression in frames → parts → multipart upload, and back.
+//!
+//! Owns: storage keys below `<tenant>/artifacts/`, the manifest, the bytes' way in and out. Must not know: the
+//! queue, what the bytes mean, or what kind of storage it is.
+//!
+//! ```text
+//! handler ──chunks──▶ bounded window ──▶ stage (a blocking thread): SHA-256, compress, SHA-256, fill a part
+//!                                           └─ at most two parts ──▶ multipart upload ──▶ manifest, last
+//! ```
+//!
+//! Nothing is published here: a manifest that no completed job points to is an orphan, and [`sweep`](mod@sweep)
+//! removes it. The queue publishes the pointer in the step that settles the job, under the epoch check, so that
+//! readers see all of an artifact or nothing, and a zombie's work is never seen.
+//!
+//! Memory a writer needs: the chunk, the window ([`WINDOW_BYTES`]), one frame's encoder, two parts of [`PART_BYTES`]
+//! and 8 bytes a frame, whatever the artifact's size.
+
+mod codec;
+mod error;
+mod local;
+mod manifest;
+mod reader;
+mod stage;
+mod store;
+pub mod sweep;
+mod upload;
+mod writer;
+
+pub use error::ArtifactError;
+pub use local::sweep_staging;
+pub use manifest::Manifest;
+pub use store::{ArtifactOptions, ArtifactStore};
+pub use writer::ArtifactWriter;
+
+/// Bytes of a part of a multipart upload: the least that S3 takes for all but the last.
+pub const PART_BYTES: usize = 5 << 20;
+/// Plain bytes of a frame: each is compressed on its own, so that a range can be read without what is before it.
+pub const FRAME_BYTES: usize = 1 << 20;
+/// Plain bytes that may wait between the handler and the stage.
+pub const WINDOW_BYTES: usize = 256 << 10;
+/// Default of [`ArtifactOptions::chunk_bytes`].
+pub const CHUNK_BYTES: usize = 8 << 10;

@@ -99,7 +99,8 @@ impl ProgressFold {
     }
 }
 
-fn tenths(percent: f64) -> u32 {
+/// Whole tenths of a percentage, 0 to 1,000, whatever the number.
+pub(crate) fn tenths(percent: f64) -> u32 {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=1000")]
     let tenths = (percent.clamp(0.0, 100.0) * 10.0).round() as u32;
     tenths

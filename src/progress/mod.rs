@@ -66,7 +66,9 @@ pub trait ProgressBus: Send + Sync {
     ) -> Result<Vec<Event>, ProgressError>;
 
     /// All kept events above `after`, then new ones as they come, each once and in order, and an end after the
-    /// one that is [last](EventBody::is_last). Works whichever process on the store publishes.
+    /// one that is [last](EventBody::is_last) and after which nothing has come: where somebody has requeued the job it
+    /// goes on. Ends at once where the job has ended and nothing above `after` is kept. Works whichever process on the
+    /// store publishes. After an error the stream ends: follow again from the last sequence number seen.
     ///
     /// # Errors
     /// [`ProgressError`].

@@ -1,10 +1,15 @@
 //! The records' seam: small documents (tenants, users, keys, sessions, schedules) with a version and, where asked,
 //! an end. Owns: [`Records`] and its engines. Must not know: what the documents mean.
 
+mod bounds;
+mod collection;
 pub mod sqlite;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+
+pub use bounds::{MOST_KEY_BYTES, MOST_LISTED, MOST_VALUE_BYTES};
+pub use collection::{Collection, Document, DocumentPage};
 
 use crate::domain::Timestamp;
 
@@ -13,7 +18,7 @@ use crate::domain::Timestamp;
 pub struct Record {
     /// Its key within the collection.
     pub key: String,
-    /// Rises by one with each change; starts at 1.
+    /// Rises by one with each change; starts at 1, also where an earlier document was removed or has expired.
     pub version: u64,
     /// The document.
     pub value: Bytes,
@@ -56,6 +61,9 @@ pub enum StoreError {
         /// The version that is there; `None` where nothing is.
         found: Option<u64>,
     },
+    /// The call itself is wrong: mend it.
+    #[error("{0}")]
+    Invalid(String),
     /// Try again later.
     #[error("store unavailable while trying to {doing}: {cause}")]
     Unavailable {
@@ -78,7 +86,9 @@ pub enum StoreError {
 }
 
 /// Small documents in collections, each with a version for compare-and-set and, where asked, a time to live.
-/// What has expired is never seen again, whether it has been removed yet or not.
+/// What has expired is never seen again, whether it has been removed yet or not. A collection's name and a key have 1
+/// to [`MOST_KEY_BYTES`] bytes without control characters, a document at most [`MOST_VALUE_BYTES`]; what is outside
+/// that is [`StoreError::Invalid`] for every operation.
 #[async_trait]
 pub trait Records: Send + Sync {
     /// The document under a key.
@@ -106,7 +116,8 @@ pub trait Records: Send + Sync {
     /// [`StoreError::Conflict`] where it does not hold.
     async fn delete(&self, collection: &str, key: &str, expect: Expect) -> Result<bool, StoreError>;
 
-    /// Documents whose key begins with `prefix`, by key, at most `most` from behind `after`.
+    /// Documents whose key begins with `prefix`, in the order of their keys' bytes, at most `most` (1 to
+    /// [`MOST_LISTED`]) from behind `after`; fewer where they are large.
     ///
     /// # Errors
     /// [`StoreError`].

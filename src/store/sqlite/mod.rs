@@ -2,6 +2,8 @@
 
 mod bell;
 mod database;
+mod records;
 
 pub use bell::Bell;
 pub use database::{Database, DatabaseError, Migrations};
+pub use records::SqliteRecords;

@@ -92,7 +92,7 @@ macro_rules! laws {
             cancelling::a_cancelled_job_is_not_handed_out,
             cancelling::a_requeued_job_has_all_its_attempts_and_its_checkpoint,
             cancelling::another_tenants_job_does_not_exist,
-            cancelling::the_same_id_in_another_tenant_is_another_job,
+            cancelling::the_same_id_in_another_tenant_never_touches_the_first,
             listing::a_listing_is_newest_first_and_whole,
             listing::a_cursor_is_stable_under_arrivals,
             listing::filters_choose_by_state_and_kind,

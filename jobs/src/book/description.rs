@@ -1,0 +1,179 @@
+//! `book.json`: what a project says of its book. It names every chapter file and picture; what it does not name is
+//! not part of the book. It is written last, in one step, so that a reader sees a whole book or the one before.
+//!
+//! On storage, below `<tenant>/projects/<project>/`:
+//! ```text
+//! book.json
+//! <revision>/chapters/0001-the-beginning.md      one Markdown file a chapter, `# Title` first
+//! <revision>/images/cover.png                    referred to as ../images/cover.png
+//! ```
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// The file's `format`.
+pub const FORMAT: &str = "presswork-book";
+/// The newest `version` that this program reads and the one that it writes.
+pub const VERSION: u32 = 1;
+
+/// A book: its metadata, its chapters in order and its pictures.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Book {
+    /// Always [`FORMAT`].
+    pub format: String,
+    /// See [`VERSION`].
+    pub version: u32,
+    /// What a title page says.
+    pub metadata: Metadata,
+    /// In reading order.
+    pub chapters: Vec<ChapterEntry>,
+    /// By name.
+    #[serde(default)]
+    pub assets: Vec<Asset>,
+}
+
+/// What a title page says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Metadata {
+    /// The title; never empty once imported.
+    pub title: String,
+    /// A second line under it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub subtitle: String,
+    /// Who wrote it, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub authors: Vec<String>,
+    /// BCP 47, for example `en` or `de-AT`; `und` where nobody knows.
+    pub language: String,
+    /// A stable identifier: ISBN, UUID or URL.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub identifier: String,
+    /// A blurb.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// As written: a year or an ISO date.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub date: String,
+    /// Who published it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub publisher: String,
+    /// The licence or copyright line.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub rights: String,
+    /// What it is about.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub subjects: Vec<String>,
+    /// The name of the asset that is the cover.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cover: Option<String>,
+}
+
+/// A chapter of a book.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChapterEntry {
+    /// Its file, from the project's root: `r1/chapters/0001-the-beginning.md`.
+    pub file: String,
+    /// Its title, plain text.
+    pub title: String,
+}
+
+impl ChapterEntry {
+    /// The file's own name, by which links from other chapters find it: `0001-the-beginning.md`.
+    pub fn name(&self) -> &str {
+        self.file.rsplit('/').next().unwrap_or_default()
+    }
+}
+
+/// A picture of a book.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asset {
+    /// Unique in the book, by which images refer to it: `cover.png`.
+    pub name: String,
+    /// Its file, from the project's root.
+    pub file: String,
+    /// `image/png`, `image/jpeg`, `image/gif`, `image/webp` or `image/svg+xml`.
+    pub media_type: String,
+    /// Its size.
+    pub bytes: u64,
+}
+
+/// Where a link leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LinkTarget<'a> {
+    /// Out of the book: an `http`, `https`, `mailto`, `tel` or `doi` URL.
+    External(&'a str),
+    /// To a chapter, or a place in it.
+    Chapter {
+        /// Its index.
+        index: usize,
+        /// The anchor in it, without `#`; empty for its beginning.
+        anchor: &'a str,
+    },
+    /// Nowhere that a reader may be sent: unknown chapters, `javascript:`, `file:`, relative paths.
+    Nowhere,
+}
+
+impl Book {
+    /// A book without chapters.
+    pub fn new(metadata: Metadata) -> Self {
+        Self {
+            format: FORMAT.to_owned(),
+            version: VERSION,
+            metadata,
+            chapters: Vec::new(),
+            assets: Vec::new(),
+        }
+    }
+
+    /// An index of chapters by file name, for [`Book::link`].
+    pub fn chapter_names(&self) -> BTreeMap<&str, usize> {
+        self.chapters.iter().enumerate().map(|(index, chapter)| (chapter.name(), index)).collect()
+    }
+
+    /// Where a link in chapter `from` leads; `names` is [`Book::chapter_names`].
+    pub fn link<'a>(names: &BTreeMap<&str, usize>, from: usize, target: &'a str) -> LinkTarget<'a> {
+        const SCHEMES: [&str; 5] = ["http", "https", "mailto", "tel", "doi"];
+        if let Some(anchor) = target.strip_prefix('#') {
+            return LinkTarget::Chapter { index: from, anchor };
+        }
+        // A scheme is what RFC 3986 §3.1 says: a colon before any slash, question mark or number sign.
+        let scheme = target.split(['/', '?', '#']).next().and_then(|head| head.split_once(':'));
+        if let Some((scheme, _)) = scheme {
+            let known = SCHEMES.contains(&scheme.to_ascii_lowercase().as_str());
+            return if known { LinkTarget::External(target) } else { LinkTarget::Nowhere };
+        }
+        let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
+        let name = file.rsplit('/').next().unwrap_or_default();
+        names.get(name).map_or(LinkTarget::Nowhere, |index| LinkTarget::Chapter { index: *index, anchor })
+    }
+
+    /// The asset with this name.
+    pub fn asset(&self, name: &str) -> Option<&Asset> {
+        self.assets.iter().find(|asset| asset.name == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_lead_out_to_a_chapter_or_nowhere() {
+        let mut book = Book::new(Metadata::default());
+        for file in ["r1/chapters/0001-a.md", "r1/chapters/0002-b.md"] {
+            book.chapters.push(ChapterEntry { file: file.into(), title: String::new() });
+        }
+        let names = book.chapter_names();
+        let link = |target| Book::link(&names, 0, target);
+        assert_eq!(link("https://example.org/a#b"), LinkTarget::External("https://example.org/a#b"));
+        assert_eq!(link("#x"), LinkTarget::Chapter { index: 0, anchor: "x" });
+        assert_eq!(link("0002-b.md#y"), LinkTarget::Chapter { index: 1, anchor: "y" });
+        for nowhere in
+            ["javascript:alert(1)", "file:///etc/passwd", "data:text/html,x", "../../x.md", "JavaScript:x"]
+        {
+            assert_eq!(link(nowhere), LinkTarget::Nowhere, "{nowhere}");
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! The book as a stream of blocks, and as files in a project. Importers produce the stream, exporters consume it,
+//! neither holds a whole book.
+//!
+//! - [`event`]: the stream's vocabulary, and [`EventSink`], which consumes it.
+//! - [`check`]: the adapter that holds the stream's invariants between an importer and whatever follows.
+//! - [`description`]: `book.json`, what a project says of its book.
+//! - [`error`]: what can go wrong, one variant per next action.
+
+pub mod check;
+pub mod description;
+pub mod error;
+pub mod event;
+
+pub use check::Checked;
+pub use description::{Asset, Book, ChapterEntry, LinkTarget, Metadata};
+pub use error::BookError;
+pub use event::{Alignment, EndTag, Event, EventSink, Losses, Tag};

@@ -1,0 +1,44 @@
+//! What can go wrong with an artifact, one variant per next action.
+
+/// What can go wrong with an artifact.
+#[derive(Debug, thiserror::Error)]
+pub enum ArtifactError {
+    /// Try again later: the storage failed.
+    #[error("storage failed while trying to {doing}: {cause}")]
+    Storage {
+        /// What was tried.
+        doing: &'static str,
+        /// Why it failed.
+        #[source]
+        cause: object_store::Error,
+    },
+    /// It is not there: removed by retention, or never published.
+    #[error("there is no artifact at {key}")]
+    Missing {
+        /// The storage key asked for.
+        key: String,
+    },
+    /// What is stored is not what was written: don't use it, export again.
+    #[error("artifact {key} is damaged: {problem}; export it again")]
+    Damaged {
+        /// Its storage key.
+        key: String,
+        /// What does not fit.
+        problem: String,
+    },
+    /// The call itself is wrong.
+    #[error("{0}")]
+    Invalid(String),
+    /// Compressing failed, or the pipeline's thread ended: our bug, or the program is ending.
+    #[error("the artifact pipeline stopped: {0}")]
+    Stopped(String),
+}
+
+impl ArtifactError {
+    pub(super) fn storage(doing: &'static str, cause: object_store::Error) -> Self {
+        match cause {
+            object_store::Error::NotFound { path, .. } => Self::Missing { key: path },
+            cause => Self::Storage { doing, cause },
+        }
+    }
+}
