@@ -10,3 +10,9 @@ mod on_the_model {
     crate::conformance::queue::laws!(open);
     crate::model::random_operations!(open);
 }
+
+mod on_sqlite {
+    use crate::conformance::sqlite::world as open;
+    crate::conformance::queue::laws!(open);
+    crate::model::random_operations!(open);
+}
