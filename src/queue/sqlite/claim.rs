@@ -104,6 +104,7 @@ pub(super) fn claim(
     for kind in kinds.iter().filter(|kind| kind.taken > 0) {
         kind.save(connection)?;
     }
+    desk.tenants.save_started()?;
     Ok(desk.claims)
 }
 
@@ -166,7 +167,7 @@ impl Desk<'_> {
                 terms: &self.terms,
             };
             let served = serve_lane(self.connection, &service, &mut self.claims)?;
-            tenant.running += served.jobs as u64;
+            tenant.start(served.jobs, served.bytes);
             kind.tag = kind.tag.max(served.began);
             parked += usize::from(served.jobs == 0);
             taken += served.jobs;

@@ -148,11 +148,19 @@ impl Door<'_> {
         let lane = match found {
             Some(lane) => lane,
             None => {
-                for sql in [
-                    "INSERT INTO tenants (name, lanes) VALUES (?1, 1) ON CONFLICT DO UPDATE SET lanes = lanes + 1",
-                    "INSERT INTO kinds (name, lanes) VALUES (?2, 1) ON CONFLICT DO UPDATE SET lanes = lanes + 1",
+                for (sql, name) in [
+                    (
+                        "INSERT INTO tenants (name, lanes) VALUES (?1, 1)
+                            ON CONFLICT DO UPDATE SET lanes = lanes + 1",
+                        tenant.as_str(),
+                    ),
+                    (
+                        "INSERT INTO kinds (name, lanes) VALUES (?1, 1)
+                            ON CONFLICT DO UPDATE SET lanes = lanes + 1",
+                        kind.as_str(),
+                    ),
                 ] {
-                    connection.prepare_cached(sql)?.execute(parameters)?;
+                    connection.prepare_cached(sql)?.execute([name])?;
                 }
                 let sql = "INSERT INTO lanes (tenant, kind, tag) VALUES (?1, ?2, 0)";
                 connection.prepare_cached(sql)?.execute(parameters)?;

@@ -44,6 +44,8 @@ pub(super) struct Service<'a> {
 /// What it was served.
 pub(super) struct Served {
     pub(super) jobs: usize,
+    /// Bytes of their payloads.
+    pub(super) bytes: usize,
     /// The virtual time at which its last quantum began.
     pub(super) began: i64,
 }
@@ -130,6 +132,7 @@ pub(super) fn serve_lane(
     let most = allowance.jobs().min(service.most);
     let turn = if most > 0 { take_turn(connection, service, most)? } else { Turn::none(lane.tag) };
     let jobs = turn.jobs.len();
+    let bytes = turn.jobs.iter().map(|(_, job)| job.payload.bytes.len()).sum();
     allowance.take(jobs);
     for (sequence, job) in turn.jobs {
         claims.push(start(connection, sequence, job, terms)?);
@@ -150,7 +153,7 @@ pub(super) fn serve_lane(
         parked_until,
         jobs
     ])?;
-    Ok(Served { jobs, began: turn.began })
+    Ok(Served { jobs, bytes, began: turn.began })
 }
 
 /// The jobs of a lane's turn and the virtual times it leads to.

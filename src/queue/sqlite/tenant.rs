@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, hash_map::Entry};
 
-use rusqlite::{Connection, OptionalExtension as _, Row};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::row::unreadable;
 use crate::domain::{TenantId, TenantLimits};
@@ -15,6 +15,17 @@ pub(super) struct Tenant {
     pub(super) waiting: u64,
     pub(super) waiting_bytes: u64,
     pub(super) paused: bool,
+    /// Jobs that this batch has started, and the bytes of their payloads.
+    started: (usize, usize),
+}
+
+impl Tenant {
+    /// Jobs of the tenant have been started.
+    pub(super) fn start(&mut self, jobs: usize, bytes: usize) {
+        self.running += jobs as u64;
+        self.started.0 += jobs;
+        self.started.1 += bytes;
+    }
 }
 
 /// The limits in a column: what was set, or the defaults.
@@ -44,6 +55,18 @@ impl<'c> Tenants<'c> {
             Entry::Vacant(entry) => Ok(entry.insert(load(self.connection, tenant)?)),
         }
     }
+
+    /// Writes what the batch has started.
+    pub(super) fn save_started(self) -> rusqlite::Result<()> {
+        for (name, Tenant { started: (jobs, bytes), .. }) in self.met {
+            if jobs > 0 {
+                let sql = "UPDATE tenants SET running = running + ?2, waiting = waiting - ?2,
+                    waiting_bytes = waiting_bytes - ?3 WHERE name = ?1";
+                self.connection.prepare_cached(sql)?.execute(params![name.as_str(), jobs, bytes])?;
+            }
+        }
+        Ok(())
+    }
 }
 
 fn load(connection: &Connection, tenant: &TenantId) -> rusqlite::Result<Tenant> {
@@ -57,6 +80,7 @@ fn load(connection: &Connection, tenant: &TenantId) -> rusqlite::Result<Tenant> 
             waiting: row.get(2)?,
             waiting_bytes: row.get(3)?,
             paused: row.get(4)?,
+            started: (0, 0),
         })
     };
     let found = connection.prepare_cached(sql)?.query_row([tenant.as_str()], read).optional()?;

@@ -98,12 +98,7 @@ impl Waiters {
             tokio::select! {
                 biased;
                 _ = &mut *woken => return Ok(()),
-                heard = rings.changed() => {
-                    if heard.is_err() {
-                        // Without a bell the timer is left.
-                        sleep(nap).await;
-                    }
-                }
+                Ok(()) = rings.changed() => {}
                 () = self.look.notified() => {}
                 () = sleep(nap) => {}
             }
