@@ -126,6 +126,18 @@ pub(crate) async fn a_lapse_frees_the_caps(world: &World) {
     assert_eq!(world.claim_ids(9).await, first);
 }
 
+pub(crate) async fn a_lapse_in_one_kind_frees_the_tenant_cap_for_another(world: &World) {
+    let acme = tenant("acme");
+    world.limit(&acme, TenantLimits { max_running: Some(1), ..TenantLimits::default() }).await;
+    world.many(&acme, &IMPORT, 1).await;
+    let exports = world.exports(&acme, 1).await;
+    assert_eq!(world.claim_as("w2", &[IMPORT], 1).await.len(), 1);
+    assert_eq!(world.claim_ids(1).await, []);
+    // Every worker of imports is gone, so nobody claims that kind any more.
+    world.clock.advance(LEASE);
+    assert_eq!(world.claim_ids(1).await, exports);
+}
+
 pub(crate) async fn caps_hold_when_many_workers_claim_at_once(world: &World) {
     let acme = tenant("acme");
     let limits = lane(LaneLimits { rate: Some(Rate::per_minute(1, 10)), ..LaneLimits::default() });

@@ -55,6 +55,7 @@ macro_rules! laws {
             limits::a_lane_cap_holds_for_its_lane_only,
             limits::a_kind_cap_holds_over_all_tenants,
             limits::a_lapse_frees_the_caps,
+            limits::a_lapse_in_one_kind_frees_the_tenant_cap_for_another,
             limits::caps_hold_when_many_workers_claim_at_once,
             limits::limits_changed_at_run_time_hold_from_the_next_claim,
             limits::limits_read_back_as_set_and_fall_back_to_the_defaults,

@@ -49,7 +49,10 @@ pub(crate) async fn an_arrival_ends_the_waiting(world: &World) {
     for _ in 0..5 {
         let job = world.job(&acme, &EXPORT);
         let id = job.id;
-        assert_eq!(work_while(world, async { drop(world.submit(job).await) }).await, id);
+        let arrival = async {
+            world.submit(job).await;
+        };
+        assert_eq!(work_while(world, arrival).await, id);
     }
 }
 
@@ -73,7 +76,9 @@ pub(crate) async fn a_freed_cap_ends_the_waiting(world: &World) {
     world.limit(&acme, TenantLimits { max_running: Some(1), ..TenantLimits::default() }).await;
     let ids = world.exports(&acme, 2).await;
     let first = world.claim_one().await;
-    let settled = async { drop(world.settle(&first.lease, done()).await) };
+    let settled = async {
+        world.settle(&first.lease, done()).await;
+    };
     assert_eq!(work_while(world, settled).await, ids[1]);
 }
 
@@ -87,7 +92,9 @@ pub(crate) async fn resuming_ends_the_waiting(world: &World) {
 pub(crate) async fn a_retry_that_is_due_ends_the_waiting(world: &World) {
     let id = world.exports(&tenant("acme"), 1).await[0];
     let claim = world.claim_one().await;
-    let retried = async { drop(world.settle(&claim.lease, retry(world.now())).await) };
+    let retried = async {
+        world.settle(&claim.lease, retry(world.now())).await;
+    };
     assert_eq!(work_while(world, retried).await, id);
 }
 
