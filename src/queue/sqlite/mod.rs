@@ -43,9 +43,10 @@ use crate::{
     store::sqlite::{Database, DatabaseError, Migrations},
 };
 
-/// The queue's tables.
-pub const MIGRATIONS: Migrations =
-    Migrations { module: "queue", steps: &[include_str!("schema.sql"), events::TABLE] };
+/// The queue's tables. It writes events too: open the file with [`SqliteProgress::MIGRATIONS`] as well.
+///
+/// [`SqliteProgress::MIGRATIONS`]: crate::progress::sqlite::SqliteProgress::MIGRATIONS
+pub const MIGRATIONS: Migrations = Migrations { module: "queue", steps: &[include_str!("schema.sql")] };
 
 /// A queue in a SQLite file. Many may share a file, in one process or several; within a process share one, so that
 /// an arrival wakes one of its waiters.
@@ -57,7 +58,7 @@ pub struct SqliteQueue {
 }
 
 impl SqliteQueue {
-    /// The queue in `database`, which was opened with [`MIGRATIONS`]; time is taken from `clock`.
+    /// The queue in `database`, which was opened with [`MIGRATIONS`] and progress's; time is taken from `clock`.
     pub fn new(database: Arc<Database>, clock: Arc<dyn Clock>) -> Self {
         Self { database, clock, waiters: wait::Waiters::default() }
     }

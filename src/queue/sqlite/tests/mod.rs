@@ -18,6 +18,7 @@ use crate::{
         JobId, KindName, LaneLimits, ManualClock, NewJob, Output, Payload, Random as _, SeededRandom,
         TenantId, TenantLimits, Timestamp, Verdict, WorkerId,
     },
+    progress::sqlite::SqliteProgress,
     queue::{Ask, Claim, Enqueued, Queue as _},
     store::sqlite::Database,
 };
@@ -36,14 +37,18 @@ impl World {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_800_000_000_000)));
-        let database = Arc::new(Database::open(&folder.path().join("x.db"), &[MIGRATIONS]).unwrap());
+        let database = Arc::new(
+            Database::open(&folder.path().join("x.db"), &[MIGRATIONS, SqliteProgress::MIGRATIONS]).unwrap(),
+        );
         let queue = Arc::new(SqliteQueue::new(database.clone(), clock.clone()));
         Self { folder, clock, random: SeededRandom::new(1), database, queue }
     }
 
     /// The same store, as another process would open it.
     fn another_process(&self) -> SqliteQueue {
-        let database = Database::open(&self.folder.path().join("x.db"), &[MIGRATIONS]).unwrap();
+        let database =
+            Database::open(&self.folder.path().join("x.db"), &[MIGRATIONS, SqliteProgress::MIGRATIONS])
+                .unwrap();
         SqliteQueue::new(Arc::new(database), self.clock.clone())
     }
 
