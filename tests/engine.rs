@@ -12,7 +12,9 @@ mod on_the_model {
 }
 
 mod on_sqlite {
-    use crate::conformance::sqlite::world as open;
-    crate::conformance::queue::laws!(open);
-    crate::model::random_operations!(open);
+    use crate::conformance::sqlite::{progress_world, records_world, world};
+    crate::conformance::queue::laws!(world);
+    crate::conformance::suites::records_laws!(records_world);
+    crate::conformance::suites::progress_laws!(progress_world);
+    crate::model::random_operations!(world);
 }
