@@ -12,7 +12,6 @@ mod claim;
 mod control;
 mod due;
 mod enqueue;
-mod events;
 mod prospect;
 mod read;
 mod renew;
@@ -43,11 +42,6 @@ use crate::{
     store::sqlite::{Database, DatabaseError, Migrations},
 };
 
-/// The queue's tables. It writes events too: open the file with [`SqliteProgress::MIGRATIONS`] as well.
-///
-/// [`SqliteProgress::MIGRATIONS`]: crate::progress::sqlite::SqliteProgress::MIGRATIONS
-pub const MIGRATIONS: Migrations = Migrations { module: "queue", steps: &[include_str!("schema.sql")] };
-
 /// A queue in a SQLite file. Many may share a file, in one process or several; within a process share one, so that
 /// an arrival wakes one of its waiters.
 #[derive(Debug)]
@@ -58,7 +52,11 @@ pub struct SqliteQueue {
 }
 
 impl SqliteQueue {
-    /// The queue in `database`, which was opened with [`MIGRATIONS`] and progress's; time is taken from `clock`.
+    /// Its tables; give them to [`Database::open`], with those of
+    /// [`SqliteProgress`](crate::progress::sqlite::SqliteProgress), which keeps the events.
+    pub const MIGRATIONS: Migrations = Migrations { module: "queue", steps: &[include_str!("schema.sql")] };
+
+    /// The queue in a file that was opened with [`Self::MIGRATIONS`] and those of the progress; time is taken from `clock`.
     pub fn new(database: Arc<Database>, clock: Arc<dyn Clock>) -> Self {
         Self { database, clock, waiters: wait::Waiters::default() }
     }

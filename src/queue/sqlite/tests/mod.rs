@@ -12,7 +12,7 @@ use bytes::Bytes;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use super::{MIGRATIONS, SqliteQueue};
+use super::SqliteQueue;
 use crate::{
     domain::{
         JobId, KindName, LaneLimits, ManualClock, NewJob, Output, Payload, Random as _, SeededRandom,
@@ -20,9 +20,10 @@ use crate::{
     },
     progress::sqlite::SqliteProgress,
     queue::{Ask, Claim, Enqueued, Queue as _},
-    store::sqlite::Database,
+    store::sqlite::{Database, Migrations},
 };
 
+const TABLES: [Migrations; 2] = [SqliteQueue::MIGRATIONS, SqliteProgress::MIGRATIONS];
 const EXPORT: KindName = KindName::literal("export");
 
 struct World {
@@ -37,18 +38,14 @@ impl World {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_800_000_000_000)));
-        let database = Arc::new(
-            Database::open(&folder.path().join("x.db"), &[MIGRATIONS, SqliteProgress::MIGRATIONS]).unwrap(),
-        );
+        let database = Arc::new(Database::open(&folder.path().join("x.db"), &TABLES).unwrap());
         let queue = Arc::new(SqliteQueue::new(database.clone(), clock.clone()));
         Self { folder, clock, random: SeededRandom::new(1), database, queue }
     }
 
     /// The same store, as another process would open it.
     fn another_process(&self) -> SqliteQueue {
-        let database =
-            Database::open(&self.folder.path().join("x.db"), &[MIGRATIONS, SqliteProgress::MIGRATIONS])
-                .unwrap();
+        let database = Database::open(&self.folder.path().join("x.db"), &TABLES).unwrap();
         SqliteQueue::new(Arc::new(database), self.clock.clone())
     }
 
