@@ -162,10 +162,11 @@ impl Queue for SqliteQueue {
     ) -> Result<(), QueueError> {
         control::check(limits.as_ref())?;
         let unreadable = |error: serde_json::Error| QueueError::Invalid(error.to_string());
-        let json = limits.map(|limits| serde_json::to_string(&limits)).transpose().map_err(unreadable)?;
+        let json = limits.as_ref().map(serde_json::to_string).transpose().map_err(unreadable)?;
         let tenant = tenant.clone();
-        self.write("set a tenant's limits", move |connection, _| {
-            control::set_tenant_limits(connection, &tenant, json.as_deref())
+        self.write("set a tenant's limits", move |connection, now| {
+            control::set_tenant_limits(connection, &tenant, json.as_deref())?;
+            control::clip_buckets(connection, &tenant, &limits.unwrap_or_default(), now)
         })
         .await
     }
