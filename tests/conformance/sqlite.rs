@@ -8,10 +8,7 @@ use presswork::{
         Clock as _, JobId, KindName, ManualClock, NewJob, Payload, Reason, TenantId, Verdict, WorkerId,
     },
     progress::sqlite::SqliteProgress,
-    queue::{
-        Ask, Enqueued, Lease, Queue, RequeueOutcome,
-        sqlite::{MIGRATIONS, SqliteQueue},
-    },
+    queue::{Ask, Enqueued, Lease, Queue, RequeueOutcome, sqlite::SqliteQueue},
     store::sqlite::{Database, SqliteRecords},
 };
 
@@ -19,7 +16,7 @@ use super::{progress::Jobs, queue::World};
 
 /// A handle to the file of all seams in a folder.
 fn database(folder: &Path) -> Arc<Database> {
-    let migrations = [MIGRATIONS, SqliteProgress::MIGRATIONS, SqliteRecords::MIGRATIONS];
+    let migrations = [SqliteQueue::MIGRATIONS, SqliteProgress::MIGRATIONS, SqliteRecords::MIGRATIONS];
     Arc::new(Database::open(&folder.join("presswork.db"), &migrations).unwrap())
 }
 

@@ -217,7 +217,7 @@ impl Run<'_> {
         }
         let (tenant, limits) = (self.chance.tenant(), self.chance.limits());
         let answer = queue.set_tenant_limits(&tenant, limits.clone()).await;
-        let valid = self.model.set_tenant_limits(&tenant, limits.clone());
+        let valid = self.model.set_tenant_limits(&tenant, limits.clone(), self.world.now());
         match answer {
             Ok(()) => assert!(valid, "{limits:?} were taken"),
             Err(QueueError::Invalid(_)) => assert!(!valid, "{limits:?} were refused"),

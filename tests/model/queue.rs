@@ -175,7 +175,7 @@ impl Queue for ModelQueue {
         tenant: &TenantId,
         limits: Option<TenantLimits>,
     ) -> Result<(), QueueError> {
-        let valid = self.change(|model, _| model.set_tenant_limits(tenant, limits));
+        let valid = self.change(|model, now| model.set_tenant_limits(tenant, limits, now));
         valid.then_some(()).ok_or_else(|| QueueError::Invalid("a weight is 1 to 1,000".to_owned()))
     }
 

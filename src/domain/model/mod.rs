@@ -239,11 +239,26 @@ impl Model {
         gone.len()
     }
 
-    /// Sets a tenant's limits; `None` restores the defaults. Whether they were valid.
-    pub fn set_tenant_limits(&mut self, tenant: &TenantId, limits: Option<TenantLimits>) -> bool {
+    /// Sets a tenant's limits; `None` restores the defaults. Whether they were valid. A bucket owes no more than the
+    /// new rate could ever lend.
+    pub fn set_tenant_limits(
+        &mut self,
+        tenant: &TenantId,
+        limits: Option<TenantLimits>,
+        now: Timestamp,
+    ) -> bool {
         match limits {
             Some(limits) if !(1..=1_000).contains(&limits.weight) => return false,
-            Some(limits) => self.tenants.insert(tenant.clone(), limits),
+            Some(limits) => {
+                for (kind, lane) in &limits.kinds {
+                    if let (Some(rate), Some(bucket)) =
+                        (lane.rate, self.buckets.get_mut(&(tenant.clone(), kind.clone())))
+                    {
+                        *bucket = bucket.clipped(rate, now);
+                    }
+                }
+                self.tenants.insert(tenant.clone(), limits)
+            }
             None => self.tenants.remove(tenant),
         };
         true

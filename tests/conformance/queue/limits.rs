@@ -41,6 +41,27 @@ pub(crate) async fn a_bucket_lets_its_burst_through_and_then_keeps_the_rate(worl
     assert_eq!(world.claim(100).await.len(), 5, "never more than the burst");
 }
 
+pub(crate) async fn a_faster_rate_forgets_what_the_slower_one_had_lent(world: &World) {
+    let acme = tenant("acme");
+    world.exports(&acme, 20).await;
+    world.limit(&acme, rated(Rate::per_minute(1, 10))).await;
+    assert_eq!(world.claim(100).await.len(), 10);
+    // Ten minutes are owed; at one a second and two at once, never more than two seconds.
+    world.limit(&acme, rated(Rate::per_second(1, 2))).await;
+    assert_eq!(world.claim(100).await.len(), 0);
+    world.advance(1);
+    assert_eq!(world.claim(100).await.len(), 1);
+    // Nor is the time between the change and the next claim.
+    let bolt = tenant("bolt");
+    world.exports(&bolt, 20).await;
+    world.limit(&bolt, rated(Rate::per_minute(1, 9))).await;
+    world.queue.pause(&Scope::Tenant(acme)).await.unwrap();
+    assert_eq!(world.claim(100).await.len(), 9);
+    world.limit(&bolt, rated(Rate::per_second(1, 2))).await;
+    world.advance(2);
+    assert_eq!(world.claim(100).await.len(), 2);
+}
+
 pub(crate) async fn a_claim_that_gets_nothing_takes_no_token(world: &World) {
     let acme = tenant("acme");
     let limits = LaneLimits { rate: Some(Rate::per_minute(1, 2)), max_running: Some(1) };
@@ -207,7 +228,7 @@ pub(crate) async fn a_pause_of_a_tenant_stops_its_jobs_only(world: &World) {
     let scope = Scope::Tenant(acme.clone());
     world.queue.pause(&scope).await.unwrap();
     world.queue.pause(&scope).await.unwrap();
-    assert_eq!(world.queue.paused().await.unwrap(), [scope.clone()]);
+    assert_eq!(world.queue.paused().await.unwrap(), std::slice::from_ref(&scope));
     assert_eq!(counts(world, &[&acme, &bolt]).await, [0, 4]);
     world.queue.resume(&scope).await.unwrap();
     assert_eq!(world.queue.paused().await.unwrap(), []);

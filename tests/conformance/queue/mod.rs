@@ -49,6 +49,7 @@ macro_rules! laws {
             fairness::a_flood_delays_another_tenant_by_no_more_than_a_quantum,
             fairness::a_weight_changed_at_run_time_counts_from_the_next_claim,
             limits::a_bucket_lets_its_burst_through_and_then_keeps_the_rate,
+            limits::a_faster_rate_forgets_what_the_slower_one_had_lent,
             limits::a_claim_that_gets_nothing_takes_no_token,
             limits::a_throttled_lane_does_not_block_others,
             limits::a_tenant_cap_holds_over_all_its_kinds,
