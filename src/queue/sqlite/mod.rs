@@ -42,6 +42,10 @@ use crate::{
     store::sqlite::{Database, DatabaseError, Migrations},
 };
 
+/// The queue's tables; give them to [`Database::open`], with those of
+/// [`SqliteProgress`](crate::progress::sqlite::SqliteProgress), which keeps the events.
+pub const MIGRATIONS: Migrations = Migrations { module: "queue", steps: &[include_str!("schema.sql")] };
+
 /// A queue in a SQLite file. Many may share a file, in one process or several; within a process share one, so that
 /// an arrival wakes one of its waiters.
 #[derive(Debug)]
@@ -52,11 +56,7 @@ pub struct SqliteQueue {
 }
 
 impl SqliteQueue {
-    /// Its tables; give them to [`Database::open`], with those of
-    /// [`SqliteProgress`](crate::progress::sqlite::SqliteProgress), which keeps the events.
-    pub const MIGRATIONS: Migrations = Migrations { module: "queue", steps: &[include_str!("schema.sql")] };
-
-    /// The queue in a file that was opened with [`Self::MIGRATIONS`] and those of the progress; time is taken from `clock`.
+    /// The queue in a file that was opened with [`MIGRATIONS`] and those of the progress; time is taken from `clock`.
     pub fn new(database: Arc<Database>, clock: Arc<dyn Clock>) -> Self {
         Self { database, clock, waiters: wait::Waiters::default() }
     }
