@@ -8,7 +8,10 @@ use presswork::{
         Clock as _, JobId, KindName, ManualClock, NewJob, Payload, Reason, TenantId, Verdict, WorkerId,
     },
     progress::sqlite::SqliteProgress,
-    queue::{Ask, Enqueued, Lease, Queue, RequeueOutcome, sqlite::SqliteQueue},
+    queue::{
+        Ask, Enqueued, Lease, Queue, RequeueOutcome,
+        sqlite::{MIGRATIONS, SqliteQueue},
+    },
     store::sqlite::{Database, SqliteRecords},
 };
 
@@ -16,7 +19,7 @@ use super::{progress::Jobs, queue::World};
 
 /// A handle to the file of all seams in a folder.
 fn database(folder: &Path) -> Arc<Database> {
-    let migrations = [SqliteQueue::MIGRATIONS, SqliteProgress::MIGRATIONS, SqliteRecords::MIGRATIONS];
+    let migrations = [MIGRATIONS, SqliteProgress::MIGRATIONS, SqliteRecords::MIGRATIONS];
     Arc::new(Database::open(&folder.join("presswork.db"), &migrations).unwrap())
 }
 
