@@ -12,7 +12,7 @@ use bytes::Bytes;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use super::SqliteQueue;
+use super::{MIGRATIONS, SqliteQueue};
 use crate::{
     domain::{
         JobId, KindName, LaneLimits, ManualClock, NewJob, Output, Payload, Random as _, SeededRandom,
@@ -23,7 +23,7 @@ use crate::{
     store::sqlite::{Database, Migrations},
 };
 
-const TABLES: [Migrations; 2] = [SqliteQueue::MIGRATIONS, SqliteProgress::MIGRATIONS];
+const TABLES: [Migrations; 2] = [MIGRATIONS, SqliteProgress::MIGRATIONS];
 const EXPORT: KindName = KindName::literal("export");
 
 struct World {
