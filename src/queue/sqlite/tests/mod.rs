@@ -19,7 +19,7 @@ use crate::{
         TenantId, TenantLimits, Timestamp, Verdict, WorkerId,
     },
     progress::sqlite::SqliteProgress,
-    queue::{Ask, Claim, Enqueued, Queue as _},
+    queue::{Ask, Claim, Enqueued, Queue as _, QueueError},
     store::sqlite::{Database, Migrations},
 };
 
@@ -97,4 +97,16 @@ fn tenant(name: &str) -> TenantId {
 fn rate(text: &str) -> TenantLimits {
     let lane = LaneLimits { rate: Some(text.parse().unwrap()), max_running: None };
     TenantLimits { kinds: [(EXPORT, lane)].into(), ..TenantLimits::default() }
+}
+
+#[test]
+fn errors_name_the_next_action() {
+    use rusqlite::{Error, ffi};
+    let failed = |code| super::queue_error("test", Error::SqliteFailure(ffi::Error::new(code), None).into());
+    assert!(matches!(failed(ffi::SQLITE_FULL), QueueError::Unwritable { .. }));
+    assert!(matches!(failed(ffi::SQLITE_READONLY), QueueError::Unwritable { .. }));
+    assert!(matches!(failed(ffi::SQLITE_BUSY), QueueError::Unavailable { doing: "test", .. }));
+    assert!(matches!(failed(ffi::SQLITE_CORRUPT), QueueError::Corrupt(_)));
+    let unreadable = super::row::unreadable(0, "nonsense");
+    assert!(matches!(super::queue_error("test", unreadable.into()), QueueError::Corrupt(_)));
 }
