@@ -29,9 +29,11 @@ use self::{
 };
 
 fn engine(folder: &Path, clock: Arc<ManualClock>) -> Arc<dyn Queue> {
-    let database =
-        Database::open(&folder.join("presswork.db"), &[SqliteQueue::MIGRATIONS, SqliteProgress::MIGRATIONS])
-            .unwrap();
+    let database = Database::open(
+        &folder.join("presswork.db"),
+        &[presswork::queue::sqlite::MIGRATIONS, SqliteProgress::MIGRATIONS],
+    )
+    .unwrap();
     Arc::new(SqliteQueue::new(Arc::new(database), clock))
 }
 
