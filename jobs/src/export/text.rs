@@ -9,7 +9,7 @@ use self::{
     wrap::{WIDTH, width, wrap},
 };
 use super::{Exporter, lookup::Lookup, loss};
-use crate::book::{BookError, EndTag, Event, LinkTarget, Losses, Tag};
+use crate::book::{BookError, EndTag, Event, LinkTarget, Losses, Tag, check::is_legal};
 
 mod table;
 mod wrap;
@@ -125,12 +125,15 @@ impl Text {
     fn title_page(&mut self) {
         let lookup = Arc::clone(&self.lookup);
         let metadata = &lookup.book().metadata;
-        self.heading(lookup.title(), '=');
+        // Unlike the stream, book.json comes unchecked.
+        let legal = |text: &str| text.chars().filter(|c| is_legal(*c)).collect::<String>();
+        self.page.begin(Leaf::Heading(1));
+        self.heading(&legal(lookup.title()), '=');
         let lines = [&metadata.subtitle].into_iter().chain(&metadata.authors);
         for line in lines.chain([&metadata.publisher, &metadata.date, &metadata.rights]) {
             if !line.trim().is_empty() {
                 self.page.begin(Leaf::Paragraph);
-                self.paragraph(line);
+                self.paragraph(&legal(line));
             }
         }
     }

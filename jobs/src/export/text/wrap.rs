@@ -87,6 +87,6 @@ mod tests {
     #[test]
     fn wide_characters_take_two_columns_and_break_anywhere() {
         assert_eq!(width("日本e\u{301}"), 5);
-        assert_eq!(wrap("日本語日本語。", 6), ["日本語", "日本語。"]);
+        assert_eq!(wrap("日本語日本語。", 6), ["日本語", "日本", "語。"]);
     }
 }
