@@ -232,7 +232,12 @@ impl Text {
                 }
             }
             EndTag::TableHead | EndTag::TableRow => {
-                for line in self.table.as_mut().map(|table| table.end_row(end == EndTag::TableHead)).unwrap_or_default() {
+                for line in self
+                    .table
+                    .as_mut()
+                    .map(|table| table.end_row(end == EndTag::TableHead))
+                    .unwrap_or_default()
+                {
                     self.page.line(&line);
                 }
             }
@@ -282,7 +287,9 @@ impl Text {
         self.page.begin(leaf);
         match leaf {
             Leaf::Plain | Leaf::Paragraph => self.paragraph(&words),
-            Leaf::Heading(level) => self.heading(&words.replace('\n', " "), if level <= 2 { '-' } else { '~' }),
+            Leaf::Heading(level) => {
+                self.heading(&words.replace('\n', " "), if level <= 2 { '-' } else { '~' })
+            }
             Leaf::Code => {
                 self.page.frames.push(Frame { first: None, rest: "    ".to_owned() });
                 for line in words.trim_end_matches('\n').split('\n') {
@@ -356,7 +363,9 @@ impl Exporter for Text {
             Event::ChapterEnd => self.end_chapter(),
             Event::Start(tag) => self.start(tag),
             Event::End(end) => self.end(end),
-            Event::Text(text) if self.leaf == Some(Leaf::Code) => self.words.push_str(&text.replace('\r', "")),
+            Event::Text(text) if self.leaf == Some(Leaf::Code) => {
+                self.words.push_str(&text.replace('\r', ""))
+            }
             // Only a hard break may part lines.
             Event::Text(text) => self.push(&text.replace(['\n', '\r'], " ")),
             Event::Code(code) => self.push(&code.replace(['\n', '\r'], " ")),

@@ -34,10 +34,18 @@ enum Holder {
     Root,
     Quote,
     /// Next number where it is numbered; whether blank lines part its items.
-    List { next: Option<u64>, sign: char, is_loose: bool },
+    List {
+        next: Option<u64>,
+        sign: char,
+        is_loose: bool,
+    },
     /// How far its lines are indented.
-    Item { width: usize },
-    Footnote { label: String },
+    Item {
+        width: usize,
+    },
+    Footnote {
+        label: String,
+    },
 }
 
 /// A container that is open.

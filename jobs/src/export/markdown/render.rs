@@ -70,7 +70,8 @@ pub(super) fn render(pieces: &[Piece], place: Place, losses: &mut Losses) -> Str
                     continue;
                 }
                 // A single letter could still become a reference, for a mark behind it.
-                let is_word = matches!(pieces.get(at + 1), Some(Piece::Text(text)) if text.chars().nth(1).is_some());
+                let is_word =
+                    matches!(pieces.get(at + 1), Some(Piece::Text(text)) if text.chars().nth(1).is_some());
                 let intraword = delimiter == '*' && is_word && next.is_some_and(char::is_alphanumeric);
                 make_way(&mut out, intraword);
                 push_delimiter(&mut out, *mark, delimiter);
@@ -133,9 +134,8 @@ fn delimiter(mark: Mark, open: &[Option<char>], out: &str) -> char {
 /// and then takes the outer one for text.
 fn confuses(delimiter: char, open: &[Option<char>], out: &str, next: Option<char>) -> bool {
     let is_of_them = |c: char| matches!(c, '~' | '^');
-    let could_close = !out.is_empty()
-        && !out.ends_with([' ', '\t', '\n'])
-        && !next.is_some_and(char::is_alphanumeric);
+    let could_close =
+        !out.is_empty() && !out.ends_with([' ', '\t', '\n']) && !next.is_some_and(char::is_alphanumeric);
     is_of_them(delimiter) && could_close && open.iter().flatten().any(|open| is_of_them(*open))
 }
 
