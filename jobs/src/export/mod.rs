@@ -38,7 +38,8 @@ pub use format::Format;
 /// Writes one book in one format.
 pub trait Exporter: Send {
     /// Takes the next event of a stream that [`Checked`](crate::book::Checked) let through, and writes what follows
-    /// from it to `out`, which must be the same place each time. After [`Event::BookEnd`] the file is whole.
+    /// from it to `out`, which must be the same place each time and should be buffered, as pieces may be small. After
+    /// [`Event::BookEnd`] the file is whole.
     ///
     /// # Errors
     /// What `out` or a picture's source says; [`BookError::Input`] where the stream is not the book that was promised.

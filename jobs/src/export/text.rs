@@ -56,6 +56,7 @@ enum Leaf {
     Paragraph,
     Heading(u8),
     Code,
+    Table,
 }
 
 #[derive(Default)]
@@ -210,7 +211,10 @@ impl Text {
                 self.page.frames.push(Frame { rest: " ".repeat(bullet.len()), first: Some(bullet) });
             }
             Tag::Table { columns } => {
-                self.page.begin(Leaf::Paragraph);
+                if self.page.last == Some(Leaf::Table) {
+                    // The table before is another one.
+                    self.page.last = Some(Leaf::Paragraph);
+                }
                 self.table = Some(Table::new(columns, self.page.room()));
             }
             Tag::Footnote { label } => {
@@ -232,19 +236,12 @@ impl Text {
                 }
             }
             EndTag::TableHead | EndTag::TableRow => {
-                for line in self
-                    .table
-                    .as_mut()
-                    .map(|table| table.end_row(end == EndTag::TableHead))
-                    .unwrap_or_default()
-                {
-                    self.page.line(&line);
-                }
+                let lines = self.table.as_mut().map(|table| table.end_row(end == EndTag::TableHead));
+                self.table_lines(lines.unwrap_or_default());
             }
             EndTag::Table => {
-                for line in self.table.take().map(Table::finish).unwrap_or_default() {
-                    self.page.line(&line);
-                }
+                let lines = self.table.take().map(Table::finish);
+                self.table_lines(lines.unwrap_or_default());
             }
             EndTag::Paragraph | EndTag::Heading(_) | EndTag::CodeBlock => self.end_leaf(),
             EndTag::Quote | EndTag::Item => {
@@ -267,6 +264,15 @@ impl Text {
         }
     }
 
+    fn table_lines(&mut self, lines: Vec<String>) {
+        if !lines.is_empty() && self.page.last != Some(Leaf::Table) {
+            self.page.begin(Leaf::Table);
+        }
+        for line in lines {
+            self.page.line(&line);
+        }
+    }
+
     /// Keeps the note's lines, without the indent that they were wrapped for.
     fn end_note(&mut self) {
         self.end_leaf();
@@ -286,7 +292,7 @@ impl Text {
         }
         self.page.begin(leaf);
         match leaf {
-            Leaf::Plain | Leaf::Paragraph => self.paragraph(&words),
+            Leaf::Plain | Leaf::Paragraph | Leaf::Table => self.paragraph(&words),
             Leaf::Heading(level) => {
                 self.heading(&words.replace('\n', " "), if level <= 2 { '-' } else { '~' })
             }

@@ -210,14 +210,3 @@ fn plain_text_keeps_to_its_width() {
         assert!(text.contains(part), "{part} in {text}");
     }
 }
-
-/// Writes the sample where `EXPORT_SAMPLE` says, for validators that run outside.
-#[test]
-fn samples_can_be_looked_at() {
-    if let Ok(folder) = std::env::var("EXPORT_SAMPLE") {
-        for format in Format::ALL {
-            let path = std::path::Path::new(&folder).join(format!("sample.{}", format.extension()));
-            std::fs::write(path, exported(format).0).unwrap();
-        }
-    }
-}
