@@ -4,7 +4,7 @@
 //! gives the same bytes, so that a restarted export can go on where its predecessor stopped. They know nothing of
 //! storage, jobs or compression around them.
 //!
-//! - [`format`]: the formats and what each is called.
+//! - [`mod@format`]: the formats and what each is called.
 //! - `lookup`: chapters and pictures by name. `anchors`: ids, and which of them links may name.
 //! - `escape`, `url`, `language`: text, addresses and language tags made safe for markup.
 //! - `markup`: blocks as XHTML that HTML parsers read as well; EPUB and HTML share it.
