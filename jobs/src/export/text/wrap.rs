@@ -5,7 +5,7 @@ pub(super) const WIDTH: usize = 72;
 
 /// How many columns a text takes.
 pub(super) fn width(text: &str) -> usize {
-    text.chars().map(columns).sum()
+    if text.is_ascii() { text.len() } else { text.chars().map(columns).sum() }
 }
 
 /// A character's columns, roughly: East Asian wide ranges, combining marks and invisible joiners.
@@ -65,6 +65,9 @@ pub(super) fn wrap(text: &str, room: usize) -> Vec<String> {
 
 /// A word cut where it may be broken: around wide characters, which stand without blanks.
 fn pieces(word: &str) -> Vec<&str> {
+    if word.is_ascii() {
+        return vec![word];
+    }
     let mut pieces = Vec::new();
     let (mut begin, mut before) = (0, None);
     for (at, c) in word.char_indices() {
