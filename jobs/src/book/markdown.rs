@@ -25,7 +25,7 @@ pub(crate) trait Resolve {
 }
 
 /// What is read beyond CommonMark.
-fn options() -> Options {
+pub(crate) fn dialect() -> Options {
     Options::ENABLE_TABLES
         | Options::ENABLE_FOOTNOTES
         | Options::ENABLE_STRIKETHROUGH
@@ -49,7 +49,7 @@ pub fn read_chapter(
     sink: &mut dyn EventSink,
     losses: &mut Losses,
 ) -> Result<(), BookError> {
-    let mut events = Parser::new_ext(source, options()).peekable();
+    let mut events = Parser::new_ext(source, dialect()).peekable();
     let mut title = String::new();
     if matches!(events.peek(), Some(Read::Start(From::Heading { level, .. })) if *level as u8 == 1) {
         for event in events.by_ref() {
@@ -72,13 +72,13 @@ pub(crate) fn read_blocks(
     sink: &mut dyn EventSink,
     losses: &mut Losses,
 ) -> Result<(), BookError> {
-    Reader::new(sink, resolve, losses).read(Parser::new_ext(source, options()))
+    Reader::new(sink, resolve, losses).read(Parser::new_ext(source, dialect()))
 }
 
 /// The text of a line of Markdown without its markup.
 pub(crate) fn plain_text(source: &str) -> String {
     let mut text = String::new();
-    for event in Parser::new_ext(source, options()) {
+    for event in Parser::new_ext(source, dialect()) {
         push_plain(&mut text, &event);
     }
     text.trim().to_owned()
