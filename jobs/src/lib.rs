@@ -4,3 +4,4 @@
 //! project has on storage. Nothing here knows queues, leases or Redis; handlers see only the engine's `Context`.
 
 pub mod book;
+pub mod export;

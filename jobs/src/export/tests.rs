@@ -1,0 +1,5 @@
+//! Every format, over a book that has everything, hostile texts included.
+
+mod every_format;
+mod markdown;
+mod sample;
