@@ -23,7 +23,7 @@ mod flow;
 mod outline;
 mod package;
 #[cfg(test)]
-mod tests;
+pub(in crate::import) mod tests;
 mod xhtml;
 mod xml;
 

@@ -102,6 +102,7 @@ impl<'a> Xhtml<'a> {
     }
 
     fn block(&mut self, tag: Tag<'static>) -> Result<Ends, BookError> {
+        if self.flow.in_cell() || self.flow.in_heading() {
             self.losses.add("block inside a table cell or heading");
             self.flow.boundary()?;
             return Ok(Ends::Boundary);
@@ -155,6 +156,7 @@ impl<'a> Xhtml<'a> {
 
     fn heading(&mut self, level: u8, element: &Element) -> Result<Ends, BookError> {
         let pending = self.pending_anchor.take();
+        if self.flow.in_cell() || self.flow.in_heading() {
             return self.block(Tag::Paragraph);
         }
         if std::mem::take(&mut self.skip_heading) {
@@ -164,6 +166,7 @@ impl<'a> Xhtml<'a> {
         }
         let id = element.get("id").map(str::to_owned).or(pending);
         let anchor = id.and_then(|id| unique_anchor(&mut self.anchors, &id));
+        self.flow.begin_heading(level.clamp(2, 6), anchor)?;
         Ok(Ends::Heading)
     }
 
@@ -172,6 +175,7 @@ impl<'a> Xhtml<'a> {
         if self.svg_images.is_some() && name != "image" {
             return Ok(Ends::Nothing);
         }
+        if let Some(id) = element.get("id").filter(|_| self.flow.in_heading()) {
             self.flow.heading_anchor(id);
         }
         let is_note = ["footnote", "endnote", "rearnote"].iter().any(|kind| element.has_word("epub:type", kind))
@@ -208,6 +212,7 @@ impl<'a> Xhtml<'a> {
                 self.block(Tag::List { first: Some(first.filter(|n| *n <= 999_999_999).unwrap_or(1)) })?
             }
             "li" => {
+                if self.flow.in_cell() || self.flow.in_heading() {
                     self.block(Tag::Item)?
                 } else if self.flow.in_list() {
                     self.flow.item()?;

@@ -16,6 +16,8 @@ mod headings;
 mod paragraphs;
 mod plan;
 mod survey;
+#[cfg(test)]
+mod tests;
 
 use paragraphs::Paragraphs;
 use plan::plan;
