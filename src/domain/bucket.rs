@@ -154,6 +154,14 @@ impl TokenBucket {
         Ok(())
     }
 
+    /// The same bucket with at most the debt of an empty one: for a bucket whose rate was changed, which would
+    /// else wait for what the old rate had lent.
+    #[must_use]
+    pub fn clipped(self, rate: Rate, now: Timestamp) -> Self {
+        let empty = now.after(Duration::from_micros(rate.tolerance_micros().unsigned_abs()));
+        Self { full_at: self.full_at.min(empty) }
+    }
+
     /// When one more token will be there: now, where there is one already.
     pub fn next_token_at(self, rate: Rate, now: Timestamp) -> Timestamp {
         let mut trial = self;
@@ -196,6 +204,16 @@ mod tests {
         assert_eq!(bucket.take(rate, 10, now), Ok(()));
         assert_eq!(bucket.level(rate, now.after(Duration::from_secs(8))), 0);
         assert_eq!(bucket.level(rate, now.after(Duration::from_secs(9))), 1);
+    }
+
+    #[test]
+    fn a_faster_rate_is_in_force_at_once() {
+        let (slow, fast): (Rate, Rate) = ("1/d:1".parse().unwrap(), "10/s:1".parse().unwrap());
+        let (mut bucket, now) = (TokenBucket::default(), Timestamp::from_millis(1_000));
+        assert_eq!(bucket.take(slow, 1, now), Ok(()));
+        let clipped = bucket.clipped(fast, now);
+        assert_eq!(clipped.next_token_at(fast, now), now.after(Duration::from_millis(100)));
+        assert_eq!(clipped.clipped(slow, now), clipped);
     }
 
     #[test]

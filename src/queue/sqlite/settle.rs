@@ -1,0 +1,93 @@
+//! Ends attempts. Owns: which trigger a verdict pulls, and what counts as a repeated settlement. Must not know: lanes.
+
+use rusqlite::Connection;
+use sha2::{Digest as _, Sha256};
+
+use super::{
+    row::{Head, unreadable},
+    tally::Tally,
+    transition::{Transition, apply},
+};
+use crate::{
+    domain::{Timestamp, Trigger, Verdict},
+    queue::{Lease, Settled},
+};
+
+/// Settles a batch, in order.
+pub(super) fn settle(
+    connection: &Connection,
+    settlements: &[(Lease, Verdict)],
+    now: Timestamp,
+) -> rusqlite::Result<Vec<Settled>> {
+    let mut tally = Tally::default();
+    let answers = settlements
+        .iter()
+        .map(|(lease, verdict)| settle_one(connection, &mut tally, lease, verdict, now))
+        .collect::<rusqlite::Result<_>>()?;
+    tally.apply(connection)?;
+    Ok(answers)
+}
+
+fn settle_one(
+    connection: &Connection,
+    tally: &mut Tally,
+    lease: &Lease,
+    verdict: &Verdict,
+    now: Timestamp,
+) -> rusqlite::Result<Settled> {
+    let Some(head) = Head::find(connection, &lease.tenant, lease.job)? else { return Ok(Settled::LeaseLost) };
+    let output = match verdict {
+        Verdict::Done(output) => Some(serde_json::to_string(output).map_err(|error| unreadable(0, error))?),
+        _ => None,
+    };
+    let fingerprint = fingerprint(verdict, output.as_deref());
+    if !head.is_leased(lease.epoch, now) {
+        return Ok(match head.settled {
+            Some((epoch, verdict, state)) if (epoch, verdict) == (lease.epoch, fingerprint) => {
+                Settled::Now(state)
+            }
+            _ => Settled::LeaseLost,
+        });
+    }
+    let change =
+        Transition { output: output.as_deref(), settled: Some(fingerprint), ..judge(&head, verdict) };
+    apply(connection, tally, &head, &change, now).map(Settled::Now)
+}
+
+/// What a verdict does to a job whose lease holds.
+fn judge<'v>(head: &Head, verdict: &'v Verdict) -> Transition<'v> {
+    let on = |trigger| Transition::of(head, trigger);
+    match verdict {
+        Verdict::Done(_) => on(Trigger::Done),
+        Verdict::Cancelled => on(Trigger::Cancelled),
+        Verdict::Dead(reason) => on(Trigger::Dead).because(reason),
+        Verdict::Retry { reason, .. } if head.cancel_asked => on(Trigger::Cancelled).because(reason),
+        Verdict::Retry { reason, .. } if head.attempt >= head.max_attempts => {
+            on(Trigger::Dead).because(reason)
+        }
+        Verdict::Retry { at, reason } => {
+            Transition { run_at: Some(*at), ..on(Trigger::Retry).because(reason) }
+        }
+        Verdict::Snooze { .. } if head.cancel_asked => on(Trigger::Cancelled),
+        Verdict::Snooze { until } => Transition {
+            run_at: Some(*until),
+            attempt: head.attempt.saturating_sub(1),
+            ..on(Trigger::Snooze)
+        },
+    }
+}
+
+/// Tells a repeated settlement from another one for the same lease.
+fn fingerprint(verdict: &Verdict, output: Option<&str>) -> i64 {
+    let (name, at, text) = match verdict {
+        Verdict::Done(_) => ("done", None, output.unwrap_or_default()),
+        Verdict::Retry { at, reason } => ("retry", Some(*at), reason.as_str()),
+        Verdict::Snooze { until } => ("snooze", Some(*until), ""),
+        Verdict::Cancelled => ("cancelled", None, ""),
+        Verdict::Dead(reason) => ("dead", None, reason.as_str()),
+    };
+    let at = at.map_or(0, Timestamp::as_micros);
+    let digest =
+        Sha256::new().chain_update(name).chain_update(at.to_be_bytes()).chain_update(text).finalize();
+    digest.iter().take(8).fold(0, |number, byte| (number << 8) | i64::from(*byte))
+}

@@ -1,0 +1,47 @@
+//! No hot statement scans or sorts: each is a search of the index that was made for it.
+
+use super::{
+    super::{claim, due, prospect, read, row::select_heads, serve, sweep, tally},
+    World,
+};
+
+#[tokio::test]
+async fn hot_statements_only_search_indexes() {
+    let world = World::new();
+    world.enqueue("acme", 3).await;
+    let mut statements = vec![
+        (claim::PICK, "lanes_ready"),
+        (serve::NEXT, "jobs_waiting"),
+        (due::DUE, "jobs_due"),
+        (due::LAPSED, "jobs_leased"),
+        (due::UNTHROTTLE, "lanes_throttled"),
+        (read::NEWEST, "jobs_listed"),
+        (sweep::FINISHED, "jobs_finished"),
+        (tally::UNHOLD, "lanes_held"),
+        (select_heads!("WHERE id = ?1 AND tenant = ?2"), "sqlite_autoindex_jobs_1"),
+        ("SELECT min(run_at) FROM jobs WHERE lane = ?1 AND state = 'waiting'", "jobs_oldest"),
+    ];
+    let indexes = ["lanes_ready", "lanes_throttled", "jobs_due", "jobs_leased"];
+    statements.extend(prospect::LOOKS.into_iter().zip(indexes));
+    for (sql, index) in statements {
+        let plan = plan(&world, sql).await;
+        assert!(plan.iter().any(|step| step.contains(index)), "{sql}: {plan:?}");
+        let slow = |step: &String| step.starts_with("SCAN") || step.contains("TEMP B-TREE");
+        assert!(!plan.iter().any(slow), "{sql}: {plan:?}");
+    }
+}
+
+#[tokio::test]
+async fn empty_lanes_are_found_by_their_index() {
+    let plan = plan(&World::new(), sweep::FORGETTABLE).await;
+    assert!(plan[0].contains("lanes_empty"), "{plan:?}");
+}
+
+async fn plan(world: &World, sql: &'static str) -> Vec<String> {
+    let explain = move |connection: &rusqlite::Connection| {
+        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
+        // Unbound parameters are NULL, which changes no plan.
+        statement.raw_query().mapped(|row| row.get(3)).collect()
+    };
+    world.database.read(explain).await.unwrap()
+}
