@@ -34,6 +34,13 @@ impl RetryPolicy {
         self
     }
 
+    /// The same with another number of attempts (at least one): a job may have its own.
+    #[must_use]
+    pub const fn with_attempts(mut self, attempts: u32) -> Self {
+        self.attempts = if attempts == 0 { 1 } else { attempts };
+        self
+    }
+
     /// How many attempts a job has.
     pub const fn most_attempts(&self) -> u32 {
         self.attempts

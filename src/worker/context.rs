@@ -1,0 +1,333 @@
+//! All that a handler may touch. Owns: [`Context`]. A handler knows neither the queue nor HTTP nor other tenants:
+//! every storage handed out here is prefixed with the tenant's root.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use object_store::{ObjectStore, path::Path, prefix::PrefixStore};
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{
+    keeper::{LeaseHandle, Order},
+    kind::{Kind, new_job},
+    reports::Outbox,
+};
+use crate::{
+    artifact::{ArtifactError, ArtifactOptions, ArtifactStore, ArtifactWriter},
+    domain::{
+        ArtifactPointer, Checkpoint, Clock, Failure, FileName, Job, JobId, KindName, NewJob, ProjectId,
+        Random, TenantId,
+    },
+    queue::{Queue, QueueError, Refusal},
+};
+
+/// What a handler may know of its job.
+#[derive(Clone, Debug)]
+pub struct JobFacts {
+    /// Its id.
+    pub id: JobId,
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// What it is.
+    pub kind: KindName,
+    /// Which attempt this is; the first is 1.
+    pub attempt: u32,
+    /// How many attempts it has.
+    pub max_attempts: u32,
+    /// The fencing number of this attempt: rises from attempt to attempt.
+    pub epoch: u64,
+}
+
+impl JobFacts {
+    pub(crate) fn of(job: &Job) -> Self {
+        Self {
+            id: job.id,
+            tenant: job.tenant.clone(),
+            kind: job.kind.clone(),
+            attempt: job.attempt,
+            max_attempts: job.max_attempts,
+            epoch: job.epoch,
+        }
+    }
+}
+
+/// What all attempts of a worker share.
+pub(crate) struct Surroundings {
+    pub(crate) queue: Arc<dyn Queue>,
+    pub(crate) storage: Arc<dyn ObjectStore>,
+    pub(crate) artifacts: ArtifactStore,
+    pub(crate) scratch: PathBuf,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) random: Arc<dyn Random>,
+}
+
+/// What a handler is given beside its payload. Cheap to clone; clones belong to the same attempt.
+#[derive(Clone)]
+pub struct Context(Arc<Inner>);
+
+struct Inner {
+    job: JobFacts,
+    checkpoint: Option<Checkpoint>,
+    lease: LeaseHandle,
+    outbox: Arc<Outbox>,
+    surroundings: Arc<Surroundings>,
+    made: Mutex<Made>,
+}
+
+/// What the attempt has made on storage.
+#[derive(Default)]
+struct Made {
+    begun: bool,
+    finished: Vec<ArtifactPointer>,
+}
+
+impl Context {
+    pub(crate) fn new(
+        job: &Job,
+        lease: LeaseHandle,
+        outbox: Arc<Outbox>,
+        surroundings: Arc<Surroundings>,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            job: JobFacts::of(job),
+            checkpoint: job.checkpoint.clone(),
+            lease,
+            outbox,
+            surroundings,
+            made: Mutex::default(),
+        }))
+    }
+
+    /// The job.
+    pub fn job(&self) -> &JobFacts {
+        &self.0.job
+    }
+
+    /// Tells how far the job has got, in units of the handler's choice; `total` 0 where nobody knows. Cheap: may be
+    /// called for every unit. At most ten a second are published, and always the last one.
+    pub fn progress(&self, done: u64, total: u64, message: &str) {
+        self.0.outbox.progress(done, total, message, self.clock().now());
+    }
+
+    /// Publishes a piece of the text that the job is writing. Cheap; pieces are joined to a few a second.
+    pub fn text(&self, piece: &str) {
+        self.0.outbox.text(piece);
+    }
+
+    /// Begins an artifact of the job. It is published when the job completes; where the attempt fails it is removed.
+    ///
+    /// # Errors
+    /// Where the options make no sense.
+    pub fn artifact(
+        &self,
+        name: &FileName,
+        options: ArtifactOptions,
+    ) -> Result<ContextArtifact, ArtifactError> {
+        self.made().begun = true;
+        let JobFacts { id, tenant, epoch, .. } = &self.0.job;
+        let writer = self.0.surroundings.artifacts.create(tenant, *id, *epoch, name, options)?;
+        Ok(ContextArtifact { writer, context: self.clone() })
+    }
+
+    /// What an earlier attempt has saved, where there is something and `T` can be read from it: else the attempt
+    /// starts from the beginning.
+    pub fn checkpoint<T: DeserializeOwned>(&self) -> Option<T> {
+        let Checkpoint(bytes) = self.0.checkpoint.as_ref()?;
+        match serde_json::from_slice(bytes) {
+            Ok(checkpoint) => Some(checkpoint),
+            Err(error) => {
+                let (line, column) = (error.line(), error.column());
+                tracing::warn!(line, column, "the checkpoint can't be read; starting from the beginning");
+                None
+            }
+        }
+    }
+
+    /// Saves where a later attempt shall go on from; once it answers, that is durable. At most
+    /// [`Checkpoint::MOST_BYTES`] as JSON. An outage of the store is waited for as long as the lease holds.
+    ///
+    /// # Errors
+    /// [`Failure::LeaseLost`] where another worker may be running the job: return it. [`Failure::Fatal`] where the
+    /// checkpoint is too large or no JSON.
+    pub async fn save<T: Serialize + Sync>(&self, checkpoint: &T) -> Result<(), Failure> {
+        let bytes = serde_json::to_vec(checkpoint)
+            .map_err(|error| Failure::fatal(format_args!("the checkpoint is no JSON: {error}")))?;
+        if bytes.len() > Checkpoint::MOST_BYTES {
+            let (size, most) = (bytes.len(), Checkpoint::MOST_BYTES);
+            return Err(Failure::fatal(format_args!("the checkpoint has {size} bytes, at most {most} fit")));
+        }
+        let checkpoint = Checkpoint(Bytes::from(bytes));
+        let mut pause = Duration::from_millis(50);
+        loop {
+            let saved = self.0.lease.save(checkpoint.clone()).await;
+            if self.0.lease.order() == Order::Lost {
+                return Err(Failure::LeaseLost);
+            }
+            match saved {
+                Ok(()) => return Ok(()),
+                Err(QueueError::Invalid(problem)) => return Err(Failure::fatal(problem)),
+                Err(_) => tokio::time::sleep(pause).await,
+            }
+            pause = (pause * 2).min(Duration::from_secs(1));
+        }
+    }
+
+    /// The tenant's storage: paths are relative to its root and can't leave it.
+    pub fn storage(&self) -> Arc<dyn ObjectStore> {
+        self.below(Path::from_iter([self.0.job.tenant.as_str()]))
+    }
+
+    /// The storage of one of the tenant's projects: paths are relative to its folder and can't leave it.
+    pub fn project(&self, project: &ProjectId) -> Arc<dyn ObjectStore> {
+        self.below(Path::from_iter([self.0.job.tenant.as_str(), "projects", project.as_str()]))
+    }
+
+    /// An empty folder on this machine, for input that must be seekable. Removed when the value is dropped.
+    ///
+    /// # Errors
+    /// [`Failure::Retry`] where it can't be made.
+    pub async fn scratch(&self) -> Result<tempfile::TempDir, Failure> {
+        let root = self.0.surroundings.scratch.clone();
+        let prefix = format!("{}-", self.0.job.id);
+        let made = tokio::task::spawn_blocking(move || {
+            std::fs::create_dir_all(&root)?;
+            tempfile::Builder::new().prefix(&prefix).tempdir_in(&root)
+        });
+        let explain = |error: &dyn std::fmt::Display| Failure::retry(format_args!("no scratch folder: {error}"));
+        made.await.map_err(|error| explain(&error))?.map_err(|error| explain(&error))
+    }
+
+    /// A job of kind `K` of the same tenant, to be adjusted and then [enqueued](Self::enqueue). Give it an idempotency
+    /// key, so that a second attempt of this job makes no second child.
+    ///
+    /// # Errors
+    /// [`Failure::Fatal`] where the kind refuses the payload.
+    pub fn child<K: Kind>(&self, payload: &K) -> Result<NewJob, Failure> {
+        let id = JobId::new(self.clock().now(), self.random());
+        new_job(id, self.0.job.tenant.clone(), payload).map_err(Failure::fatal)
+    }
+
+    /// Enqueues a job of the same tenant; once it answers, the job is kept.
+    ///
+    /// # Errors
+    /// [`Failure::Retry`] where the tenant has too many jobs waiting or the queue is away, [`Failure::Fatal`] where the
+    /// job is wrong or another tenant's.
+    pub async fn enqueue(&self, child: NewJob) -> Result<JobId, Failure> {
+        if child.tenant != self.0.job.tenant {
+            return Err(Failure::fatal("a job may enqueue jobs of its own tenant only"));
+        }
+        let answers = self.0.surroundings.queue.enqueue(vec![child]).await.map_err(Failure::retry)?;
+        match answers.into_iter().next() {
+            Some(Ok(enqueued)) => Ok(enqueued.id()),
+            Some(Err(Refusal::Invalid(problem))) => Err(Failure::fatal(problem)),
+            Some(Err(
+                ref full @ (Refusal::TooMany { retry_after, .. } | Refusal::TooLarge { retry_after, .. }),
+            )) => Err(Failure::Retry {
+                reason: crate::domain::Reason::new(full.to_string()),
+                after: Some(retry_after),
+            }),
+            None => Err(Failure::retry("the queue gave no answer to a child job")),
+        }
+    }
+
+    /// Ends when the handler is to stop: somebody asked to cancel the job, the worker is going down, or the lease is
+    /// gone. Answer it by returning [`Failure::Cancelled`] soon; a handler that does not is dropped.
+    pub async fn cancelled(&self) {
+        self.0.lease.told(Order::HandBack).await;
+    }
+
+    /// Whether the handler is to stop; for work on other threads.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.lease.order() != Order::Run
+    }
+
+    /// Where the time comes from.
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.0.surroundings.clock
+    }
+
+    /// Where randomness comes from.
+    pub fn random(&self) -> &dyn Random {
+        &*self.0.surroundings.random
+    }
+
+    /// The pointers to what was finished, in order; empties the list.
+    pub(crate) fn take_finished(&self) -> Vec<ArtifactPointer> {
+        std::mem::take(&mut self.made().finished)
+    }
+
+    /// Whether the attempt may have left something on storage.
+    pub(crate) fn has_begun_artifacts(&self) -> bool {
+        self.made().begun
+    }
+
+    fn below(&self, root: Path) -> Arc<dyn ObjectStore> {
+        Arc::new(PrefixStore::new(self.0.surroundings.storage.clone(), root))
+    }
+
+    fn made(&self) -> std::sync::MutexGuard<'_, Made> {
+        self.0.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Context {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Context").field(&self.0.job).finish()
+    }
+}
+
+impl From<ArtifactError> for Failure {
+    /// Storage may be better soon; nothing else about an artifact will.
+    fn from(error: ArtifactError) -> Self {
+        match error {
+            ArtifactError::Storage { .. } | ArtifactError::Stopped(_) => Self::retry(error),
+            ArtifactError::Missing { .. } | ArtifactError::Damaged { .. } | ArtifactError::Invalid(_) => {
+                Self::fatal(error)
+            }
+        }
+    }
+}
+
+/// An artifact being written. Dropped unfinished, it is gone.
+pub struct ContextArtifact {
+    writer: ArtifactWriter,
+    context: Context,
+}
+
+impl ContextArtifact {
+    /// Writes a piece, waiting where storage is slower than the handler.
+    ///
+    /// # Errors
+    /// [`ArtifactError`]; the artifact can't be finished then.
+    pub async fn write(&mut self, bytes: &[u8]) -> Result<(), ArtifactError> {
+        self.writer.write(bytes).await
+    }
+
+    /// The same from a thread that may block (`spawn_blocking`).
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub fn write_blocking(&mut self, bytes: &[u8]) -> Result<(), ArtifactError> {
+        self.writer.write_blocking(bytes)
+    }
+
+    /// Makes it whole and durable, to be published when the job completes.
+    ///
+    /// # Errors
+    /// [`ArtifactError`]; it is gone then.
+    pub async fn finish(self) -> Result<ArtifactPointer, ArtifactError> {
+        let pointer = self.writer.finish().await?;
+        self.context.made().finished.push(pointer.clone());
+        Ok(pointer)
+    }
+}
+
+impl std::fmt::Debug for ContextArtifact {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ContextArtifact").field("job", &self.context.0.job.id).finish_non_exhaustive()
+    }
+}

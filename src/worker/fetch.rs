@@ -1,0 +1,244 @@
+//! Claims jobs ahead of the slots that will run them. Owns: the buffer between the claims and the slots, and how far
+//! ahead to claim. Must not know: apalis, handlers.
+//!
+//! How far ahead: free slots are always filled; beyond that only as many jobs as are likely to start within a
+//! moment, at the pace of late and never more than there are slots. So no-op jobs come in large batches, and a job of
+//! an hour is left to a worker that has a slot for it.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Waker},
+    time::Duration,
+};
+
+use futures_util::task::AtomicWaker;
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    attempt::{Attempt, Claimed, Workshop},
+    keeper::Keeper,
+    settle::Settlements,
+};
+use crate::{
+    domain::{KindName, Verdict, WorkerId},
+    queue::{Ask, Queue, QueueError},
+};
+
+/// Jobs that are likely to start within this time are claimed ahead.
+const AHEAD: Duration = Duration::from_millis(20);
+/// The pace is measured over at least this time.
+const MEASURE: Duration = Duration::from_millis(10);
+/// A buffer in which nothing has moved for this long is handed back: somebody else may have a slot.
+const STALE: Duration = Duration::from_secs(1);
+
+/// Jobs that were claimed and wait for a slot.
+pub(crate) struct Buffer {
+    slots: usize,
+    /// Held for a few instructions at a time, never across an await.
+    state: Mutex<State>,
+    taker: AtomicWaker,
+    moved: Notify,
+    stopping: CancellationToken,
+}
+
+struct State {
+    ready: VecDeque<Claimed>,
+    running: usize,
+    started: u32,
+    measured: Instant,
+    ahead: usize,
+}
+
+impl Buffer {
+    pub(crate) fn new(slots: usize, stopping: CancellationToken) -> Arc<Self> {
+        let (ready, measured) = (VecDeque::new(), Instant::now());
+        let state = State { ready, running: 0, started: 0, measured, ahead: 0 };
+        let (taker, moved) = (AtomicWaker::new(), Notify::new());
+        Arc::new(Self { slots, state: Mutex::new(state), taker, moved, stopping })
+    }
+
+    /// Takes a job into a slot; where there is none, the waker is woken when one comes.
+    pub(crate) fn take(&self, cx: &Context<'_>) -> Option<Claimed> {
+        self.taker.register(cx.waker());
+        if self.stopping.is_cancelled() {
+            return None;
+        }
+        let mut state = self.state();
+        let claimed = state.ready.pop_front()?;
+        state.running += 1;
+        state.started += 1;
+        drop(state);
+        self.moved.notify_one();
+        Some(claimed)
+    }
+
+    /// A slot is free again.
+    pub(crate) fn ended(&self) {
+        self.state().running -= 1;
+        self.moved.notify_one();
+    }
+
+    /// How many more jobs are wanted now.
+    fn wanted(&self) -> usize {
+        let mut state = self.state();
+        let elapsed = state.measured.elapsed();
+        if elapsed >= MEASURE {
+            let likely = AHEAD.as_micros() * u128::from(state.started) / elapsed.as_micros();
+            state.ahead = usize::try_from(likely).unwrap_or(usize::MAX).min(self.slots);
+            (state.started, state.measured) = (0, Instant::now());
+        }
+        (self.slots + state.ahead).saturating_sub(state.running + state.ready.len())
+    }
+
+    fn put(&self, claimed: impl Iterator<Item = Claimed>) {
+        self.state().ready.extend(claimed);
+        if let Some(waker) = self.taker.take() {
+            Waker::wake(waker);
+        }
+    }
+
+    fn empty(&self) -> VecDeque<Claimed> {
+        std::mem::take(&mut self.state().ready)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The task that claims. It owns the claim's future, so that none is dropped half way, and never gives up: an outage
+/// is waited for.
+pub(crate) struct Fetcher {
+    pub(crate) queue: Arc<dyn Queue>,
+    pub(crate) who: WorkerId,
+    pub(crate) kinds: Vec<KindName>,
+    pub(crate) keeper: Arc<Keeper>,
+    pub(crate) buffer: Arc<Buffer>,
+    pub(crate) settlements: Settlements,
+    pub(crate) workshop: Arc<Workshop>,
+}
+
+impl Fetcher {
+    /// Claims until the worker is stopping, then hands back what has not started.
+    pub(crate) async fn run(self) {
+        let stopping = self.buffer.stopping.clone();
+        let mut outage = Pause::new(Duration::from_millis(50), Duration::from_secs(5));
+        let mut idle = Pause::new(Duration::from_millis(1), Duration::from_millis(100));
+        while !stopping.is_cancelled() {
+            let wanted = self.buffer.wanted();
+            if wanted == 0 {
+                self.wait_for_room().await;
+                continue;
+            }
+            match self.claim(wanted).await {
+                Ok(0) => {
+                    let outcome = tokio::select! {
+                        () = stopping.cancelled() => Ok(()),
+                        outcome = self.wait_for_jobs(&mut idle) => outcome,
+                    };
+                    self.ride_out(outcome, &mut outage).await;
+                }
+                Ok(_) => {
+                    idle.reset();
+                    self.ride_out(Ok(()), &mut outage).await;
+                }
+                Err(error) => self.ride_out(Err(error), &mut outage).await,
+            }
+        }
+        self.hand_back();
+    }
+
+    async fn claim(&self, most: usize) -> Result<usize, QueueError> {
+        let asked = self.keeper.now();
+        let ask = Ask { kinds: self.kinds.clone(), most, lease: self.keeper.lease() };
+        let claims = self.queue.claim(&self.who, &ask).await?;
+        let count = claims.len();
+        let keep = |claim| Claimed { hold: self.keeper.hold(&claim, asked), claim };
+        self.buffer.put(claims.into_iter().map(keep));
+        Ok(count)
+    }
+
+    async fn wait_for_room(&self) {
+        tokio::select! {
+            () = self.buffer.stopping.cancelled() => {}
+            moved = timeout(STALE, self.buffer.moved.notified()) => {
+                if moved.is_err() {
+                    self.hand_back();
+                }
+            }
+        }
+    }
+
+    /// A `wait` that comes back at once and to nothing, again and again, must not turn into a spin.
+    async fn wait_for_jobs(&self, idle: &mut Pause) -> Result<(), QueueError> {
+        let begun = Instant::now();
+        self.queue.wait(&self.kinds).await?;
+        if begun.elapsed() < MEASURE {
+            idle.rest().await;
+        } else {
+            idle.reset();
+        }
+        Ok(())
+    }
+
+    /// Logs the beginning and the end of an outage, and waits while it lasts.
+    async fn ride_out(&self, outcome: Result<(), QueueError>, outage: &mut Pause) {
+        match outcome {
+            Ok(()) if outage.is_on() => {
+                outage.reset();
+                tracing::info!("jobs can be claimed again");
+            }
+            Ok(()) => {}
+            Err(error) => {
+                if !outage.is_on() {
+                    tracing::warn!(%error, "no jobs can be claimed; trying again");
+                }
+                tokio::select! {
+                    () = self.buffer.stopping.cancelled() => {}
+                    () = outage.rest() => {}
+                }
+            }
+        }
+    }
+
+    /// Jobs that have not started go back at no cost.
+    fn hand_back(&self) {
+        let until = self.keeper.now();
+        for claimed in self.buffer.empty() {
+            let attempt = Attempt::new(claimed, &self.workshop);
+            self.settlements.send(attempt, Some(Verdict::Snooze { until }));
+        }
+    }
+}
+
+/// A pause that doubles from rest to rest.
+struct Pause {
+    first: Duration,
+    most: Duration,
+    next: Option<Duration>,
+}
+
+impl Pause {
+    fn new(first: Duration, most: Duration) -> Self {
+        Self { first, most, next: None }
+    }
+
+    fn is_on(&self) -> bool {
+        self.next.is_some()
+    }
+
+    fn reset(&mut self) {
+        self.next = None;
+    }
+
+    async fn rest(&mut self) {
+        let pause = self.next.unwrap_or(self.first);
+        self.next = Some((pause * 2).min(self.most));
+        sleep(pause).await;
+    }
+}

@@ -1,0 +1,128 @@
+//! A queue that tells when something was settled and that can be made to fail.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering::SeqCst},
+};
+
+use async_trait::async_trait;
+use presswork::{
+    domain::{Job, JobId, KindLimits, KindName, NewJob, State, TenantId, TenantLimits, Timestamp, Verdict, WorkerId},
+    queue::{
+        Ask, CancelOutcome, Claim, Cursor, Enqueued, Filter, Lease, Page, Queue, QueueError, Refusal, Renewal,
+        RequeueOutcome, Scope, Settled, Standing, Stats, Swept,
+    },
+};
+use tokio::sync::watch;
+
+pub struct Observed {
+    inner: Arc<dyn Queue>,
+    settled: watch::Sender<()>,
+    /// How many more calls of settle fail.
+    pub failing_settles: AtomicUsize,
+    /// How many more calls of claim fail.
+    pub failing_claims: AtomicUsize,
+}
+
+impl Observed {
+    pub fn new(inner: Arc<dyn Queue>) -> Self {
+        let (failing_settles, failing_claims) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Self { inner, settled: watch::channel(()).0, failing_settles, failing_claims }
+    }
+
+    /// The job, once the condition holds for it.
+    pub async fn until(&self, tenant: &TenantId, job: JobId, holds: impl Fn(&Job) -> bool) -> Job {
+        let mut settled = self.settled.subscribe();
+        loop {
+            let found = self.inner.inspect(tenant, &[job]).await.unwrap().remove(0).unwrap();
+            if holds(&found) {
+                return found;
+            }
+            settled.changed().await.unwrap();
+        }
+    }
+
+    /// Ends once that many jobs have completed.
+    pub async fn all_completed(&self, count: u64) {
+        let mut settled = self.settled.subscribe();
+        while self.inner.stats(None).await.unwrap().count(State::Completed) < count {
+            settled.changed().await.unwrap();
+        }
+    }
+}
+
+fn fail_once(left: &AtomicUsize) -> Result<(), QueueError> {
+    match left.fetch_update(SeqCst, SeqCst, |n| n.checked_sub(1)) {
+        Ok(_) => Err(QueueError::Unavailable { doing: "be tested", cause: "pulled the plug".into() }),
+        Err(_) => Ok(()),
+    }
+}
+
+#[async_trait]
+impl Queue for Observed {
+    async fn enqueue(&self, jobs: Vec<NewJob>) -> Result<Vec<Result<Enqueued, Refusal>>, QueueError> {
+        self.inner.enqueue(jobs).await
+    }
+    async fn claim(&self, who: &WorkerId, ask: &Ask) -> Result<Vec<Claim>, QueueError> {
+        fail_once(&self.failing_claims)?;
+        self.inner.claim(who, ask).await
+    }
+    async fn wait(&self, kinds: &[KindName]) -> Result<(), QueueError> {
+        self.inner.wait(kinds).await
+    }
+    async fn renew(&self, renewals: Vec<Renewal>) -> Result<Vec<Standing>, QueueError> {
+        self.inner.renew(renewals).await
+    }
+    async fn settle(&self, settlements: Vec<(Lease, Verdict)>) -> Result<Vec<Settled>, QueueError> {
+        fail_once(&self.failing_settles)?;
+        let settled = self.inner.settle(settlements).await;
+        self.settled.send_replace(());
+        settled
+    }
+    async fn cancel(&self, tenant: &TenantId, jobs: &[JobId]) -> Result<Vec<CancelOutcome>, QueueError> {
+        self.inner.cancel(tenant, jobs).await
+    }
+    async fn requeue(&self, tenant: &TenantId, jobs: &[JobId]) -> Result<Vec<RequeueOutcome>, QueueError> {
+        self.inner.requeue(tenant, jobs).await
+    }
+    async fn pause(&self, scope: &Scope) -> Result<(), QueueError> {
+        self.inner.pause(scope).await
+    }
+    async fn resume(&self, scope: &Scope) -> Result<(), QueueError> {
+        self.inner.resume(scope).await
+    }
+    async fn paused(&self) -> Result<Vec<Scope>, QueueError> {
+        self.inner.paused().await
+    }
+    async fn set_tenant_limits(
+        &self,
+        tenant: &TenantId,
+        limits: Option<TenantLimits>,
+    ) -> Result<(), QueueError> {
+        self.inner.set_tenant_limits(tenant, limits).await
+    }
+    async fn tenant_limits(&self, tenant: &TenantId) -> Result<TenantLimits, QueueError> {
+        self.inner.tenant_limits(tenant).await
+    }
+    async fn set_kind_limits(&self, kind: &KindName, limits: KindLimits) -> Result<(), QueueError> {
+        self.inner.set_kind_limits(kind, limits).await
+    }
+    async fn inspect(&self, tenant: &TenantId, jobs: &[JobId]) -> Result<Vec<Option<Job>>, QueueError> {
+        self.inner.inspect(tenant, jobs).await
+    }
+    async fn list(
+        &self,
+        tenant: &TenantId,
+        filter: &Filter,
+        after: Option<&Cursor>,
+        most: usize,
+    ) -> Result<Page<Job>, QueueError> {
+        self.inner.list(tenant, filter, after, most).await
+    }
+    async fn stats(&self, tenant: Option<&TenantId>) -> Result<Stats, QueueError> {
+        self.inner.stats(tenant).await
+    }
+    async fn sweep(&self, finished_before: Timestamp) -> Result<Swept, QueueError> {
+        self.inner.sweep(finished_before).await
+    }
+}

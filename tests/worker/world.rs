@@ -1,0 +1,156 @@
+//! A queue, a storage, a progress bus and workers over them.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+use object_store::{ObjectStore, memory::InMemory};
+use presswork::{
+    domain::{
+        Event, EventBody, Job, JobId, KindName, ManualClock, NewJob, Payload, SeededRandom, State, TenantId,
+        Timestamp, WorkerId, Clock,
+    },
+    progress::{ProgressBus, ProgressError, Publication},
+    worker::{Kind, Options, Parts, Registry, Summary, Worker, new_job},
+};
+use tokio::{sync::watch, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    kinds::{Act, Noop, Slow},
+    observed::Observed,
+};
+
+/// Remembers what was published.
+pub struct Recorder(watch::Sender<Vec<Publication>>);
+
+impl Recorder {
+    pub fn published(&self) -> Vec<Publication> {
+        self.0.borrow().clone()
+    }
+
+    /// Ends once the handler of the job has said so.
+    pub async fn heard(&self, job: JobId, said: &str) {
+        let says = |one: &Publication| {
+            one.job == job && matches!(&one.body, EventBody::Text { text } if text == said)
+        };
+        self.0.subscribe().wait_for(|all| all.iter().any(says)).await.unwrap();
+    }
+}
+
+#[async_trait]
+impl ProgressBus for Recorder {
+    async fn publish(&self, publications: Vec<Publication>) -> Result<(), ProgressError> {
+        self.0.send_modify(|all| all.extend(publications));
+        Ok(())
+    }
+
+    async fn replay(&self, _: &TenantId, _: JobId, _: u64, _: usize) -> Result<Vec<Event>, ProgressError> {
+        unreachable!("workers don't listen")
+    }
+
+    async fn follow(
+        &self,
+        _: &TenantId,
+        _: JobId,
+        _: u64,
+    ) -> Result<BoxStream<'static, Result<Event, ProgressError>>, ProgressError> {
+        unreachable!("workers don't listen")
+    }
+}
+
+pub struct World {
+    pub queue: Arc<Observed>,
+    pub bus: Arc<Recorder>,
+    pub clock: Arc<ManualClock>,
+    pub storage: Arc<InMemory>,
+    pub tenant: TenantId,
+    random: Arc<SeededRandom>,
+    folder: tempfile::TempDir,
+}
+
+pub struct Running {
+    stop: CancellationToken,
+    ended: JoinHandle<Summary>,
+}
+
+impl Running {
+    /// Stops the worker; what it did.
+    pub async fn stop(self) -> Summary {
+        self.stop.cancel();
+        self.ended.await.unwrap()
+    }
+}
+
+impl World {
+    pub fn new() -> Self {
+        let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_795_312_058_000)));
+        let folder = tempfile::tempdir().unwrap();
+        let queue = Arc::new(Observed::new(super::engine(folder.path(), clock.clone())));
+        Self {
+            queue,
+            bus: Arc::new(Recorder(watch::channel(Vec::new()).0)),
+            clock,
+            storage: Arc::new(InMemory::new()),
+            tenant: "acme".parse().unwrap(),
+            random: Arc::new(SeededRandom::new(1)),
+            folder,
+        }
+    }
+
+    pub fn options() -> Options {
+        let mut options = Options::new(WorkerId::new("tested"));
+        options.concurrency = 4;
+        options.beat = Duration::from_millis(1);
+        options
+    }
+
+    pub fn start(&self, options: Options) -> Running {
+        let registry = Registry::new().register::<Noop>().register::<Act>().register::<Slow>();
+        let parts = Parts {
+            queue: self.queue.clone(),
+            progress: self.bus.clone(),
+            storage: self.storage.clone(),
+            registry: Arc::new(registry),
+            scratch: self.folder.path().join("tmp"),
+            clock: self.clock.clone(),
+            random: self.random.clone(),
+        };
+        let (stop, worker) = (CancellationToken::new(), Worker::new(parts, options).unwrap());
+        let stopped = stop.clone();
+        let ended = tokio::spawn(async move { worker.run(stopped.cancelled()).await.unwrap() });
+        Running { stop, ended }
+    }
+
+    pub fn job<K: Kind>(&self, payload: &K) -> NewJob {
+        new_job(JobId::new(self.clock.now(), &*self.random), self.tenant.clone(), payload).unwrap()
+    }
+
+    pub fn raw(&self, kind: KindName, version: u16, bytes: &'static [u8]) -> NewJob {
+        let payload = Payload { version, bytes: Bytes::from_static(bytes) };
+        NewJob::new(JobId::new(self.clock.now(), &*self.random), self.tenant.clone(), kind, payload)
+    }
+
+    pub async fn enqueue(&self, job: NewJob) -> JobId {
+        use presswork::queue::Queue as _;
+        self.queue.enqueue(vec![job]).await.unwrap().remove(0).unwrap().id()
+    }
+
+    pub async fn until(&self, job: JobId, state: State) -> Job {
+        self.queue.until(&self.tenant, job, |job| job.state == state).await
+    }
+
+    /// Runs one job by a worker of its own; the job in that state, and what the worker did.
+    pub async fn run_one<K: Kind>(&self, payload: &K, state: State) -> (Job, Summary) {
+        let running = self.start(Self::options());
+        let id = self.enqueue(self.job(payload)).await;
+        let job = self.until(id, state).await;
+        (job, running.stop().await)
+    }
+
+    pub async fn stored_keys(&self) -> Vec<String> {
+        use futures_util::TryStreamExt as _;
+        self.storage.list(None).map_ok(|object| object.location.to_string()).try_collect().await.unwrap()
+    }
+}
