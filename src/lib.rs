@@ -1,6 +1,6 @@
 //! Presswork: a multi-tenant background job engine for apps that write, import and publish books.
 //!
-//! The house, from the bottom up; imports go one way (a test in `tests/house.rs` reads them):
+//! The house, from the bottom up; imports go one way (a test in `tests/house/` reads them):
 //!
 //! 1. [`domain`]: the words and their rules, pure.
 //! 2. [`store`], [`queue`], [`progress`], [`artifact`]: the seams and their engines.

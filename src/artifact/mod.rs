@@ -17,6 +17,7 @@
 
 mod codec;
 mod error;
+mod key;
 mod local;
 mod manifest;
 mod reader;
@@ -27,6 +28,7 @@ mod upload;
 mod writer;
 
 pub use error::ArtifactError;
+pub use key::key;
 pub use local::sweep_staging;
 pub use manifest::Manifest;
 pub use store::{ArtifactOptions, ArtifactStore};

@@ -6,7 +6,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
 use object_store::{GetOptions, ObjectStore, ObjectStoreExt as _, path::Path};
 
 use super::{
-    CHUNK_BYTES, FRAME_BYTES, WINDOW_BYTES, error::ArtifactError, manifest::Manifest, reader,
+    CHUNK_BYTES, FRAME_BYTES, WINDOW_BYTES, error::ArtifactError, key::key, manifest::Manifest, reader,
     writer::ArtifactWriter,
 };
 use crate::domain::{ArtifactPointer, Encoding, FileName, JobId, TenantId};
@@ -71,7 +71,7 @@ impl ArtifactStore {
             )));
         }
         let folder = attempt_folder(tenant, job, epoch);
-        let object = folder.clone().join(name.as_str());
+        let object = key([folder.as_ref(), name.as_str()]);
         let manifest = Manifest {
             format: Manifest::FORMAT.to_owned(),
             version: Manifest::VERSION,
@@ -90,7 +90,7 @@ impl ArtifactStore {
             frames: Vec::new(),
             parts: 0,
         };
-        let manifest_key = folder.join(".manifests").join(format!("{name}.json"));
+        let manifest_key = key([folder.as_ref(), ".manifests", &format!("{name}.json")]);
         Ok(ArtifactWriter::begin(self.storage.clone(), object, manifest_key, manifest, &options))
     }
 

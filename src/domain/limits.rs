@@ -15,11 +15,10 @@ pub struct TenantLimits {
     /// How many of its jobs may run at once, all kinds together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_running: Option<u32>,
-    /// How many of its jobs may be unfinished and not running; more are refused at the door.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// How many of its jobs may be unfinished and not running; more are refused at the door. Written even where it
+    /// is `None`: left out it would be read back as the default.
     pub max_waiting: Option<u64>,
-    /// How many bytes of payload those may have together.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// How many bytes of payload those may have together. Written even where it is `None`.
     pub max_waiting_bytes: Option<u64>,
     /// Limits of single kinds.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -58,4 +57,20 @@ pub struct KindLimits {
     /// How many may run at once in the whole fleet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_running: Option<u32>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_survive_their_text_also_where_nothing_is_limited() {
+        let unlimited =
+            TenantLimits { max_waiting: None, max_waiting_bytes: None, ..TenantLimits::default() };
+        for limits in [TenantLimits::default(), unlimited] {
+            let json = serde_json::to_string(&limits).unwrap();
+            assert_eq!(serde_json::from_str::<TenantLimits>(&json).unwrap(), limits, "{json}");
+        }
+        assert_eq!(serde_json::from_str::<TenantLimits>("{}").unwrap(), TenantLimits::default());
+    }
 }

@@ -8,6 +8,7 @@ pub mod clock;
 pub mod id;
 pub mod job;
 pub mod limits;
+pub mod model;
 pub mod names;
 pub mod output;
 pub mod progress;

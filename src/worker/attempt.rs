@@ -119,7 +119,10 @@ impl Attempt {
         tokio::time::timeout(limit, work).await.unwrap_or_else(late)
     }
 
-    async fn unless_stopped(&self, work: impl Future<Output = Result<Value, Failure>>) -> Result<Value, Failure> {
+    async fn unless_stopped(
+        &self,
+        work: impl Future<Output = Result<Value, Failure>>,
+    ) -> Result<Value, Failure> {
         tokio::select! {
             // In this order, so that nothing is taken from a handler once its lease is gone.
             biased;
@@ -138,6 +141,7 @@ impl Attempt {
         let failure = match (self.lease().order(), outcome) {
             (Order::Lost, _) => Failure::LeaseLost,
             (_, Ok(result)) => {
+                self.span.in_scope(|| tracing::debug!("attempt completed"));
                 return Some(Verdict::Done(Output { result, artifacts: self.context.take_finished() }));
             }
             // Interrupted by us: no attempt of the job.

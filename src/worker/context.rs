@@ -17,7 +17,7 @@ use super::{
     reports::Outbox,
 };
 use crate::{
-    artifact::{ArtifactError, ArtifactOptions, ArtifactStore, ArtifactWriter},
+    artifact::{ArtifactError, ArtifactOptions, ArtifactStore, ArtifactWriter, key},
     domain::{
         ArtifactPointer, Checkpoint, Clock, Failure, FileName, Job, JobId, KindName, NewJob, ProjectId,
         Random, TenantId,
@@ -178,12 +178,12 @@ impl Context {
 
     /// The tenant's storage: paths are relative to its root and can't leave it.
     pub fn storage(&self) -> Arc<dyn ObjectStore> {
-        self.below(Path::from_iter([self.0.job.tenant.as_str()]))
+        self.below(key([self.0.job.tenant.as_str()]))
     }
 
     /// The storage of one of the tenant's projects: paths are relative to its folder and can't leave it.
     pub fn project(&self, project: &ProjectId) -> Arc<dyn ObjectStore> {
-        self.below(Path::from_iter([self.0.job.tenant.as_str(), "projects", project.as_str()]))
+        self.below(key([self.0.job.tenant.as_str(), "projects", project.as_str()]))
     }
 
     /// An empty folder on this machine, for input that must be seekable. Removed when the value is dropped.
@@ -197,7 +197,8 @@ impl Context {
             std::fs::create_dir_all(&root)?;
             tempfile::Builder::new().prefix(&prefix).tempdir_in(&root)
         });
-        let explain = |error: &dyn std::fmt::Display| Failure::retry(format_args!("no scratch folder: {error}"));
+        let explain =
+            |error: &dyn std::fmt::Display| Failure::retry(format_args!("no scratch folder: {error}"));
         made.await.map_err(|error| explain(&error))?.map_err(|error| explain(&error))
     }
 

@@ -1,9 +1,9 @@
 //! Claims jobs ahead of the slots that will run them. Owns: the buffer between the claims and the slots, and how far
 //! ahead to claim. Must not know: apalis, handlers.
 //!
-//! How far ahead: free slots are always filled; beyond that only as many jobs as are likely to start within a
-//! moment, at the pace of late and never more than there are slots. So no-op jobs come in large batches, and a job of
-//! an hour is left to a worker that has a slot for it.
+//! How far ahead: free slots are always filled; beyond that only as many jobs as are likely to start within
+//! [`AHEAD`], at the pace of late. So no-op jobs come in large batches, and a job of an hour is left to a worker that
+//! has a slot for it. Where the pace breaks, what has waited for [`STALE`] goes back at no cost.
 
 use std::{
     collections::VecDeque,
@@ -15,7 +15,7 @@ use std::{
 use futures_util::task::AtomicWaker;
 use tokio::{
     sync::Notify,
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -33,7 +33,9 @@ use crate::{
 const AHEAD: Duration = Duration::from_millis(20);
 /// The pace is measured over at least this time.
 const MEASURE: Duration = Duration::from_millis(10);
-/// A buffer in which nothing has moved for this long is handed back: somebody else may have a slot.
+/// However fast jobs are: a claim stays a call of some milliseconds.
+const MOST_AHEAD: usize = 256;
+/// A job that has waited here for this long is handed back: somebody else may have a slot.
 const STALE: Duration = Duration::from_secs(1);
 
 /// Jobs that were claimed and wait for a slot.
@@ -47,7 +49,8 @@ pub(crate) struct Buffer {
 }
 
 struct State {
-    ready: VecDeque<Claimed>,
+    /// With the time at which it came, oldest first.
+    ready: VecDeque<(Instant, Claimed)>,
     running: usize,
     started: u32,
     measured: Instant,
@@ -69,7 +72,7 @@ impl Buffer {
             return None;
         }
         let mut state = self.state();
-        let claimed = state.ready.pop_front()?;
+        let (_, claimed) = state.ready.pop_front()?;
         state.running += 1;
         state.started += 1;
         drop(state);
@@ -89,21 +92,25 @@ impl Buffer {
         let elapsed = state.measured.elapsed();
         if elapsed >= MEASURE {
             let likely = AHEAD.as_micros() * u128::from(state.started) / elapsed.as_micros();
-            state.ahead = usize::try_from(likely).unwrap_or(usize::MAX).min(self.slots);
+            state.ahead = usize::try_from(likely).unwrap_or(usize::MAX).min(MOST_AHEAD);
             (state.started, state.measured) = (0, Instant::now());
         }
         (self.slots + state.ahead).saturating_sub(state.running + state.ready.len())
     }
 
     fn put(&self, claimed: impl Iterator<Item = Claimed>) {
-        self.state().ready.extend(claimed);
+        let now = Instant::now();
+        self.state().ready.extend(claimed.map(|claimed| (now, claimed)));
         if let Some(waker) = self.taker.take() {
             Waker::wake(waker);
         }
     }
 
-    fn empty(&self) -> VecDeque<Claimed> {
-        std::mem::take(&mut self.state().ready)
+    /// Takes out what has waited for at least so long.
+    fn take_out(&self, waited: Duration) -> Vec<Claimed> {
+        let mut state = self.state();
+        let count = state.ready.partition_point(|(since, _)| since.elapsed() >= waited);
+        state.ready.drain(..count).map(|(_, claimed)| claimed).collect()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -150,7 +157,7 @@ impl Fetcher {
                 Err(error) => self.ride_out(Err(error), &mut outage).await,
             }
         }
-        self.hand_back();
+        self.hand_back(self.buffer.take_out(Duration::ZERO));
     }
 
     async fn claim(&self, most: usize) -> Result<usize, QueueError> {
@@ -164,13 +171,11 @@ impl Fetcher {
     }
 
     async fn wait_for_room(&self) {
+        self.hand_back(self.buffer.take_out(STALE));
         tokio::select! {
             () = self.buffer.stopping.cancelled() => {}
-            moved = timeout(STALE, self.buffer.moved.notified()) => {
-                if moved.is_err() {
-                    self.hand_back();
-                }
-            }
+            () = self.buffer.moved.notified() => {}
+            () = sleep(STALE) => {}
         }
     }
 
@@ -207,9 +212,9 @@ impl Fetcher {
     }
 
     /// Jobs that have not started go back at no cost.
-    fn hand_back(&self) {
+    fn hand_back(&self, claimed: Vec<Claimed>) {
         let until = self.keeper.now();
-        for claimed in self.buffer.empty() {
+        for claimed in claimed {
             let attempt = Attempt::new(claimed, &self.workshop);
             self.settlements.send(attempt, Some(Verdict::Snooze { until }));
         }

@@ -129,11 +129,13 @@ impl Keeper {
 
     async fn renew_all(&self) -> Result<(), QueueError> {
         let asked = self.clock.now();
-        let renewals: Vec<Renewal> = self.entries().values().map(|entry| self.renewal(&entry.lease)).collect();
+        let renewals: Vec<Renewal> =
+            self.entries().values().map(|entry| self.renewal(&entry.lease)).collect();
         if renewals.is_empty() {
             return Ok(());
         }
-        let keys: Vec<Key> = renewals.iter().map(|renewal| (renewal.lease.job, renewal.lease.epoch)).collect();
+        let keys: Vec<Key> =
+            renewals.iter().map(|renewal| (renewal.lease.job, renewal.lease.epoch)).collect();
         let standings = self.queue.renew(renewals).await?;
         for (key, standing) in keys.into_iter().zip(standings) {
             self.note(key, standing, asked);

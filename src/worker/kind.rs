@@ -86,7 +86,10 @@ pub enum PayloadError {
         problem: String,
     },
     /// Make the payload smaller: what is large belongs in storage.
-    #[error("the payload of kind {kind} has {bytes} bytes, at most {} are accepted", NewJob::MOST_PAYLOAD_BYTES)]
+    #[error(
+        "the payload of kind {kind} has {bytes} bytes, at most {} are accepted",
+        NewJob::MOST_PAYLOAD_BYTES
+    )]
     TooLarge {
         /// The kind.
         kind: KindName,
@@ -123,8 +126,8 @@ pub fn new_job<K: Kind>(id: JobId, tenant: TenantId, payload: &K) -> Result<NewJ
     if bytes.len() > NewJob::MOST_PAYLOAD_BYTES {
         return Err(PayloadError::TooLarge { kind: K::NAME, bytes: bytes.len() });
     }
-    let payload_bytes = Payload { version: K::VERSION, bytes: Bytes::from(bytes) };
-    let mut job = NewJob::new(id, tenant, K::NAME, payload_bytes);
+    let serialised = Payload { version: K::VERSION, bytes: Bytes::from(bytes) };
+    let mut job = NewJob::new(id, tenant, K::NAME, serialised);
     job.cost = payload.cost().max(1);
     job.max_attempts = K::RETRY.most_attempts();
     Ok(job)

@@ -215,7 +215,13 @@ impl Worker {
             }
             stopping.cancel();
         };
-        let line = apalis::Line { buffer, settlements: settlements.clone(), workshop, fetched, patience: options.lease };
+        let line = apalis::Line {
+            buffer,
+            settlements: settlements.clone(),
+            workshop,
+            fetched,
+            patience: options.lease,
+        };
         let ended = apalis::run(options.id.as_str(), slots, line, &gone, signal).await;
         ended.map_err(WorkerError::Broken)?;
         match broken {

@@ -99,7 +99,8 @@ impl Settler {
     async fn settle(&self, mut batch: Vec<Settlement>) {
         let (mut pause, mut away) = (FIRST_PAUSE, false);
         while !batch.is_empty() {
-            let call = batch.iter().map(|one| (one.attempt.lease().lease().clone(), one.verdict.clone())).collect();
+            let call =
+                batch.iter().map(|one| (one.attempt.lease().lease().clone(), one.verdict.clone())).collect();
             match self.queue.settle(call).await {
                 Ok(answers) => {
                     for (settlement, answer) in batch.drain(..).zip(answers) {
@@ -158,7 +159,6 @@ impl Settler {
             }
         }
     }
-
 }
 
 fn count(summary: &Mutex<Summary>, count: impl FnOnce(&mut Summary)) {

@@ -14,7 +14,7 @@ const TWICE: RetryPolicy = RetryPolicy::attempts(2).backoff(Duration::ZERO, Dura
 
 /// Does nothing.
 #[derive(Serialize, Deserialize)]
-pub struct Noop;
+pub(crate) struct Noop;
 
 impl Kind for Noop {
     const NAME: KindName = KindName::literal("noop");
@@ -27,7 +27,7 @@ impl Kind for Noop {
 
 /// Does what it is told.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub enum Act {
+pub(crate) enum Act {
     Echo,
     Panic,
     Fail,
@@ -94,7 +94,7 @@ impl Kind for Act {
 
 /// Takes longer than it may.
 #[derive(Serialize, Deserialize)]
-pub struct Slow;
+pub(crate) struct Slow;
 
 impl Kind for Slow {
     const NAME: KindName = KindName::literal("slow");

@@ -1,19 +1,26 @@
 //! The worker over a real engine: how attempts end, how leases and cancels reach handlers, how it stops.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, also in the helpers of this file's modules"
+)]
+
 mod kinds;
 mod observed;
 mod world;
 
-use std::{path::Path, sync::{Arc, atomic::Ordering::SeqCst}, time::Duration};
+use std::{
+    path::Path,
+    sync::{Arc, atomic::Ordering::SeqCst},
+    time::Duration,
+};
 
 use presswork::{
     domain::{EventBody, ManualClock, Output, State, Verdict, WorkerId},
-    queue::{
-        Ask, CancelOutcome, Queue,
-        sqlite::{self, SqliteQueue},
-    },
+    progress::sqlite::SqliteProgress,
+    queue::{Ask, CancelOutcome, Queue, sqlite::SqliteQueue},
     store::sqlite::Database,
-    worker::{Kind, Summary},
+    worker::{Kind, Summary, WorkerError},
 };
 
 use self::{
@@ -22,7 +29,11 @@ use self::{
 };
 
 fn engine(folder: &Path, clock: Arc<ManualClock>) -> Arc<dyn Queue> {
-    let database = Database::open(&folder.join("presswork.db"), &[sqlite::MIGRATIONS]).unwrap();
+    let database = Database::open(
+        &folder.join("presswork.db"),
+        &[presswork::queue::sqlite::MIGRATIONS, SqliteProgress::MIGRATIONS],
+    )
+    .unwrap();
     Arc::new(SqliteQueue::new(Arc::new(database), clock))
 }
 
@@ -105,17 +116,43 @@ async fn a_lost_lease_stops_the_handler_and_settles_nothing() {
     let running = world.start(options);
     let id = world.enqueue(world.job(&Act::Ignore)).await;
     world.bus.heard(id, "started").await;
-    // Stopped first, so that it can't claim the job a second time itself.
-    let stopped = tokio::spawn(running.stop());
+    // Else it would claim the job a second time itself.
+    world.queue.refuse_claims(world.job(&Noop)).await;
     world.clock.advance(lease);
-    let other = WorkerId::new("other");
-    let claim = world.queue.claim(&other, &Ask { kinds, most: 1, lease }).await.unwrap().remove(0);
+    let ask = Ask { kinds, most: 1, lease };
+    let claim = world.queue.inner().claim(&WorkerId::new("other"), &ask).await.unwrap().remove(0);
     assert_eq!((claim.job.id, claim.job.attempt, claim.lease.epoch), (id, 2, 2));
-    let summary = stopped.await.unwrap();
-    assert_eq!(summary, Summary { lost: 1, ..Summary::default() });
+    assert_eq!(running.stop().await, Summary { lost: 1, ..Summary::default() });
     let output = Output { result: "other".into(), artifacts: Vec::new() };
     world.queue.settle(vec![(claim.lease, Verdict::Done(output.clone()))]).await.unwrap();
     assert_eq!(world.until(id, State::Completed).await.output, Some(output));
+}
+
+#[tokio::test]
+async fn a_handler_stops_by_the_end_of_a_lease_that_can_not_be_renewed() {
+    let world = World::new();
+    let (options, lease) = (World::options(), World::options().lease);
+    let running = world.start(options);
+    let id = world.enqueue(world.job(&Act::Ignore)).await;
+    world.bus.heard(id, "started").await;
+    world.queue.refuse_claims(world.job(&Noop)).await;
+    world.queue.failing_renewals.store(usize::MAX, SeqCst);
+    world.clock.advance(lease);
+    assert_eq!(running.stop().await, Summary { lost: 1, ..Summary::default() });
+}
+
+#[tokio::test]
+async fn a_worker_that_breaks_down_says_so() {
+    let world = World::new();
+    world.queue.claims_panic.store(true, SeqCst);
+    let ended = world.start(World::options()).ended().await;
+    assert!(matches!(ended, Err(WorkerError::Broken(_))), "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_worker_that_is_stopped_before_it_starts_ends() {
+    let world = World::new();
+    assert_eq!(world.start(World::options()).stop().await, Summary::default());
 }
 
 #[tokio::test]

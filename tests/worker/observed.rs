@@ -1,52 +1,79 @@
-//! A queue that tells when something was settled and that can be made to fail.
+//! A queue that tells when something was claimed or settled, and that can be made to fail.
 
 use std::sync::{
     Arc,
-    atomic::{AtomicUsize, Ordering::SeqCst},
+    atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
 };
 
 use async_trait::async_trait;
 use presswork::{
-    domain::{Job, JobId, KindLimits, KindName, NewJob, State, TenantId, TenantLimits, Timestamp, Verdict, WorkerId},
+    domain::{
+        Job, JobId, KindLimits, KindName, NewJob, State, TenantId, TenantLimits, Timestamp, Verdict, WorkerId,
+    },
     queue::{
-        Ask, CancelOutcome, Claim, Cursor, Enqueued, Filter, Lease, Page, Queue, QueueError, Refusal, Renewal,
-        RequeueOutcome, Scope, Settled, Standing, Stats, Swept,
+        Ask, CancelOutcome, Claim, Cursor, Enqueued, Filter, Lease, Page, Queue, QueueError, Refusal,
+        Renewal, RequeueOutcome, Scope, Settled, Standing, Stats, Swept,
     },
 };
 use tokio::sync::watch;
 
-pub struct Observed {
+pub(crate) struct Observed {
     inner: Arc<dyn Queue>,
-    settled: watch::Sender<()>,
+    happened: watch::Sender<()>,
     /// How many more calls of settle fail.
-    pub failing_settles: AtomicUsize,
+    pub(crate) failing_settles: AtomicUsize,
     /// How many more calls of claim fail.
-    pub failing_claims: AtomicUsize,
+    pub(crate) failing_claims: AtomicUsize,
+    /// How many more calls of renew fail.
+    pub(crate) failing_renewals: AtomicUsize,
+    /// Whether a claim panics.
+    pub(crate) claims_panic: AtomicBool,
 }
 
 impl Observed {
-    pub fn new(inner: Arc<dyn Queue>) -> Self {
-        let (failing_settles, failing_claims) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Self { inner, settled: watch::channel(()).0, failing_settles, failing_claims }
+    pub(crate) fn new(inner: Arc<dyn Queue>) -> Self {
+        Self {
+            inner,
+            happened: watch::channel(()).0,
+            failing_settles: AtomicUsize::new(0),
+            failing_claims: AtomicUsize::new(0),
+            failing_renewals: AtomicUsize::new(0),
+            claims_panic: AtomicBool::new(false),
+        }
     }
 
     /// The job, once the condition holds for it.
-    pub async fn until(&self, tenant: &TenantId, job: JobId, holds: impl Fn(&Job) -> bool) -> Job {
-        let mut settled = self.settled.subscribe();
+    pub(crate) async fn until(&self, tenant: &TenantId, job: JobId, holds: impl Fn(&Job) -> bool) -> Job {
+        let mut happened = self.happened.subscribe();
         loop {
             let found = self.inner.inspect(tenant, &[job]).await.unwrap().remove(0).unwrap();
             if holds(&found) {
                 return found;
             }
-            settled.changed().await.unwrap();
+            happened.changed().await.unwrap();
         }
     }
 
+    /// Lets no worker claim any more; ends once one has tried, and so has none of its claims under way.
+    pub(crate) async fn refuse_claims(&self, wake: NewJob) {
+        let mut happened = self.happened.subscribe();
+        self.failing_claims.store(usize::MAX, SeqCst);
+        self.enqueue(vec![wake]).await.unwrap();
+        while self.failing_claims.load(SeqCst) == usize::MAX {
+            happened.changed().await.unwrap();
+        }
+    }
+
+    /// The queue behind, which never fails.
+    pub(crate) fn inner(&self) -> &dyn Queue {
+        &*self.inner
+    }
+
     /// Ends once that many jobs have completed.
-    pub async fn all_completed(&self, count: u64) {
-        let mut settled = self.settled.subscribe();
+    pub(crate) async fn all_completed(&self, count: u64) {
+        let mut happened = self.happened.subscribe();
         while self.inner.stats(None).await.unwrap().count(State::Completed) < count {
-            settled.changed().await.unwrap();
+            happened.changed().await.unwrap();
         }
     }
 }
@@ -64,19 +91,23 @@ impl Queue for Observed {
         self.inner.enqueue(jobs).await
     }
     async fn claim(&self, who: &WorkerId, ask: &Ask) -> Result<Vec<Claim>, QueueError> {
-        fail_once(&self.failing_claims)?;
+        assert!(!self.claims_panic.load(SeqCst), "a bug in the engine");
+        let refused = fail_once(&self.failing_claims);
+        self.happened.send_replace(());
+        refused?;
         self.inner.claim(who, ask).await
     }
     async fn wait(&self, kinds: &[KindName]) -> Result<(), QueueError> {
         self.inner.wait(kinds).await
     }
     async fn renew(&self, renewals: Vec<Renewal>) -> Result<Vec<Standing>, QueueError> {
+        fail_once(&self.failing_renewals)?;
         self.inner.renew(renewals).await
     }
     async fn settle(&self, settlements: Vec<(Lease, Verdict)>) -> Result<Vec<Settled>, QueueError> {
         fail_once(&self.failing_settles)?;
         let settled = self.inner.settle(settlements).await;
-        self.settled.send_replace(());
+        self.happened.send_replace(());
         settled
     }
     async fn cancel(&self, tenant: &TenantId, jobs: &[JobId]) -> Result<Vec<CancelOutcome>, QueueError> {

@@ -8,11 +8,11 @@ use futures_util::stream::BoxStream;
 use object_store::{ObjectStore, memory::InMemory};
 use presswork::{
     domain::{
-        Event, EventBody, Job, JobId, KindName, ManualClock, NewJob, Payload, SeededRandom, State, TenantId,
-        Timestamp, WorkerId, Clock,
+        Clock, Event, EventBody, Job, JobId, KindName, ManualClock, NewJob, Payload, SeededRandom, State,
+        TenantId, Timestamp, WorkerId,
     },
     progress::{ProgressBus, ProgressError, Publication},
-    worker::{Kind, Options, Parts, Registry, Summary, Worker, new_job},
+    worker::{Kind, Options, Parts, Registry, Summary, Worker, WorkerError, new_job},
 };
 use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -23,15 +23,15 @@ use super::{
 };
 
 /// Remembers what was published.
-pub struct Recorder(watch::Sender<Vec<Publication>>);
+pub(crate) struct Recorder(watch::Sender<Vec<Publication>>);
 
 impl Recorder {
-    pub fn published(&self) -> Vec<Publication> {
+    pub(crate) fn published(&self) -> Vec<Publication> {
         self.0.borrow().clone()
     }
 
     /// Ends once the handler of the job has said so.
-    pub async fn heard(&self, job: JobId, said: &str) {
+    pub(crate) async fn heard(&self, job: JobId, said: &str) {
         let says = |one: &Publication| {
             one.job == job && matches!(&one.body, EventBody::Text { text } if text == said)
         };
@@ -60,31 +60,36 @@ impl ProgressBus for Recorder {
     }
 }
 
-pub struct World {
-    pub queue: Arc<Observed>,
-    pub bus: Arc<Recorder>,
-    pub clock: Arc<ManualClock>,
-    pub storage: Arc<InMemory>,
-    pub tenant: TenantId,
+pub(crate) struct World {
+    pub(crate) queue: Arc<Observed>,
+    pub(crate) bus: Arc<Recorder>,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) storage: Arc<InMemory>,
+    pub(crate) tenant: TenantId,
     random: Arc<SeededRandom>,
     folder: tempfile::TempDir,
 }
 
-pub struct Running {
+pub(crate) struct Running {
     stop: CancellationToken,
-    ended: JoinHandle<Summary>,
+    ended: JoinHandle<Result<Summary, WorkerError>>,
 }
 
 impl Running {
     /// Stops the worker; what it did.
-    pub async fn stop(self) -> Summary {
+    pub(crate) async fn stop(self) -> Summary {
         self.stop.cancel();
+        self.ended().await.unwrap()
+    }
+
+    /// How the worker ended.
+    pub(crate) async fn ended(self) -> Result<Summary, WorkerError> {
         self.ended.await.unwrap()
     }
 }
 
 impl World {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_795_312_058_000)));
         let folder = tempfile::tempdir().unwrap();
         let queue = Arc::new(Observed::new(super::engine(folder.path(), clock.clone())));
@@ -99,14 +104,14 @@ impl World {
         }
     }
 
-    pub fn options() -> Options {
+    pub(crate) fn options() -> Options {
         let mut options = Options::new(WorkerId::new("tested"));
         options.concurrency = 4;
         options.beat = Duration::from_millis(1);
         options
     }
 
-    pub fn start(&self, options: Options) -> Running {
+    pub(crate) fn start(&self, options: Options) -> Running {
         let registry = Registry::new().register::<Noop>().register::<Act>().register::<Slow>();
         let parts = Parts {
             queue: self.queue.clone(),
@@ -119,37 +124,37 @@ impl World {
         };
         let (stop, worker) = (CancellationToken::new(), Worker::new(parts, options).unwrap());
         let stopped = stop.clone();
-        let ended = tokio::spawn(async move { worker.run(stopped.cancelled()).await.unwrap() });
+        let ended = tokio::spawn(async move { worker.run(stopped.cancelled()).await });
         Running { stop, ended }
     }
 
-    pub fn job<K: Kind>(&self, payload: &K) -> NewJob {
+    pub(crate) fn job<K: Kind>(&self, payload: &K) -> NewJob {
         new_job(JobId::new(self.clock.now(), &*self.random), self.tenant.clone(), payload).unwrap()
     }
 
-    pub fn raw(&self, kind: KindName, version: u16, bytes: &'static [u8]) -> NewJob {
+    pub(crate) fn raw(&self, kind: KindName, version: u16, bytes: &'static [u8]) -> NewJob {
         let payload = Payload { version, bytes: Bytes::from_static(bytes) };
         NewJob::new(JobId::new(self.clock.now(), &*self.random), self.tenant.clone(), kind, payload)
     }
 
-    pub async fn enqueue(&self, job: NewJob) -> JobId {
+    pub(crate) async fn enqueue(&self, job: NewJob) -> JobId {
         use presswork::queue::Queue as _;
         self.queue.enqueue(vec![job]).await.unwrap().remove(0).unwrap().id()
     }
 
-    pub async fn until(&self, job: JobId, state: State) -> Job {
+    pub(crate) async fn until(&self, job: JobId, state: State) -> Job {
         self.queue.until(&self.tenant, job, |job| job.state == state).await
     }
 
     /// Runs one job by a worker of its own; the job in that state, and what the worker did.
-    pub async fn run_one<K: Kind>(&self, payload: &K, state: State) -> (Job, Summary) {
+    pub(crate) async fn run_one<K: Kind>(&self, payload: &K, state: State) -> (Job, Summary) {
         let running = self.start(Self::options());
         let id = self.enqueue(self.job(payload)).await;
         let job = self.until(id, state).await;
         (job, running.stop().await)
     }
 
-    pub async fn stored_keys(&self) -> Vec<String> {
+    pub(crate) async fn stored_keys(&self) -> Vec<String> {
         use futures_util::TryStreamExt as _;
         self.storage.list(None).map_ok(|object| object.location.to_string()).try_collect().await.unwrap()
     }

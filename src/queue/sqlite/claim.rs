@@ -75,6 +75,7 @@ pub(super) fn claim(
     names.sort();
     names.dedup();
     let mut kinds = Vec::new();
+    due::lapse_others(connection, &names, now)?;
     for name in names {
         due::move_in(connection, &name, now)?;
         kinds.extend(Kind::load(connection, name)?);

@@ -1,11 +1,13 @@
 //! Pauses and limits. Owns: their tables. Must not know: how they are obeyed; it only puts parked lanes back into the
 //! ring, where the next claim judges them anew.
 
+use std::time::Duration;
+
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{row::parsed, tally::UNHOLD, tenant::read_limits};
 use crate::{
-    domain::{KindLimits, KindName, TenantId, TenantLimits},
+    domain::{KindLimits, KindName, TenantId, TenantLimits, Timestamp},
     queue::{QueueError, Scope},
 };
 
@@ -73,6 +75,25 @@ pub(super) fn set_tenant_limits(
             tag = max(tag, (SELECT kinds.tag FROM kinds WHERE name = kind))
         WHERE tenant = ?1 AND standing IN ('throttled', 'held')";
     connection.prepare_cached(sql)?.execute([tenant.as_str()]).map(drop)
+}
+
+/// Lets no bucket of the tenant owe more than its new rate could ever lend, from this very moment: done later, at the
+/// lane's next turn, the wait until then would be owed as well.
+pub(super) fn clip_buckets(
+    connection: &Connection,
+    tenant: &TenantId,
+    limits: &TenantLimits,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    let sql = "UPDATE lanes SET bucket = min(bucket, ?3) WHERE tenant = ?1 AND kind = ?2";
+    let mut statement = connection.prepare_cached(sql)?;
+    for (kind, lane) in &limits.kinds {
+        if let Some(rate) = lane.rate {
+            let empty = now.after(Duration::from_micros(rate.tolerance_micros().unsigned_abs()));
+            statement.execute(params![tenant.as_str(), kind.as_str(), empty.as_micros()])?;
+        }
+    }
+    Ok(())
 }
 
 /// A tenant's limits.

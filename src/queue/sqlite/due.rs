@@ -4,7 +4,7 @@
 use rusqlite::{Connection, params};
 
 use super::{
-    row::{Head, select_heads},
+    row::{Head, parsed, select_heads},
     tally::Tally,
     transition::{Transition, apply, next_state},
 };
@@ -19,6 +19,9 @@ pub(super) const DUE: &str = select_heads!(
 pub(super) const LAPSED: &str = select_heads!(
     "WHERE kind = ?1 AND state = 'running' AND lease_until <= ?2 ORDER BY lease_until LIMIT ?3"
 );
+/// One search a kind; kinds are few.
+const KINDS_LAPSED: &str = "SELECT name FROM kinds WHERE EXISTS
+    (SELECT 1 FROM jobs WHERE kind = name AND state = 'running' AND lease_until <= ?1)";
 pub(super) const UNTHROTTLE: &str = "UPDATE lanes SET standing = 'ready', parked_until = NULL,
         tag = max(tag, (SELECT kinds.tag FROM kinds WHERE name = ?1))
     WHERE id IN (SELECT id FROM lanes WHERE kind = ?1 AND standing = 'throttled' AND parked_until <= ?2
@@ -38,6 +41,23 @@ pub(super) fn move_in(connection: &Connection, kind: &KindName, now: Timestamp) 
     tally.apply(connection)?;
     connection.prepare_cached(UNTHROTTLE)?.execute(parameters)?;
     Ok(())
+}
+
+/// Ends lapsed leases of kinds other than these: until then they count against their tenants' caps, which hold for
+/// all kinds together.
+pub(super) fn lapse_others(
+    connection: &Connection,
+    kinds: &[KindName],
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached(KINDS_LAPSED)?;
+    let lapsed: Vec<KindName> =
+        statement.query_map([now.as_micros()], |row| parsed(row, 0))?.collect::<rusqlite::Result<_>>()?;
+    let mut tally = Tally::default();
+    for kind in lapsed.iter().filter(|kind| !kinds.contains(kind)) {
+        lapse(connection, &mut tally, kind, now, MOST_MOVED)?;
+    }
+    tally.apply(connection)
 }
 
 /// Ends at most `most` of a kind's lapsed leases; answers how many.

@@ -12,7 +12,6 @@ mod claim;
 mod control;
 mod due;
 mod enqueue;
-mod events;
 mod prospect;
 mod read;
 mod renew;
@@ -43,9 +42,9 @@ use crate::{
     store::sqlite::{Database, DatabaseError, Migrations},
 };
 
-/// The queue's tables.
-pub const MIGRATIONS: Migrations =
-    Migrations { module: "queue", steps: &[include_str!("schema.sql"), events::TABLE] };
+/// The queue's tables; give them to [`Database::open`], with those of
+/// [`SqliteProgress`](crate::progress::sqlite::SqliteProgress), which keeps the events.
+pub const MIGRATIONS: Migrations = Migrations { module: "queue", steps: &[include_str!("schema.sql")] };
 
 /// A queue in a SQLite file. Many may share a file, in one process or several; within a process share one, so that
 /// an arrival wakes one of its waiters.
@@ -57,7 +56,7 @@ pub struct SqliteQueue {
 }
 
 impl SqliteQueue {
-    /// The queue in `database`, which was opened with [`MIGRATIONS`]; time is taken from `clock`.
+    /// The queue in a file that was opened with [`MIGRATIONS`] and those of the progress; time is taken from `clock`.
     pub fn new(database: Arc<Database>, clock: Arc<dyn Clock>) -> Self {
         Self { database, clock, waiters: wait::Waiters::default() }
     }
@@ -163,10 +162,11 @@ impl Queue for SqliteQueue {
     ) -> Result<(), QueueError> {
         control::check(limits.as_ref())?;
         let unreadable = |error: serde_json::Error| QueueError::Invalid(error.to_string());
-        let json = limits.map(|limits| serde_json::to_string(&limits)).transpose().map_err(unreadable)?;
+        let json = limits.as_ref().map(serde_json::to_string).transpose().map_err(unreadable)?;
         let tenant = tenant.clone();
-        self.write("set a tenant's limits", move |connection, _| {
-            control::set_tenant_limits(connection, &tenant, json.as_deref())
+        self.write("set a tenant's limits", move |connection, now| {
+            control::set_tenant_limits(connection, &tenant, json.as_deref())?;
+            control::clip_buckets(connection, &tenant, &limits.unwrap_or_default(), now)
         })
         .await
     }

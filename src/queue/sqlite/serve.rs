@@ -5,13 +5,13 @@ use rusqlite::{Connection, params};
 
 use super::{
     claim::{Lane, Terms},
-    events,
     row::{SEQUENCE, read_job, select_jobs},
     tenant::Tenant,
     transition::next_state,
 };
 use crate::{
     domain::{EventBody, Job, KindName, LaneLimits, State, Timestamp, TokenBucket, Trigger},
+    progress::sqlite as progress,
     queue::{Claim, Lease},
 };
 
@@ -216,7 +216,7 @@ fn start(connection: &Connection, sequence: i64, mut job: Job, terms: &Terms<'_>
         until.as_micros(),
     ])?;
     let body = EventBody::State { state: job.state, attempt: job.attempt, reason: None };
-    events::append(connection, job.id, *now, &body)?;
+    progress::append(connection, job.id, *now, &body)?;
     let lease = Lease { tenant: job.tenant.clone(), job: job.id, epoch: job.epoch };
     Ok(Claim { lease, until: *until, job })
 }

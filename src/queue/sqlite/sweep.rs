@@ -5,12 +5,12 @@ use rusqlite::{Connection, params};
 
 use super::{
     due::{MOST_MOVED, lapse},
-    events,
     row::{Head, parsed, select_heads},
     tally::Tally,
 };
 use crate::{
     domain::{KindName, TenantId, Timestamp},
+    progress::sqlite as progress,
     queue::Swept,
 };
 
@@ -44,7 +44,7 @@ pub(super) fn sweep(
         ] {
             connection.prepare_cached(sql)?.execute([head.sequence])?;
         }
-        events::remove(connection, head.id)?;
+        progress::remove(connection, head.id)?;
         tally.moved(&head.place, Some(head.state), None);
     }
     tally.apply(connection)?;

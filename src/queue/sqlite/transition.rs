@@ -3,8 +3,11 @@
 
 use rusqlite::{Connection, params};
 
-use super::{events, row::Head, tally::Tally};
-use crate::domain::{EventBody, Reason, State, Timestamp, Trigger};
+use super::{row::Head, tally::Tally};
+use crate::{
+    domain::{EventBody, Reason, State, Timestamp, Trigger},
+    progress::sqlite as progress,
+};
 
 /// How a job's row changes; what is `None` stays.
 #[derive(Debug)]
@@ -77,6 +80,6 @@ pub(super) fn apply(
     // A snoozed attempt is taken off again, but the event tells of it.
     let attempt = if head.state == State::Running { head.attempt } else { change.attempt };
     let body = EventBody::State { state: to, attempt, reason: change.reason.cloned() };
-    events::append(connection, head.id, now, &body)?;
+    progress::append(connection, head.id, now, &body)?;
     Ok(to)
 }

@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
 use tokio::sync::oneshot;
 
 use super::bell::Bell;
@@ -257,6 +257,8 @@ fn connect(path: &Path, reads_only: bool) -> Result<Connection, DatabaseError> {
     let connection = Connection::open_with_flags(path, flags.difference(OpenFlags::SQLITE_OPEN_URI))?;
     connection.busy_timeout(Duration::from_secs(10))?;
     connection.set_prepared_statement_cache_capacity(128);
+    // Else SQLite compiles a cached statement anew whenever its parameters change, to look for a better plan.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.execute_batch(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
          PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16000; PRAGMA journal_size_limit = 67108864;",

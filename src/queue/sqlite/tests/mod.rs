@@ -18,10 +18,12 @@ use crate::{
         JobId, KindName, LaneLimits, ManualClock, NewJob, Output, Payload, Random as _, SeededRandom,
         TenantId, TenantLimits, Timestamp, Verdict, WorkerId,
     },
-    queue::{Ask, Claim, Enqueued, Queue as _},
-    store::sqlite::Database,
+    progress::sqlite::SqliteProgress,
+    queue::{Ask, Claim, Enqueued, Queue as _, QueueError},
+    store::sqlite::{Database, Migrations},
 };
 
+const TABLES: [Migrations; 2] = [MIGRATIONS, SqliteProgress::MIGRATIONS];
 const EXPORT: KindName = KindName::literal("export");
 
 struct World {
@@ -36,14 +38,14 @@ impl World {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_800_000_000_000)));
-        let database = Arc::new(Database::open(&folder.path().join("x.db"), &[MIGRATIONS]).unwrap());
+        let database = Arc::new(Database::open(&folder.path().join("x.db"), &TABLES).unwrap());
         let queue = Arc::new(SqliteQueue::new(database.clone(), clock.clone()));
         Self { folder, clock, random: SeededRandom::new(1), database, queue }
     }
 
     /// The same store, as another process would open it.
     fn another_process(&self) -> SqliteQueue {
-        let database = Database::open(&self.folder.path().join("x.db"), &[MIGRATIONS]).unwrap();
+        let database = Database::open(&self.folder.path().join("x.db"), &TABLES).unwrap();
         SqliteQueue::new(Arc::new(database), self.clock.clone())
     }
 
@@ -95,4 +97,16 @@ fn tenant(name: &str) -> TenantId {
 fn rate(text: &str) -> TenantLimits {
     let lane = LaneLimits { rate: Some(text.parse().unwrap()), max_running: None };
     TenantLimits { kinds: [(EXPORT, lane)].into(), ..TenantLimits::default() }
+}
+
+#[test]
+fn errors_name_the_next_action() {
+    use rusqlite::{Error, ffi};
+    let failed = |code| super::queue_error("test", Error::SqliteFailure(ffi::Error::new(code), None).into());
+    assert!(matches!(failed(ffi::SQLITE_FULL), QueueError::Unwritable { .. }));
+    assert!(matches!(failed(ffi::SQLITE_READONLY), QueueError::Unwritable { .. }));
+    assert!(matches!(failed(ffi::SQLITE_BUSY), QueueError::Unavailable { doing: "test", .. }));
+    assert!(matches!(failed(ffi::SQLITE_CORRUPT), QueueError::Corrupt(_)));
+    let unreadable = super::row::unreadable(0, "nonsense");
+    assert!(matches!(super::queue_error("test", unreadable.into()), QueueError::Corrupt(_)));
 }

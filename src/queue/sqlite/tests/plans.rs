@@ -45,3 +45,22 @@ async fn plan(world: &World, sql: &'static str) -> Vec<String> {
     };
     world.database.read(explain).await.unwrap()
 }
+
+#[tokio::test]
+async fn hot_statements_are_prepared_once() {
+    let world = World::new();
+    for sql in [claim::PICK, serve::NEXT, due::DUE, due::LAPSED, due::UNTHROTTLE, tally::UNHOLD] {
+        let prepared_again = move |connection: &rusqlite::Connection| {
+            let mut statement = connection.prepare(sql)?;
+            for value in 0..3 {
+                for parameter in 1..=statement.parameter_count() {
+                    statement.raw_bind_parameter(parameter, value)?;
+                }
+                while statement.raw_query().next()?.is_some() {}
+            }
+            Ok(statement.get_status(rusqlite::StatementStatus::RePrepare))
+        };
+        let again = world.database.write(prepared_again).await.unwrap();
+        assert_eq!(again, 0, "{sql}");
+    }
+}

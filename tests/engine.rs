@@ -1,0 +1,20 @@
+//! Every law of the seams on every engine: an engine is added in one line a suite.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod conformance;
+mod model;
+
+mod on_the_model {
+    use crate::model::queue::world as open;
+    crate::conformance::queue::laws!(open);
+    crate::model::random_operations!(open);
+}
+
+mod on_sqlite {
+    use crate::conformance::sqlite::{progress_world, records_world, world};
+    crate::conformance::queue::laws!(world);
+    crate::conformance::suites::records_laws!(records_world);
+    crate::conformance::suites::progress_laws!(progress_world);
+    crate::model::random_operations!(world);
+}
