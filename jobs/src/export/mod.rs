@@ -8,6 +8,7 @@
 //! - `lookup`: chapters and pictures by name. `anchors`: ids, and which of them links may name.
 //! - `escape`, `url`, `language`: text, addresses and language tags made safe for markup.
 //! - `markup`: blocks as XHTML that HTML parsers read as well; EPUB and HTML share it.
+//! - `job`: the job kind [`Export`]. `submit`: its arguments on the command line.
 //! - `epub` (on `zip`), `html`, [`markdown`], `text`, [`json`]: one format each.
 
 use std::{
@@ -22,11 +23,13 @@ mod epub;
 mod escape;
 pub mod format;
 mod html;
+mod job;
 pub mod json;
 mod language;
 mod lookup;
 pub mod markdown;
 mod markup;
+mod submit;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -34,6 +37,8 @@ mod url;
 mod zip;
 
 pub use format::Format;
+pub use job::{Export, Exported};
+pub use submit::ExportArguments;
 
 /// Writes one book in one format.
 pub trait Exporter: Send {

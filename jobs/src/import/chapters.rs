@@ -92,8 +92,7 @@ impl<'a> Chapters<'a> {
         let heading = if part == 1 { title.clone() } else { continued(&title) };
         let mut text = Checked::new(Text(MarkdownWriter::for_project()), &*self.file);
         text.event(Event::ChapterStart { index: 0, title: heading.into() })?;
-        self.open =
-            Some(Open { name, title, part, text, depth: 0, top: None, block: 0, in_word: false });
+        self.open = Some(Open { name, title, part, text, depth: 0, top: None, block: 0, in_word: false });
         Ok(())
     }
 
@@ -133,8 +132,7 @@ impl<'a> Chapters<'a> {
     fn roll(&mut self) -> Result<(), BookError> {
         if let Some((name, title, part)) = self.close()? {
             if part == 1 {
-                self.report
-                    .warn(format!("the chapter {title:?} is larger than 4 MiB and was split"));
+                self.report.warn(format!("the chapter {title:?} is larger than 4 MiB and was split"));
             }
             self.open(name, title, part + 1)?;
         }
@@ -162,7 +160,8 @@ impl<'a> Chapters<'a> {
         let Some(open) = &mut self.open else { return };
         for c in text.chars() {
             // Scripts without spaces: each character a word.
-            let alone = matches!(c, '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{20000}'..='\u{3ffff}');
+            let alone =
+                matches!(c, '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{20000}'..='\u{3ffff}');
             let part = c.is_alphanumeric();
             self.report.words += u64::from(alone || (part && !open.in_word));
             open.in_word = (part || (open.in_word && matches!(c, '\'' | '’' | '-'))) && !alone;

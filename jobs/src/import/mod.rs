@@ -5,6 +5,7 @@
 //! - [`detect`]: what a file is, by its content first and its name second.
 //! - `chapters`: events in, chapters out; counts, bounds, splits. `pictures`: what a picture is and what it is called.
 //! - `charset`: text in any charset as lines of UTF-8.
+//! - `job`: the job kind [`Import`]. `submit`: its arguments on the command line.
 //! - `markdown`, `text`, `epub`: one format each.
 
 use std::{fmt, io::Read, path::PathBuf, str::FromStr};
@@ -17,13 +18,17 @@ mod chapters;
 mod charset;
 pub mod detect;
 mod epub;
+mod job;
 mod markdown;
 mod pictures;
+mod submit;
 #[cfg(test)]
 mod tests;
 mod text;
 
 pub use detect::detect;
+pub use job::{Brought, Import, Upload};
+pub use submit::ImportArguments;
 
 /// A format that can be imported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -152,11 +157,7 @@ pub struct Imported {
 /// # Errors
 /// `Input` where the manuscript can't be used, naming file and place; `Storage` where its file can't be read; what the
 /// sink answers.
-pub fn import(
-    format: SourceFormat,
-    source: &Source,
-    sink: &mut dyn BookSink,
-) -> Result<Imported, BookError> {
+pub fn import(format: SourceFormat, source: &Source, sink: &mut dyn BookSink) -> Result<Imported, BookError> {
     let mut imported = match (format, source) {
         (SourceFormat::Markdown, Source::File(file)) => markdown::import_file(file, sink)?,
         (SourceFormat::Markdown, Source::Folder(files)) => markdown::import_folder(files, sink)?,

@@ -150,7 +150,9 @@ impl<'a> Flow<'a> {
 
     /// An anchor inside the heading is the heading's, where it has no other and was not written yet.
     pub(super) fn heading_anchor(&mut self, id: &str) {
-        if let Some(Wanted { tag: Tag::Heading { anchor: anchor @ None, .. }, open: false }) = &mut self.heading {
+        if let Some(Wanted { tag: Tag::Heading { anchor: anchor @ None, .. }, open: false }) =
+            &mut self.heading
+        {
             *anchor = Some(Cow::Owned(id.to_owned()));
         }
     }

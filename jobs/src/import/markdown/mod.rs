@@ -95,8 +95,15 @@ fn import(files: &[&SourceFile], all: Files, sink: &mut dyn BookSink) -> Result<
     for (source, charset, scan) in &mut scans {
         chapters.set_file(&source.name);
         let mut lines = Lines::open(source, *charset)?;
-        Writer { source, scan, chapters: &mut chapters, all: &all, anchors: &anchors, pictures: &mut pictures }
-            .write(&mut lines, &mut index)?;
+        Writer {
+            source,
+            scan,
+            chapters: &mut chapters,
+            all: &all,
+            anchors: &anchors,
+            pictures: &mut pictures,
+        }
+        .write(&mut lines, &mut index)?;
         let unused = scan.definitions.unused_footnotes();
         (0..unused).for_each(|_| chapters.losses().add("footnote that nothing refers to"));
     }

@@ -52,7 +52,8 @@ fn without_contents<'a>(of: &[&'a Candidate]) -> Vec<&'a Candidate> {
     let mut in_list = false;
     let mut kept = Vec::new();
     for (place, candidate) in of.iter().enumerate() {
-        let near = of.get(place + 1).is_some_and(|next| next.line - candidate.line < LIST_LINES + candidate.lines);
+        let near =
+            of.get(place + 1).is_some_and(|next| next.line - candidate.line < LIST_LINES + candidate.lines);
         let again = last.get(&key(candidate)).is_some_and(|last| *last > place);
         let drop = again && (near || in_list);
         in_list = drop && near;
