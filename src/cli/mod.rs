@@ -219,7 +219,7 @@ fn refuse_arguments(error: &clap::Error, is_json: bool) -> ExitCode {
 
 fn report(error: &CliError, is_json: bool) -> ExitCode {
     if error.kind() != ErrorKind::OutputClosed {
-        let text = if is_json { error.to_json().to_string() } else { error.to_text() };
+        let text = if is_json { error.to_json() } else { error.to_text() };
         output::complain(&text, if is_json { LogFormat::Json } else { LogFormat::Text });
     }
     error.exit_code()
