@@ -38,7 +38,9 @@ pub(super) struct Entry {
 
 impl Entry {
     pub(super) fn of<C: Command>() -> Self {
-        let command = C::Arguments::augment_args(clap::Command::new(C::NAME).about(C::ABOUT));
+        // The arguments first: a doc comment on their type would else describe the command.
+        let command =
+            C::Arguments::augment_args(clap::Command::new(C::NAME)).about(C::ABOUT).long_about(None::<&str>);
         Self { command, log: C::LOG, run: Box::new(start::<C>) }
     }
 

@@ -19,7 +19,7 @@ use crate::{
     queue::Enqueued,
 };
 
-/// What all kinds have.
+// What all kinds have. No doc comment: clap would take it for a kind's description.
 #[derive(Args, Clone)]
 #[command(next_help_heading = "The job")]
 struct Common {

@@ -9,7 +9,6 @@ use crate::{
     domain::TenantId,
 };
 
-/// The flags that every command has.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Everywhere")]
 pub(super) struct Flags {

@@ -37,10 +37,9 @@ pub(super) enum Show {
 /// Follows a job to its end, from its first event on, and gives back what became of it. Ctrl-c ends the following, not
 /// the job.
 pub(super) async fn follow(app: &App, engine: &Engine, job: JobId, show: Show) -> Result<Job, CliError> {
-    // Listens from now on, so that an early ctrl-c is heard as well.
     let mut view = View::new(app.output(), show);
     let ended = tokio::select! {
-        ended = to_the_end(app, engine, job, &mut view) => ended,
+        ended = to_the_end(app, engine, job, &mut view) => ended.and_then(|job| view.made(&job).map(|()| job)),
         _ = tokio::signal::ctrl_c() => {
             let text = format!("stopped watching; the job goes on: `{} watch {job}` shows it again", app.name());
             Err(CliError::new(ErrorKind::Interrupted, text))
@@ -201,6 +200,21 @@ impl<'a> View<'a> {
             Some(bar) => bar.suspend(|| self.output.piece(piece)),
             None => self.output.piece(piece),
         }
+    }
+
+    /// What a job has made.
+    fn made(&mut self, job: &Job) -> Result<(), CliError> {
+        if self.output.is_json() {
+            return Ok(());
+        }
+        let Some(made) = &job.output else { return Ok(()) };
+        for artifact in &made.artifacts {
+            self.say(&format!("{} ({})", artifact.name, show::size(artifact.plain_bytes)))?;
+        }
+        if made.artifacts.is_empty() && !made.result.is_null() {
+            self.say(&format!("result: {}", made.result))?;
+        }
+        Ok(())
     }
 
     fn remark(&self, text: &str) {

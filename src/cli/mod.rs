@@ -143,14 +143,14 @@ impl Cli {
             Entry::of::<doctor::Doctor>(),
         ];
         commands.extend(own);
-        let clap = clap::Command::new(name.clone())
+        // The flags first: what describes them would else describe the program.
+        let clap = <Flags as clap::Args>::augment_args(clap::Command::new(name.clone()))
             .version(version.clone())
             .about("Runs long jobs for many tenants: fairly, durably, with progress")
             .after_help(EXIT_CODES)
             .subcommand_required(true)
             .arg_required_else_help(true)
             .subcommands(commands.iter().map(|entry| entry.command.clone()));
-        let clap = <Flags as clap::Args>::augment_args(clap);
         // Completion needs to know all the others.
         let completion = completion::entry(clap.clone());
         let clap = clap.subcommand(completion.command.clone());
@@ -219,7 +219,7 @@ fn refuse_arguments(error: &clap::Error, is_json: bool) -> ExitCode {
 
 fn report(error: &CliError, is_json: bool) -> ExitCode {
     if error.kind() != ErrorKind::OutputClosed {
-        let text = if is_json { error.to_json().to_string() } else { error.to_text() };
+        let text = if is_json { error.to_json() } else { error.to_text() };
         output::complain(&text, if is_json { LogFormat::Json } else { LogFormat::Text });
     }
     error.exit_code()

@@ -125,7 +125,8 @@ pub(super) fn ended(job: &Job, program: &str) -> Result<(), CliError> {
     }
     let reason = job.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
     let error = CliError::new(ErrorKind::JobFailed, format_args!("job {} is {}{reason}", job.id, job.state));
-    Err(error.hint(format_args!("mend what is wrong, then `{program} jobs retry {}`", job.id)))
+    let first = if job.state == State::Dead { "mend what is wrong, then " } else { "" };
+    Err(error.hint(format_args!("{first}`{program} jobs retry {}` puts it back", job.id)))
 }
 
 /// A number of bytes for people: `403.2 KiB`.

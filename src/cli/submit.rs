@@ -99,7 +99,6 @@ pub(super) struct Submitter {
     prepare: Option<Prepare>,
 }
 
-/// A payload as JSON.
 #[derive(Args)]
 struct JsonPayload {
     /// The payload as JSON; @FILE for a file's content, - for what comes on standard input
@@ -112,14 +111,16 @@ impl Submitter {
     pub(super) fn of_json<K: Kind>() -> Self {
         let name = K::NAME.as_str().to_owned();
         let about = format!("A job of kind {name}, its payload as JSON");
-        let command = JsonPayload::augment_args(clap::Command::new(name).about(about));
+        let command = JsonPayload::augment_args(clap::Command::new(name)).about(about);
         Self { kind: K::NAME, command, prepare: None }
     }
 
     /// A kind with its own arguments.
     pub(super) fn of<S: Submit>() -> Self {
-        let command = clap::Command::new(S::NAME.as_str().to_owned()).about(S::ABOUT);
-        Self { kind: S::NAME, command: S::Arguments::augment_args(command), prepare: Some(prepare::<S>) }
+        // The arguments first: a doc comment on their type would else describe the command.
+        let command = S::Arguments::augment_args(clap::Command::new(S::NAME.as_str().to_owned()));
+        let command = command.about(S::ABOUT).long_about(None::<&str>);
+        Self { kind: S::NAME, command, prepare: Some(prepare::<S>) }
     }
 
     /// The job that the arguments mean.

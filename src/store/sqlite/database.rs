@@ -93,9 +93,18 @@ impl Database {
     /// Where the folder or file can't be made, read or written, is no SQLite file, or is from a newer version.
     pub fn open(path: &Path, migrations: &[Migrations]) -> Result<Self, DatabaseError> {
         prepare_files(path)?;
+        let bell = path.with_extension("bell");
+        // SQLite does not wait where two processes turn a new file to WAL at once: they take turns here. Where the file
+        // system has no locks one of them may have to be started again.
+        let turn = private_file()
+            .create(true)
+            .truncate(false)
+            .open(&bell)
+            .map_err(|error| unwritable(&bell, &error))?;
+        let _taken = turn.lock();
         let connection = connect(path, false)?;
         migrate(&connection, migrations)?;
-        let bell = Bell::open(&path.with_extension("bell")).map_err(|error| unwritable(path, &error))?;
+        let bell = Bell::open(&bell).map_err(|error| unwritable(path, &error))?;
         let bell = Arc::new(bell);
 
         let (writes, queue) = blocking::channel();
@@ -240,15 +249,23 @@ fn prepare_files(path: &Path) -> Result<(), DatabaseError> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let mut folders = fs::DirBuilder::new();
     folders.recursive(true);
-    let mut file = fs::OpenOptions::new();
-    file.create(true).truncate(false).write(true);
     #[cfg(unix)]
-    {
-        std::os::unix::fs::DirBuilderExt::mode(&mut folders, 0o700);
-        std::os::unix::fs::OpenOptionsExt::mode(&mut file, 0o600);
-    }
+    std::os::unix::fs::DirBuilderExt::mode(&mut folders, 0o700);
     folders.create(folder).map_err(|error| unwritable(folder, &error))?;
-    file.open(path).map(drop).map_err(|error| unwritable(path, &error))
+    // A file that is there is not opened: closing it would drop the locks that SQLite holds on it in this process.
+    match private_file().create_new(true).open(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(unwritable(path, &error)),
+        _ => Ok(()),
+    }
+}
+
+/// How a file is opened that only its owner may read.
+fn private_file() -> fs::OpenOptions {
+    let mut file = fs::OpenOptions::new();
+    file.write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut file, 0o600);
+    file
 }
 
 fn connect(path: &Path, reads_only: bool) -> Result<Connection, DatabaseError> {
