@@ -39,7 +39,8 @@ fn images_are_assets_by_name_or_on_the_web() {
 
 #[test]
 fn inline_html_is_balanced_whatever_it_says() {
-    let (events, losses) = read("a <em>b <b>c</em> d<br>e\n\nnext </sup> <span>x</span>\n\n<div>\nz\n</div>\n");
+    let (events, losses) =
+        read("a <em>b <b>c</em> d<br>e\n\nnext </sup> <span>x</span>\n\n<div>\nz\n</div>\n");
     assert_eq!(events.matches("Start(Emphasis)").count(), 1);
     assert_eq!(events.matches("End(Emphasis)").count(), 1);
     assert_eq!(events.matches("HardBreak").count(), 1);

@@ -91,8 +91,10 @@ impl ProjectReader {
             let problem = format!("the chapter has {} bytes, more than 4 MiB: split it", got.meta.size);
             return Err(BookError::at(&entry.file, place, problem));
         }
-        let bytes =
-            got.bytes().await.map_err(|error| BookError::storage(format!("reading {}", entry.file), error))?;
+        let bytes = got
+            .bytes()
+            .await
+            .map_err(|error| BookError::storage(format!("reading {}", entry.file), error))?;
         String::from_utf8(bytes.into()).map_err(|error| {
             let valid = error.utf8_error().valid_up_to();
             let line = error.as_bytes()[..valid].iter().filter(|byte| **byte == b'\n').count() + 1;

@@ -189,7 +189,8 @@ impl Lines {
     pub(super) fn next(&mut self) -> Result<Option<&str>, BookError> {
         let mut searched = self.at;
         loop {
-            let found = self.text.as_bytes()[searched..].iter().position(|byte| matches!(byte, b'\n' | b'\r'));
+            let found =
+                self.text.as_bytes()[searched..].iter().position(|byte| matches!(byte, b'\n' | b'\r'));
             if let Some(offset) = found {
                 let (begin, end) = (self.at, searched + offset);
                 let rest = &self.text.as_bytes()[end..];

@@ -152,11 +152,7 @@ pub struct Imported {
 /// # Errors
 /// `Input` where the manuscript can't be used, naming file and place; `Storage` where its file can't be read; what the
 /// sink answers.
-pub fn import(
-    format: SourceFormat,
-    source: &Source,
-    sink: &mut dyn BookSink,
-) -> Result<Imported, BookError> {
+pub fn import(format: SourceFormat, source: &Source, sink: &mut dyn BookSink) -> Result<Imported, BookError> {
     let mut imported = match (format, source) {
         (SourceFormat::Markdown, Source::File(file)) => markdown::import_file(file, sink)?,
         (SourceFormat::Markdown, Source::Folder(files)) => markdown::import_folder(files, sink)?,

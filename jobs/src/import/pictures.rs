@@ -100,7 +100,8 @@ pub(super) fn media_type(head: &[u8]) -> Option<&'static str> {
     let svg = || {
         let text = String::from_utf8_lossy(head);
         let text = text.trim_start_matches('\u{feff}').trim_start();
-        text.starts_with("<svg") || (text.starts_with('<') && !text.contains("<html") && text.contains("<svg"))
+        text.starts_with("<svg")
+            || (text.starts_with('<') && !text.contains("<html") && text.contains("<svg"))
     };
     match head {
         [0x89, b'P', b'N', b'G', ..] => Some("image/png"),

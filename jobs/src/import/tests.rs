@@ -28,7 +28,10 @@ impl BookSink for Kept {
     fn asset(&mut self, name: &str, media_type: &str, data: &mut dyn Read) -> Result<(), BookError> {
         let mut bytes = Vec::new();
         data.read_to_end(&mut bytes)?;
-        assert!(self.assets.insert(name.to_owned(), (media_type.to_owned(), bytes)).is_none(), "{name} twice");
+        assert!(
+            self.assets.insert(name.to_owned(), (media_type.to_owned(), bytes)).is_none(),
+            "{name} twice"
+        );
         Ok(())
     }
 }
@@ -105,8 +108,30 @@ fn next(random: &SeededRandom) -> u64 {
 fn survives(format: SourceFormat, seed: u64, input: &[u8], rounds: usize) {
     let random = SeededRandom::new(seed);
     let pieces: [&[u8]; 24] = [
-        b"<", b">", b"&", b"]]>", b"<p>", b"</p>", b"<table><td>", b"<li>", b"# ", b"```\n", b"[^1]: ", b"[a]: /x\n", b"\n\n",
-        b"---\n", b"===\n", b"\0", b"\xff\xfe", b"\r", b"> > > ", b"    ", b"CHAPTER II\n\n", b"_", b"![x](y.png)", b"&#x0;",
+        b"<",
+        b">",
+        b"&",
+        b"]]>",
+        b"<p>",
+        b"</p>",
+        b"<table><td>",
+        b"<li>",
+        b"# ",
+        b"```\n",
+        b"[^1]: ",
+        b"[a]: /x\n",
+        b"\n\n",
+        b"---\n",
+        b"===\n",
+        b"\0",
+        b"\xff\xfe",
+        b"\r",
+        b"> > > ",
+        b"    ",
+        b"CHAPTER II\n\n",
+        b"_",
+        b"![x](y.png)",
+        b"&#x0;",
     ];
     let below = |most: usize| (next(&random) % most.max(1) as u64) as usize;
     for round in 0..rounds {

@@ -46,7 +46,11 @@ impl Archive {
         let (mut total, mut encrypted) = (0_u64, false);
         for index in 0..zip.len() {
             let entry = zip.by_index_raw(index).map_err(|error| {
-                BookError::at(&name, format!("entry {}", index + 1), format!("the archive is broken: {error}"))
+                BookError::at(
+                    &name,
+                    format!("entry {}", index + 1),
+                    format!("the archive is broken: {error}"),
+                )
             })?;
             let Ok(path) = std::str::from_utf8(entry.name_raw()) else {
                 let place = format!("entry {}", index + 1);
@@ -57,8 +61,8 @@ impl Archive {
                 return Err(BookError::input(place, "the entry's name leads outside of the book"));
             }
             total = total.saturating_add(entry.size());
-            let bomb = entry.size() > SMALL_BYTES
-                && entry.size() / MOST_RATIO > entry.compressed_size().max(1);
+            let bomb =
+                entry.size() > SMALL_BYTES && entry.size() / MOST_RATIO > entry.compressed_size().max(1);
             if bomb || total > MOST_TOTAL_BYTES {
                 return Err(BookError::input(place, "it would grow too large when unpacked: a ZIP bomb"));
             }
@@ -68,7 +72,10 @@ impl Archive {
             }
         }
         if encrypted {
-            return Err(BookError::input(&name, "the archive is encrypted (DRM): a book without it is needed"));
+            return Err(BookError::input(
+                &name,
+                "the archive is encrypted (DRM): a book without it is needed",
+            ));
         }
         Ok(Self { name, zip, entries, total: 0 })
     }
@@ -89,9 +96,10 @@ impl Archive {
         let Some(index) = self.entries.get(path) else {
             return Err(BookError::input(place, "the book names this file, but it is not in the archive"));
         };
-        let file = self.zip.by_index(*index).map_err(|error| {
-            BookError::input(&place, format!("the archive is broken there: {error}"))
-        })?;
+        let file = self
+            .zip
+            .by_index(*index)
+            .map_err(|error| BookError::input(&place, format!("the archive is broken there: {error}")))?;
         let (said, packed) = (file.size(), file.compressed_size().max(1));
         if said > most {
             return Err(BookError::input(place, format!("it has more than {} MiB", most >> 20)));
@@ -122,7 +130,9 @@ impl Archive {
             let label = head.split("encoding=").nth(1).and_then(|rest| rest.get(1..));
             let label = label.and_then(|rest| rest.split(['"', '\'']).next()).unwrap_or_default();
             match encoding_rs::Encoding::for_label(label.as_bytes()) {
-                Some(encoding) if encoding != encoding_rs::UTF_8 => Ok(encoding.decode(&bytes).0.into_owned()),
+                Some(encoding) if encoding != encoding_rs::UTF_8 => {
+                    Ok(encoding.decode(&bytes).0.into_owned())
+                }
                 _ => Err(BookError::at(place, format!("byte {bad}"), "the text is not UTF-8")),
             }
         })
@@ -152,12 +162,15 @@ pub(super) struct Entry<'a> {
 
 impl Read for Entry<'_> {
     fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        use std::io::ErrorKind::{InvalidData, InvalidInput, Other, UnexpectedEof};
         let wrong = |problem: String| Err(BookError::input(&self.place, problem).into());
         let read = match self.inner.read(into) {
             Ok(read) => read,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => return Err(error),
-            // The disk is read by other means before: what fails here is the archive's content.
-            Err(error) => return wrong(format!("the archive is broken there: {error}")),
+            // What the archive's own content is to blame for; a disk's failure is passed on as it is.
+            Err(error) if matches!(error.kind(), InvalidData | InvalidInput | UnexpectedEof | Other) => {
+                return wrong(format!("the archive is broken there: {error}"));
+            }
+            Err(error) => return Err(error),
         };
         self.read += read as u64;
         *self.total = self.total.saturating_add(read as u64);

@@ -56,13 +56,15 @@ impl Handler for Reader {
         self.open.push(element.name.clone());
         self.skipped += usize::from(matches!(name, "head" | "script" | "style"));
         if let Some(id) = element.get("id") {
-            let at_start = self.outline.words == 0 && self.outline.images.is_empty() || self.in_heading.is_some();
+            let at_start =
+                self.outline.words == 0 && self.outline.images.is_empty() || self.in_heading.is_some();
             if at_start && self.outline.start_ids.len() < MOST_REMEMBERED {
                 self.outline.start_ids.push(id.to_owned());
             }
-            let is_note = ["footnote", "endnote", "rearnote"].iter().any(|kind| element.has_word("epub:type", kind))
-                || element.has_word("role", "doc-footnote")
-                || element.has_word("role", "doc-endnote");
+            let is_note =
+                ["footnote", "endnote", "rearnote"].iter().any(|kind| element.has_word("epub:type", kind))
+                    || element.has_word("role", "doc-footnote")
+                    || element.has_word("role", "doc-endnote");
             if is_note && self.defined.len() < MOST_REMEMBERED {
                 self.defined.insert(id.to_owned());
             }
@@ -80,7 +82,8 @@ impl Handler for Reader {
                 }
             }
             "img" | "image" => {
-                let source = element.get("src").or_else(|| element.get("xlink:href")).or_else(|| element.get("href"));
+                let source =
+                    element.get("src").or_else(|| element.get("xlink:href")).or_else(|| element.get("href"));
                 if let Some(source) = source
                     && self.outline.images.len() < MOST_REMEMBERED
                     && self.seen.insert(source.to_owned())

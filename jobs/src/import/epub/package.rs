@@ -94,7 +94,10 @@ impl Handler for Flat {
         // The text of what is inside is part of what is around: `<a><b>x</b></a>`.
         if let Some(ended) = self.open.pop()
             && let Some(around) = self.open.last().copied()
-            && matches!(self.elements[around].0.name.as_str(), "a" | "span" | "b" | "i" | "em" | "strong" | "sup")
+            && matches!(
+                self.elements[around].0.name.as_str(),
+                "a" | "span" | "b" | "i" | "em" | "strong" | "sup"
+            )
         {
             let text = self.elements[ended].1.clone();
             return self.text(&text);
@@ -140,7 +143,8 @@ pub(super) fn package(archive: &mut Archive) -> Result<Package, BookError> {
     // Titles are a help: a navigation that can't be read does not stand in the book's way.
     let mut titles = HashMap::new();
     for path in [package.navigation.clone(), ncx].into_iter().flatten() {
-        if titles.is_empty() && archive.has(&path)
+        if titles.is_empty()
+            && archive.has(&path)
             && let Ok(document) = flat(archive, &path)
         {
             titles = read_titles(&path, &document);
@@ -152,8 +156,7 @@ pub(super) fn package(archive: &mut Archive) -> Result<Package, BookError> {
 
 /// Fonts may be obfuscated; anything else that is encrypted can't be read.
 fn refuse_drm(archive: &mut Archive) -> Result<(), BookError> {
-    const OBFUSCATION: [&str; 2] =
-        ["http://www.idpf.org/2008/embedding", "http://ns.adobe.com/pdf/enc#RC"];
+    const OBFUSCATION: [&str; 2] = ["http://www.idpf.org/2008/embedding", "http://ns.adobe.com/pdf/enc#RC"];
     let document = flat(archive, ENCRYPTION)?;
     let foreign = document
         .elements
@@ -232,7 +235,8 @@ fn read_package(archive: &Archive, path: &str, document: &Flat) -> Result<Packag
             return Err(BookError::input(archive.place(path), problem));
         };
         if !archive.has(&item.path) {
-            let problem = format!("a chapter is missing: the spine names {:?}, which is not in the archive", item.path);
+            let problem =
+                format!("a chapter is missing: the spine names {:?}, which is not in the archive", item.path);
             return Err(BookError::input(archive.place(&item.path), problem));
         }
         package.spine.push(item.clone());
@@ -241,7 +245,9 @@ fn read_package(archive: &Archive, path: &str, document: &Flat) -> Result<Packag
         return Err(BookError::input(archive.place(path), "the book is empty: its spine names no chapter"));
     }
     let by_property = package.manifest.values().find(|item| has_word(&item.properties, "cover-image"));
-    let by_id = cover_id.and_then(|id| package.manifest.get(&id)).filter(|item| item.media_type.starts_with("image/"));
+    let by_id = cover_id
+        .and_then(|id| package.manifest.get(&id))
+        .filter(|item| item.media_type.starts_with("image/"));
     package.cover = by_property.or(by_id).map(|item| item.path.clone());
     Ok(package)
 }

@@ -27,7 +27,8 @@ const OPF: &str = r##"<?xml version="1.0"?><package xmlns="http://www.idpf.org/2
 const NAV: &str = r#"<html xmlns:epub="x"><body><nav epub:type="toc"><ol><li><a href="one.xhtml">The <b>First</b></a></li></ol></nav>
 <nav epub:type="landmarks"><ol><li><a href="two.xhtml">Start here</a></li></ol></nav></body></html>"#;
 
-const COVER: &str = r#"<html><body><svg xmlns:xlink="x"><image xlink:href="img/p%20q.png"/></svg></body></html>"#;
+const COVER: &str =
+    r#"<html><body><svg xmlns:xlink="x"><image xlink:href="img/p%20q.png"/></svg></body></html>"#;
 
 const ONE: &str = r##"<?xml version="1.0"?><!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.1//EN" "http://www.w3.org/TR/xhtml11/DTD/xhtml11.dtd">
 <html xmlns:epub="x"><head><title>x</title><style>p {}</style></head><body id="top"><h1 id="h">The First</h1>
@@ -82,8 +83,7 @@ impl Parts {
 pub(in crate::import) fn zip_of(parts: &[(String, Vec<u8>)]) -> Vec<u8> {
     let mut zip = ZipWriter::new(std::io::Cursor::new(Vec::new()));
     for (name, bytes) in parts {
-        let method =
-            if name == "mimetype" { CompressionMethod::Stored } else { CompressionMethod::Deflated };
+        let method = if name == "mimetype" { CompressionMethod::Stored } else { CompressionMethod::Deflated };
         zip.start_file(name.as_str(), SimpleFileOptions::default().compression_method(method)).unwrap();
         zip.write_all(bytes).unwrap();
     }
@@ -140,7 +140,9 @@ fn odd_markup_becomes_balanced_blocks() {
     assert_eq!(markdown("<p>a<br/>b<br/></p>").matches('a').count(), 2);
     let nested = markdown("<ul>loose<li>a</li><ol><li>b</li></ol></ul>");
     assert!(nested.contains("- loose") && nested.contains("1. b"), "{nested}");
-    let table = markdown("<table><caption>C</caption><tr><td><p>a</p><p>b</p></td></tr><tr><td/><td>d</td></tr></table>");
+    let table = markdown(
+        "<table><caption>C</caption><tr><td><p>a</p><p>b</p></td></tr><tr><td/><td>d</td></tr></table>",
+    );
     assert!(table.contains("C\n\n|") && table.contains("a b"), "{table}");
     assert!(markdown("<p>a &copy; &nbsp; &unknown; &#x41; & b</p>").contains('©'));
 }
@@ -160,7 +162,22 @@ fn hostile_archives_are_refused_with_their_place() {
     // The central directory's record of one.xhtml: its size is 24 bytes into the record, the name 46.
     let name = lying.windows(15).rposition(|bytes| bytes == b"OEBPS/one.xhtml").unwrap();
     lying[name - 46 + 24] ^= 1;
-    assert!(run(SourceFormat::Epub, "book.epub", &lying).err().unwrap().to_string().contains("book.epub!OEBPS/one"));
+    assert!(
+        run(SourceFormat::Epub, "book.epub", &lying)
+            .err()
+            .unwrap()
+            .to_string()
+            .contains("book.epub!OEBPS/one")
+    );
+    let twice = Parts::small().with("OEBPS/dup1.x", "a").with("OEBPS/dup2.x", "b");
+    let mut twice = zip_of(&twice.0);
+    for place in 0..twice.len() - 4 {
+        if &twice[place..place + 4] == b"dup2" {
+            twice[place + 3] = b'1';
+        }
+    }
+    let twice = run(SourceFormat::Epub, "book.epub", &twice).err().unwrap().to_string();
+    assert!(twice.contains("same name"), "{twice}");
     let cut = zip_of(&Parts::small().0);
     assert!(run(SourceFormat::Epub, "book.epub", &cut[..cut.len() / 2]).is_err());
 }
@@ -169,12 +186,26 @@ fn hostile_archives_are_refused_with_their_place() {
 fn hostile_documents_are_refused_with_their_place() {
     let one = |text: &str| Parts::small().with("OEBPS/one.xhtml", text).refused();
     let laughs = one("<!DOCTYPE html [<!ENTITY a \"b\"><!ENTITY b \"&a;&a;\">]>\n<html>&b;</html>");
-    assert!(laughs.starts_with("book.epub!OEBPS/one.xhtml, line 1") && laughs.contains("entities"), "{laughs}");
+    assert!(
+        laughs.starts_with("book.epub!OEBPS/one.xhtml, line 1") && laughs.contains("entities"),
+        "{laughs}"
+    );
     let broken = one("<html>\n<p>x</b></html>");
     assert!(broken.starts_with("book.epub!OEBPS/one.xhtml, line 2"), "{broken}");
     assert!(one("<html><body><p>x").contains("cut off"));
     assert!(one(&"<div>".repeat(600)).contains("512 deep"));
-    assert!(one(&format!("<html a=\"{}\"/>", "x".repeat(2 << 20).chars().rev().enumerate().map(|(place, _)| char::from(b'a' + (place * place % 23) as u8)).collect::<String>())).contains("1 MiB"));
+    assert!(
+        one(&format!(
+            "<html a=\"{}\"/>",
+            "x".repeat(2 << 20)
+                .chars()
+                .rev()
+                .enumerate()
+                .map(|(place, _)| char::from(b'a' + (place * place % 23) as u8))
+                .collect::<String>()
+        ))
+        .contains("1 MiB")
+    );
     let deep = format!("{}x{}", "<ul><li>".repeat(70), "</li></ul>".repeat(70));
     assert!(one(&body(&deep)).contains("64 deep"));
 }
@@ -182,7 +213,10 @@ fn hostile_documents_are_refused_with_their_place() {
 #[test]
 fn broken_packages_are_refused_with_what_is_missing() {
     let missing = Parts::small().without("OEBPS/one.xhtml").refused();
-    assert!(missing.contains("book.epub!OEBPS/one.xhtml") && missing.contains("chapter is missing"), "{missing}");
+    assert!(
+        missing.contains("book.epub!OEBPS/one.xhtml") && missing.contains("chapter is missing"),
+        "{missing}"
+    );
     assert!(Parts::small().without("META-INF/container.xml").refused().contains("not an EPUB"));
     assert!(Parts::small().without("OEBPS/book.opf").refused().contains("not in the archive"));
     let opf = |from: &str, to: &str| Parts::small().with("OEBPS/book.opf", OPF.replace(from, to)).refused();
@@ -191,7 +225,8 @@ fn broken_packages_are_refused_with_what_is_missing() {
     assert!(opf("two.xhtml", "../../two.xhtml").contains("outside"));
     let drm = r#"<encryption><EncryptedData><EncryptionMethod Algorithm="http://www.w3.org/2001/04/xmlenc#aes256-cbc"/></EncryptedData></encryption>"#;
     assert!(Parts::small().with("META-INF/encryption.xml", drm).refused().contains("DRM"));
-    let font = r#"<encryption><EncryptionMethod Algorithm="http://www.idpf.org/2008/embedding"/></encryption>"#;
+    let font =
+        r#"<encryption><EncryptionMethod Algorithm="http://www.idpf.org/2008/embedding"/></encryption>"#;
     assert!(Parts::small().with("META-INF/encryption.xml", font).import().is_ok());
     let empty = Parts::small().with("OEBPS/one.xhtml", body("")).with("OEBPS/two.xhtml", body(" "));
     assert!(empty.refused().contains("empty"));
@@ -202,7 +237,10 @@ fn an_ncx_names_the_chapters_of_epub_2_and_meta_its_cover() {
     let opf = OPF
         .replace(" properties=\"nav\"", "")
         .replace(" properties=\"cover-image\"", "")
-        .replace("<item id=\"nav\" href=\"nav.xhtml\" media-type=\"application/xhtml+xml\"", "<item id=\"nav\" href=\"toc.ncx\" media-type=\"application/x-dtbncx+xml\"")
+        .replace(
+            "<item id=\"nav\" href=\"nav.xhtml\" media-type=\"application/xhtml+xml\"",
+            "<item id=\"nav\" href=\"toc.ncx\" media-type=\"application/x-dtbncx+xml\"",
+        )
         .replace("<itemref idref=\"nav\"/>", "")
         .replace("</metadata>", "<meta name=\"cover\" content=\"i\"/></metadata>");
     let ncx = r#"<!DOCTYPE ncx PUBLIC "-//NISO//DTD ncx 2005-1//EN" "x"><ncx><docTitle><text>Book</text></docTitle><navMap>

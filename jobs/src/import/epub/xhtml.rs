@@ -178,9 +178,10 @@ impl<'a> Xhtml<'a> {
         if let Some(id) = element.get("id").filter(|_| self.flow.in_heading()) {
             self.flow.heading_anchor(id);
         }
-        let is_note = ["footnote", "endnote", "rearnote"].iter().any(|kind| element.has_word("epub:type", kind))
-            || element.has_word("role", "doc-footnote")
-            || element.has_word("role", "doc-endnote");
+        let is_note =
+            ["footnote", "endnote", "rearnote"].iter().any(|kind| element.has_word("epub:type", kind))
+                || element.has_word("role", "doc-footnote")
+                || element.has_word("role", "doc-endnote");
         if is_note
             && let Some(id) = element.get("id").filter(|id| self.notes.contains(*id))
             && !self.flow.in_footnote()
@@ -289,8 +290,9 @@ impl<'a> Xhtml<'a> {
                 self.flow.text("（")?;
                 Ends::Ruby
             }
-            "p" | "div" | "section" | "article" | "aside" | "header" | "footer" | "main" | "figure" | "figcaption"
-            | "dl" | "dd" | "address" | "nav" | "body" | "center" | "caption" | "details" | "summary" | "hgroup" => {
+            "p" | "div" | "section" | "article" | "aside" | "header" | "footer" | "main" | "figure"
+            | "figcaption" | "dl" | "dd" | "address" | "nav" | "body" | "center" | "caption" | "details"
+            | "summary" | "hgroup" => {
                 // A link to a section means its heading.
                 if matches!(name, "section" | "div" | "article" | "header" | "hgroup") {
                     self.pending_anchor = element.get("id").map(str::to_owned).or(self.pending_anchor.take());

@@ -74,7 +74,10 @@ pub(super) fn parse(text: &str, place: &str, handler: &mut dyn Handler) -> Resul
                             attributes.push((key, unescaped(&attribute.value).into_owned()));
                         }
                         Err(error) => {
-                            return wrong(reader.buffer_position(), format!("an attribute is broken: {error}"));
+                            return wrong(
+                                reader.buffer_position(),
+                                format!("an attribute is broken: {error}"),
+                            );
                         }
                     }
                 }
@@ -103,7 +106,10 @@ pub(super) fn parse(text: &str, place: &str, handler: &mut dyn Handler) -> Resul
                 }
             }
             Event::Eof if depth > 0 => {
-                return wrong(text.len() as u64, "the XML ends in the middle: the file is cut off".to_owned());
+                return wrong(
+                    text.len() as u64,
+                    "the XML ends in the middle: the file is cut off".to_owned(),
+                );
             }
             Event::Eof => return Ok(()),
             Event::Empty(_) | Event::Comment(_) | Event::Decl(_) | Event::PI(_) => {}
@@ -178,7 +184,8 @@ mod tests {
 
     #[test]
     fn entities_of_html_are_known() {
-        for (name, text) in [("eacute", "é"), ("mdash", "—"), ("#233", "é"), ("#xE9", "é"), ("hellip", "…")] {
+        for (name, text) in [("eacute", "é"), ("mdash", "—"), ("#233", "é"), ("#xE9", "é"), ("hellip", "…")]
+        {
             assert_eq!(entity(name).as_deref(), Some(text), "{name}");
         }
         assert_eq!(entity("nosuchthing"), None);

@@ -83,9 +83,9 @@ pub(super) fn yaml(text: &str) -> Option<FrontMatter> {
         any = true;
         // What is set in below belongs to it; a list's dashes may also stand below the key itself.
         let mut below = Vec::new();
-        while let Some(next) = lines.next_if(|next| {
-            next.trim().is_empty() || next.starts_with([' ', '\t']) || next.starts_with("- ")
-        }) {
+        while let Some(next) = lines
+            .next_if(|next| next.trim().is_empty() || next.starts_with([' ', '\t']) || next.starts_with("- "))
+        {
             below.push(next);
         }
         match value {
@@ -198,7 +198,10 @@ mod tests {
         ))
         .unwrap();
         let m = read.metadata;
-        assert_eq!((m.title.as_str(), m.language.as_str(), m.date.as_str()), ("The: Title", "de", "2020-01-02"));
+        assert_eq!(
+            (m.title.as_str(), m.language.as_str(), m.date.as_str()),
+            ("The: Title", "de", "2020-01-02")
+        );
         assert_eq!(m.authors, ["Ann One", "Bob Two"]);
         assert_eq!(m.subjects, ["a", "b, c"]);
         assert_eq!((m.description.as_str(), m.cover.as_deref()), ("one two", Some("images/c.png")));
@@ -208,7 +211,8 @@ mod tests {
 
     #[test]
     fn toml_is_understood_and_its_faults_have_a_place() {
-        let read = toml("title = \"T\"\nauthors = [\"A\", \"B\"]\ndate = 2020-01-02\nx = 1.5\n", "x.md").unwrap();
+        let read =
+            toml("title = \"T\"\nauthors = [\"A\", \"B\"]\ndate = 2020-01-02\nx = 1.5\n", "x.md").unwrap();
         assert_eq!((read.metadata.title.as_str(), read.metadata.date.as_str()), ("T", "2020-01-02"));
         assert_eq!((read.metadata.authors.len(), read.unknown.len()), (2, 1));
         let error = toml("a = 1\nb = \n", "x.md").unwrap_err().to_string();

@@ -170,7 +170,11 @@ impl Scanner {
             self.container = false;
             self.html = text.starts_with('<');
         }
-        if !self.container && self.paragraph.len() < MOST_PARAGRAPH_LINES && !self.html && !text.starts_with('|') {
+        if !self.container
+            && self.paragraph.len() < MOST_PARAGRAPH_LINES
+            && !self.html
+            && !text.starts_with('|')
+        {
             self.paragraph.push(line.to_owned());
         }
         Line::Other

@@ -60,7 +60,14 @@ pub(super) fn scan(
                 counts[usize::from(level)] += 1;
                 if headings.len() < MOST_HEADINGS {
                     let (title, anchor) = (scanner.title(line), scanner.anchor(line));
-                    headings.push(Heading { level, title, anchor, text_before: others > 0, begins: false, index: 0 });
+                    headings.push(Heading {
+                        level,
+                        title,
+                        anchor,
+                        text_before: others > 0,
+                        begins: false,
+                        index: 0,
+                    });
                 }
             }
             Line::Definition => {
@@ -74,7 +81,10 @@ pub(super) fn scan(
         }
     }
     if full {
-        report.warn(format!("{}: more than 16 MiB of definitions; later ones count in their chapter only", source.name));
+        report.warn(format!(
+            "{}: more than 16 MiB of definitions; later ones count in their chapter only",
+            source.name
+        ));
     }
     let (level, skips) = split_level(&counts, &headings, in_folder);
     let first = headings.first();
@@ -143,7 +153,11 @@ fn number(
 }
 
 /// Reads the front matter, if there is one; the lines begin again after that.
-fn front(lines: &mut Lines, source: &SourceFile, report: &mut Report) -> Result<(Option<Metadata>, u64), BookError> {
+fn front(
+    lines: &mut Lines,
+    source: &SourceFile,
+    report: &mut Report,
+) -> Result<(Option<Metadata>, u64), BookError> {
     let mark = lines.next()?.unwrap_or_default().trim_end().to_owned();
     let mut inside = String::new();
     let mut count = 1_u64;

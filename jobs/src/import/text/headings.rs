@@ -18,14 +18,40 @@ pub(super) enum Sort {
 }
 
 const CHAPTERS: [&str; 16] = [
-    "chapter", "kapitel", "chapitre", "capítulo", "capitulo", "capitolo", "hoofdstuk", "rozdział", "глава",
-    "luku", "letter", "stave", "canto", "scene", "adventure", "lesson",
+    "chapter",
+    "kapitel",
+    "chapitre",
+    "capítulo",
+    "capitulo",
+    "capitolo",
+    "hoofdstuk",
+    "rozdział",
+    "глава",
+    "luku",
+    "letter",
+    "stave",
+    "canto",
+    "scene",
+    "adventure",
+    "lesson",
 ];
 const PARTS: [&str; 11] =
     ["part", "book", "volume", "teil", "buch", "partie", "livre", "parte", "libro", "act", "section"];
 const NAMED: [&str; 14] = [
-    "prologue", "epilogue", "preface", "foreword", "introduction", "afterword", "conclusion", "appendix",
-    "prolog", "epilog", "vorwort", "nachwort", "einleitung", "dedication",
+    "prologue",
+    "epilogue",
+    "preface",
+    "foreword",
+    "introduction",
+    "afterword",
+    "conclusion",
+    "appendix",
+    "prolog",
+    "epilog",
+    "vorwort",
+    "nachwort",
+    "einleitung",
+    "dedication",
 ];
 
 /// What the line would be as a heading, with its number (0 without one).
@@ -104,8 +130,27 @@ fn cjk_number(text: &str) -> Option<u32> {
 /// A number in figures, Roman figures or English words.
 fn number(word: &str) -> Option<u32> {
     const WORDS: [&str; 21] = [
-        "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
-        "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty",
+        "zero",
+        "one",
+        "two",
+        "three",
+        "four",
+        "five",
+        "six",
+        "seven",
+        "eight",
+        "nine",
+        "ten",
+        "eleven",
+        "twelve",
+        "thirteen",
+        "fourteen",
+        "fifteen",
+        "sixteen",
+        "seventeen",
+        "eighteen",
+        "nineteen",
+        "twenty",
     ];
     const ORDINALS: [&str; 11] =
         ["", "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"];
@@ -156,8 +201,19 @@ fn roman_value(values: &[u32]) -> Option<u32> {
 
 fn as_roman(mut number: u32) -> String {
     const PARTS: [(u32, &str); 13] = [
-        (1000, "M"), (900, "CM"), (500, "D"), (400, "CD"), (100, "C"), (90, "XC"), (50, "L"), (40, "XL"), (10, "X"),
-        (9, "IX"), (5, "V"), (4, "IV"), (1, "I"),
+        (1000, "M"),
+        (900, "CM"),
+        (500, "D"),
+        (400, "CD"),
+        (100, "C"),
+        (90, "XC"),
+        (50, "L"),
+        (40, "XL"),
+        (10, "X"),
+        (9, "IX"),
+        (5, "V"),
+        (4, "IV"),
+        (1, "I"),
     ];
     let mut text = String::new();
     for (value, part) in PARTS {

@@ -31,7 +31,8 @@ pub(super) fn plan(survey: &Survey) -> Vec<Heading> {
         let chosen = rising(without_contents(&of));
         let spread = chosen.last().zip(chosen.first()).map_or(0, |(last, first)| last.line - first.line);
         // A list of short things is no book: what has no keyword must stand well apart.
-        let sparse = !matches!(sort, Sort::Number | Sort::Capitals) || spread >= 6 * (chosen.len() as u64).saturating_sub(1);
+        let sparse = !matches!(sort, Sort::Number | Sort::Capitals)
+            || spread >= 6 * (chosen.len() as u64).saturating_sub(1);
         if chosen.len() >= 2 && sparse {
             return with_others(chosen, &inside, sort);
         }
@@ -52,7 +53,8 @@ fn without_contents<'a>(of: &[&'a Candidate]) -> Vec<&'a Candidate> {
     let mut in_list = false;
     let mut kept = Vec::new();
     for (place, candidate) in of.iter().enumerate() {
-        let near = of.get(place + 1).is_some_and(|next| next.line - candidate.line < LIST_LINES + candidate.lines);
+        let near =
+            of.get(place + 1).is_some_and(|next| next.line - candidate.line < LIST_LINES + candidate.lines);
         let again = last.get(&key(candidate)).is_some_and(|last| *last > place);
         let drop = again && (near || in_list);
         in_list = drop && near;

@@ -143,7 +143,10 @@ fn candidate(line: u64, window: &[String]) -> Option<Candidate> {
         Sort::Named | Sort::Capitals => false,
     };
     let short = |place: usize| {
-        window.get(place).map(|text| clean(text)).filter(|text| text.chars().count() <= 70 && sort_of_number(text))
+        window
+            .get(place)
+            .map(|text| clean(text))
+            .filter(|text| text.chars().count() <= 70 && sort_of_number(text))
     };
     let join = |title: String, lines| {
         let mark = if text.ends_with(['.', ':']) { " " } else { ": " };

@@ -29,7 +29,8 @@ fn chapters_are_found_by_their_headings_without_the_table_of_contents() {
 fn numbers_parts_and_other_scripts_make_chapters() {
     let roman = format!("I\n\n{PROSE}{PROSE}II\n\n{PROSE}{PROSE}III\n\n{PROSE}");
     assert_eq!(txt(&roman).0.titles(), ["I", "II", "III"]);
-    let parts = format!("PART ONE\n\nChapter 1: A\n\n{PROSE}Chapter 2\n\n{PROSE}PART TWO\n\nChapter 1\n\n{PROSE}");
+    let parts =
+        format!("PART ONE\n\nChapter 1: A\n\n{PROSE}Chapter 2\n\n{PROSE}PART TWO\n\nChapter 1\n\n{PROSE}");
     assert_eq!(txt(&parts).0.titles(), ["PART ONE – Chapter 1: A", "Chapter 2", "PART TWO – Chapter 1"]);
     let chinese = "第一章 始\n\n吾輩は猫である。\n名前はまだ無い。\n\n第二章\n\n終。\n";
     let (kept, _) = txt(chinese);
@@ -47,7 +48,9 @@ fn lists_are_no_chapters_and_a_text_without_any_is_one() {
 
 #[test]
 fn verse_scene_breaks_and_emphasis_are_kept() {
-    let (kept, _) = txt(&format!("{PROSE}    Roses are red,\n    Violets are blue.\n\n{PROSE}* * *\n\nShe was _very_ late, *really*.\n"));
+    let (kept, _) = txt(&format!(
+        "{PROSE}    Roses are red,\n    Violets are blue.\n\n{PROSE}* * *\n\nShe was _very_ late, *really*.\n"
+    ));
     let text = kept.text();
     assert!(text.contains("> Roses are red,") && text.contains("> Violets"), "{text}");
     assert!(text.contains("\n---\n") || text.contains("\n***\n") || text.contains("* * *"), "{text}");
@@ -64,7 +67,8 @@ fn paragraphs_are_told_by_indentation_or_by_lines_where_there_are_no_blank_ones(
 
 #[test]
 fn the_report_names_the_charset_and_huge_texts_are_split() {
-    let (latin, _, _) = encoding_rs::WINDOWS_1252.encode("Über den Wölfen schläft Äneas, größer als König Löwe.");
+    let (latin, _, _) =
+        encoding_rs::WINDOWS_1252.encode("Über den Wölfen schläft Äneas, größer als König Löwe.");
     let (kept, imported) = run(SourceFormat::Text, "b.txt", &latin).unwrap();
     assert_eq!(imported.report.charset.as_deref(), Some("windows-1252"));
     assert!(kept.text().contains("Wölfen") && imported.report.warnings[0].contains("guessed"));
