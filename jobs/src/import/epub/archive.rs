@@ -7,7 +7,11 @@ use zip::ZipArchive;
 
 use crate::{
     book::BookError,
-    import::{SourceFile, pictures::{MOST_PICTURE_BYTES, own_error}, read_error},
+    import::{
+        SourceFile,
+        pictures::{MOST_PICTURE_BYTES, own_error},
+        read_error,
+    },
 };
 
 /// How many entries an archive has at most.
