@@ -89,7 +89,9 @@ mod tests {
     fn links_back_are_checked_and_links_ahead_are_kept() {
         let mut anchors = Anchors::default();
         assert!(anchors.define("a") && !anchors.define("a"));
-        assert!(anchors.ask(0, "later") && anchors.ask(0, "never") && anchors.ask(1, "b") && anchors.ask(1, "c"));
+        assert!(
+            anchors.ask(0, "later") && anchors.ask(0, "never") && anchors.ask(1, "b") && anchors.ask(1, "c")
+        );
         assert!(anchors.define("later"));
         assert_eq!(anchors.end_chapter(), [Box::from("never")]);
         assert!(anchors.define("b"));

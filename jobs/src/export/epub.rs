@@ -122,7 +122,8 @@ impl Epub {
         pages::navigation(&lookup, &mut |piece| self.zip.write(out, piece.as_bytes()))?;
         self.zip.end(out)?;
         self.zip.begin(out, "EPUB/package.opf", Method::Deflate, false)?;
-        let facts = package::Facts { used: &self.markup.used, has_silent_image: self.markup.has_silent_image };
+        let facts =
+            package::Facts { used: &self.markup.used, has_silent_image: self.markup.has_silent_image };
         package::write(&lookup, &facts, &mut |piece| self.zip.write(out, piece.as_bytes()))?;
         self.zip.end(out)?;
         Ok(self.zip.finish(out)?)

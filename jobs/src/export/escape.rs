@@ -24,7 +24,9 @@ pub(super) fn push_escaped(out: &mut String, text: &str) {
             // Legal in XML, but parse errors in HTML: the C1 controls.
             '\u{7f}'..='\u{9f}' => "",
             // Legal in XML, but parse errors in HTML: the last two code points of each plane.
-            c if !is_legal(c) || (c as u32) & 0xfffe == 0xfffe || ('\u{fdd0}'..='\u{fdef}').contains(&c) => "",
+            c if !is_legal(c) || (c as u32) & 0xfffe == 0xfffe || ('\u{fdd0}'..='\u{fdef}').contains(&c) => {
+                ""
+            }
             _ => continue,
         };
         out.push_str(&text[plain..at]);
@@ -36,7 +38,8 @@ pub(super) fn push_escaped(out: &mut String, text: &str) {
 
 /// `text`, escaped as [`push_escaped`] does.
 pub(super) fn escaped(text: &str) -> Cow<'_, str> {
-    let harmless = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b' ' | b'-' | b'.' | b',' | b'_');
+    let harmless =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b' ' | b'-' | b'.' | b',' | b'_');
     if text.bytes().all(harmless) {
         return Cow::Borrowed(text);
     }

@@ -99,8 +99,7 @@ pub(super) fn encode(
     out: &mut dyn Write,
 ) -> Result<(), BookError> {
     let mut source = assets.open(asset)?;
-    let mut encoder =
-        base64::write::EncoderWriter::new(out, &base64::engine::general_purpose::STANDARD);
+    let mut encoder = base64::write::EncoderWriter::new(out, &base64::engine::general_purpose::STANDARD);
     let mut piece = [0; 12 << 10];
     loop {
         match source.read(&mut piece) {

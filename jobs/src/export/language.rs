@@ -12,8 +12,7 @@ pub(super) fn tag(language: &str) -> String {
 
 /// Whether the tag's script runs from right to left.
 pub(super) fn is_right_to_left(tag: &str) -> bool {
-    const LANGUAGES: [&str; 12] =
-        ["ar", "arc", "ckb", "dv", "fa", "he", "iw", "ps", "sd", "ug", "ur", "yi"];
+    const LANGUAGES: [&str; 12] = ["ar", "arc", "ckb", "dv", "fa", "he", "iw", "ps", "sd", "ug", "ur", "yi"];
     const SCRIPTS: [&str; 6] = ["arab", "hebr", "syrc", "thaa", "nkoo", "adlm"];
     let tag = tag.to_ascii_lowercase();
     let mut parts = tag.split('-');
@@ -51,7 +50,9 @@ mod tests {
         for tag_ in ["en", "de-AT", "zh-Hant-TW", "es-419", "de-1996", "und"] {
             assert_eq!(tag(tag_), tag_);
         }
-        for (wrong, mended) in [("en_GB", "en-GB"), ("", "und"), ("English!", "und"), ("de-x-", "de"), ("e", "und")] {
+        for (wrong, mended) in
+            [("en_GB", "en-GB"), ("", "und"), ("English!", "und"), ("de-x-", "de"), ("e", "und")]
+        {
             assert_eq!(tag(wrong), mended);
         }
     }

@@ -60,7 +60,13 @@ pub struct ProjectNames;
 
 impl Naming for ProjectNames {
     fn link<'a>(&mut self, target: &'a str) -> Option<Cow<'a, str>> {
-        Some(Cow::Borrowed(target))
+        // Inside the book, the anchor must be spelt as its heading spells it.
+        Some(match target.split_once('#') {
+            Some((file, anchor)) if !file.contains(':') && !anchor.is_empty() => {
+                format!("{file}#{}", plain_name(anchor)).into()
+            }
+            _ => Cow::Borrowed(target),
+        })
     }
 
     fn image<'a>(&mut self, source: &'a str) -> Image<'a> {

@@ -4,7 +4,7 @@
 //! gives the same bytes, so that a restarted export can go on where its predecessor stopped. They know nothing of
 //! storage, jobs or compression around them.
 //!
-//! - [`format`]: the formats and what each is called.
+//! - [`mod@format`]: the formats and what each is called.
 //! - `lookup`: chapters and pictures by name. `anchors`: ids, and which of them links may name.
 //! - `escape`, `url`, `language`: text, addresses and language tags made safe for markup.
 //! - `markup`: blocks as XHTML that HTML parsers read as well; EPUB and HTML share it.
@@ -38,7 +38,8 @@ pub use format::Format;
 /// Writes one book in one format.
 pub trait Exporter: Send {
     /// Takes the next event of a stream that [`Checked`](crate::book::Checked) let through, and writes what follows
-    /// from it to `out`, which must be the same place each time. After [`Event::BookEnd`] the file is whole.
+    /// from it to `out`, which must be the same place each time and should be buffered, as pieces may be small. After
+    /// [`Event::BookEnd`] the file is whole.
     ///
     /// # Errors
     /// What `out` or a picture's source says; [`BookError::Input`] where the stream is not the book that was promised.

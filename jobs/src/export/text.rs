@@ -9,7 +9,7 @@ use self::{
     wrap::{WIDTH, width, wrap},
 };
 use super::{Exporter, lookup::Lookup, loss};
-use crate::book::{BookError, EndTag, Event, LinkTarget, Losses, Tag};
+use crate::book::{BookError, EndTag, Event, LinkTarget, Losses, Tag, check::is_legal};
 
 mod table;
 mod wrap;
@@ -56,6 +56,7 @@ enum Leaf {
     Paragraph,
     Heading(u8),
     Code,
+    Table,
 }
 
 #[derive(Default)]
@@ -125,12 +126,15 @@ impl Text {
     fn title_page(&mut self) {
         let lookup = Arc::clone(&self.lookup);
         let metadata = &lookup.book().metadata;
-        self.heading(lookup.title(), '=');
+        // Unlike the stream, book.json comes unchecked.
+        let legal = |text: &str| text.chars().filter(|c| is_legal(*c)).collect::<String>();
+        self.page.begin(Leaf::Heading(1));
+        self.heading(&legal(lookup.title()), '=');
         let lines = [&metadata.subtitle].into_iter().chain(&metadata.authors);
         for line in lines.chain([&metadata.publisher, &metadata.date, &metadata.rights]) {
             if !line.trim().is_empty() {
                 self.page.begin(Leaf::Paragraph);
-                self.paragraph(line);
+                self.paragraph(&legal(line));
             }
         }
     }
@@ -207,7 +211,10 @@ impl Text {
                 self.page.frames.push(Frame { rest: " ".repeat(bullet.len()), first: Some(bullet) });
             }
             Tag::Table { columns } => {
-                self.page.begin(Leaf::Paragraph);
+                if self.page.last == Some(Leaf::Table) {
+                    // The table before is another one.
+                    self.page.last = Some(Leaf::Paragraph);
+                }
                 self.table = Some(Table::new(columns, self.page.room()));
             }
             Tag::Footnote { label } => {
@@ -229,14 +236,12 @@ impl Text {
                 }
             }
             EndTag::TableHead | EndTag::TableRow => {
-                for line in self.table.as_mut().map(|table| table.end_row(end == EndTag::TableHead)).unwrap_or_default() {
-                    self.page.line(&line);
-                }
+                let lines = self.table.as_mut().map(|table| table.end_row(end == EndTag::TableHead));
+                self.table_lines(lines.unwrap_or_default());
             }
             EndTag::Table => {
-                for line in self.table.take().map(Table::finish).unwrap_or_default() {
-                    self.page.line(&line);
-                }
+                let lines = self.table.take().map(Table::finish);
+                self.table_lines(lines.unwrap_or_default());
             }
             EndTag::Paragraph | EndTag::Heading(_) | EndTag::CodeBlock => self.end_leaf(),
             EndTag::Quote | EndTag::Item => {
@@ -259,6 +264,15 @@ impl Text {
         }
     }
 
+    fn table_lines(&mut self, lines: Vec<String>) {
+        if !lines.is_empty() && self.page.last != Some(Leaf::Table) {
+            self.page.begin(Leaf::Table);
+        }
+        for line in lines {
+            self.page.line(&line);
+        }
+    }
+
     /// Keeps the note's lines, without the indent that they were wrapped for.
     fn end_note(&mut self) {
         self.end_leaf();
@@ -278,8 +292,10 @@ impl Text {
         }
         self.page.begin(leaf);
         match leaf {
-            Leaf::Plain | Leaf::Paragraph => self.paragraph(&words),
-            Leaf::Heading(level) => self.heading(&words.replace('\n', " "), if level <= 2 { '-' } else { '~' }),
+            Leaf::Plain | Leaf::Paragraph | Leaf::Table => self.paragraph(&words),
+            Leaf::Heading(level) => {
+                self.heading(&words.replace('\n', " "), if level <= 2 { '-' } else { '~' })
+            }
             Leaf::Code => {
                 self.page.frames.push(Frame { first: None, rest: "    ".to_owned() });
                 for line in words.trim_end_matches('\n').split('\n') {
@@ -353,7 +369,9 @@ impl Exporter for Text {
             Event::ChapterEnd => self.end_chapter(),
             Event::Start(tag) => self.start(tag),
             Event::End(end) => self.end(end),
-            Event::Text(text) if self.leaf == Some(Leaf::Code) => self.words.push_str(&text.replace('\r', "")),
+            Event::Text(text) if self.leaf == Some(Leaf::Code) => {
+                self.words.push_str(&text.replace('\r', ""))
+            }
             // Only a hard break may part lines.
             Event::Text(text) => self.push(&text.replace(['\n', '\r'], " ")),
             Event::Code(code) => self.push(&code.replace(['\n', '\r'], " ")),

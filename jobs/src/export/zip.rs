@@ -143,7 +143,8 @@ impl Zip {
         let (begin, size) = (self.offset, directory.len() as u64);
         self.put(out, &directory)?;
         let mut end = Vec::new();
-        if self.entries >= u64::from(u16::MAX) || begin >= u64::from(IN_EXTRA) || size >= u64::from(IN_EXTRA) {
+        if self.entries >= u64::from(u16::MAX) || begin >= u64::from(IN_EXTRA) || size >= u64::from(IN_EXTRA)
+        {
             let at = self.offset;
             end.extend(0x0606_4b50_u32.to_le_bytes());
             end.extend(44_u64.to_le_bytes());

@@ -159,7 +159,8 @@ fn identifier(metadata: &Metadata) -> String {
     }
     // FNV-1a of 128 bits, marked as a UUID of version 8 (RFC 9562 §5.8).
     let mut hash: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
-    let parts = [&metadata.title, &metadata.subtitle, &metadata.language].into_iter().chain(&metadata.authors);
+    let parts =
+        [&metadata.title, &metadata.subtitle, &metadata.language].into_iter().chain(&metadata.authors);
     for byte in parts.flat_map(|part| part.bytes().chain([0])) {
         hash = (hash ^ u128::from(byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b);
     }
@@ -176,7 +177,8 @@ fn date(text: &str) -> Option<String> {
     let mut number = |digits: usize, most: u32| -> Option<Option<u32>> {
         let Some(part) = parts.next() else { return Some(None) };
         let number: u32 = part.parse().ok()?;
-        (part.len() == digits && part.bytes().all(|b| b.is_ascii_digit()) && number <= most).then_some(Some(number))
+        (part.len() == digits && part.bytes().all(|b| b.is_ascii_digit()) && number <= most)
+            .then_some(Some(number))
     };
     let year = number(4, 9999)??;
     let month = number(2, 12)?;
@@ -217,7 +219,8 @@ mod tests {
             assert_eq!(date(real).as_deref(), Some(real));
         }
         assert_eq!(date("2020-01-02T03:04:05Z").as_deref(), Some("2020-01-02"));
-        for wrong in ["", "c. 1843", "18", "2023-02-29", "2020-13", "2020-00-01", "2020-1-1", "2020-01-01-01"] {
+        for wrong in ["", "c. 1843", "18", "2023-02-29", "2020-13", "2020-00-01", "2020-1-1", "2020-01-01-01"]
+        {
             assert_eq!(date(wrong), None, "{wrong}");
         }
     }

@@ -67,10 +67,7 @@ pub(super) fn title(lookup: &Lookup) -> String {
 }
 
 /// The navigation: contents, and landmarks that only reading systems see. Handed on in pieces.
-pub(super) fn navigation(
-    lookup: &Lookup,
-    write: &mut dyn FnMut(&str) -> io::Result<()>,
-) -> io::Result<()> {
+pub(super) fn navigation(lookup: &Lookup, write: &mut dyn FnMut(&str) -> io::Result<()>) -> io::Result<()> {
     write(&head(lookup, "Contents", ""))?;
     write("<nav epub:type=\"toc\" role=\"doc-toc\" id=\"toc\">\n<h1>Contents</h1>\n<ol>\n")?;
     write(&format!("<li><a href=\"title.xhtml\">{}</a></li>\n", escaped(lookup.title())))?;

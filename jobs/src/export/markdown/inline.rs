@@ -37,6 +37,8 @@ pub(super) struct Runs {
     pieces: Vec<Piece>,
     /// What is open; an element that is not written is `None`.
     open: Vec<Option<Piece>>,
+    /// Marks of notes inside a link: Markdown reads none there, so they follow it.
+    notes_behind: Vec<Piece>,
 }
 
 impl Runs {
@@ -75,7 +77,8 @@ impl Runs {
             Event::HardBreak => self.pieces.push(Piece::Hard),
             Event::FootnoteReference(label) => {
                 let label = naming.label(label);
-                self.pieces.push(Piece::Note(super::plain_name(&label).into_owned()));
+                let note = Piece::Note(super::plain_name(&label).into_owned());
+                if self.is_in_link() { self.notes_behind.push(note) } else { self.pieces.push(note) }
             }
             Event::Start(Tag::Link { target, title }) => self.start_link(target, title, naming, losses),
             Event::Start(tag) => match mark(tag.end()) {
@@ -85,6 +88,9 @@ impl Runs {
             Event::End(end) if *end == EndTag::Link || mark(*end).is_some() => {
                 if let Some(Some(close)) = self.open.pop() {
                     self.pieces.push(close);
+                }
+                if !self.is_in_link() {
+                    self.pieces.append(&mut self.notes_behind);
                 }
             }
             _ => return false,
@@ -108,6 +114,10 @@ impl Runs {
         pieces
     }
 
+    fn is_in_link(&self) -> bool {
+        self.open.iter().flatten().any(|open| matches!(open, Piece::CloseLink(..)))
+    }
+
     /// Line feeds in text mean nothing more than a soft break; Markdown can't tell them apart.
     fn text(&mut self, text: &str) {
         for (at, line) in text.split(['\n', '\r']).enumerate() {
@@ -125,7 +135,7 @@ impl Runs {
     }
 
     fn start_link(&mut self, target: &str, title: &str, naming: &mut dyn Naming, losses: &mut Losses) {
-        if self.open.iter().flatten().any(|open| matches!(open, Piece::CloseLink(..))) {
+        if self.is_in_link() {
             losses.add(loss::NESTED_LINK);
             return self.open.push(None);
         }
@@ -184,6 +194,11 @@ fn tidy(pieces: &mut Vec<Piece>) -> bool {
         match (done.last_mut(), piece) {
             (Some(Piece::Text(before)), Piece::Text(text)) => {
                 before.push_str(&text);
+                changed = true;
+            }
+            // Fences that touch would be one.
+            (Some(Piece::Code(before)), Piece::Code(code)) => {
+                before.push_str(&code);
                 changed = true;
             }
             // White space around line breaks, and breaks that would make an empty line.

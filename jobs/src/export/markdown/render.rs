@@ -12,7 +12,8 @@ use crate::book::Losses;
 /// The runs as text. Lines are parted by line feeds; in headings and cells there is one line.
 pub(super) fn render(pieces: &[Piece], place: Place, losses: &mut Losses) -> String {
     let mut out = String::new();
-    let mut delimiters: Vec<(Mark, char)> = Vec::new();
+    // Of the open marks; those that are not written have none.
+    let mut delimiters: Vec<Option<char>> = Vec::new();
     // The next text must not begin with a letter: a delimiter ended before it.
     let mut no_letter = false;
     for (at, piece) in pieces.iter().enumerate() {
@@ -29,8 +30,8 @@ pub(super) fn render(pieces: &[Piece], place: Place, losses: &mut Losses) -> Str
                 }
                 let Some(first) = text.chars().next() else { continue };
                 let before = at.checked_sub(1).map(|at| &pieces[at]);
-                if first == ':' && matches!(before, Some(Piece::Note(_))) {
-                    // Else it would be the note's definition.
+                if matches!(first, ':' | '(') && matches!(before, Some(Piece::Note(_))) {
+                    // Else the mark would be a definition or a link.
                     out.push('\\');
                 } else if (no_letter && !first.is_ascii_punctuation() && first != ' ' && first != '\t')
                     || (matches!(before, Some(Piece::Open(_))) && first.is_whitespace())
@@ -63,19 +64,33 @@ pub(super) fn render(pieces: &[Piece], place: Place, losses: &mut Losses) -> Str
             Piece::Open(mark) => {
                 let next = pieces.get(at + 1).and_then(first_char);
                 let delimiter = delimiter(*mark, &delimiters, &out);
-                let intraword = delimiter == '*' && next.is_some_and(char::is_alphanumeric);
+                if confuses(delimiter, &delimiters, &out, next) {
+                    losses.add(loss::MARK);
+                    delimiters.push(None);
+                    continue;
+                }
+                // A single letter could still become a reference, for a mark behind it.
+                let is_word =
+                    matches!(pieces.get(at + 1), Some(Piece::Text(text)) if text.chars().nth(1).is_some());
+                let intraword = delimiter == '*' && is_word && next.is_some_and(char::is_alphanumeric);
                 make_way(&mut out, intraword);
                 push_delimiter(&mut out, *mark, delimiter);
-                delimiters.push((*mark, delimiter));
+                delimiters.push(Some(delimiter));
             }
             Piece::Close(mark) => {
+                let Some(delimiter) = delimiters.pop().flatten() else { continue };
                 let is_letter = out.chars().next_back().is_some_and(char::is_alphanumeric);
-                let delimiter = delimiters.pop().map_or('*', |(_, delimiter)| delimiter);
                 push_delimiter(&mut out, *mark, delimiter);
                 no_letter = delimiter != '*' || !is_letter;
                 continue;
             }
-            Piece::OpenLink => out.push('['),
+            Piece::OpenLink => {
+                // Right behind a note's mark it would be that one's address.
+                if matches!(at.checked_sub(1).map(|at| &pieces[at]), Some(Piece::Note(_))) {
+                    out.push(' ');
+                }
+                out.push('[');
+            }
             Piece::CloseLink(address, title) => {
                 out.push_str("](");
                 push_address(&mut out, address, place);
@@ -104,15 +119,24 @@ fn first_char(piece: &Piece) -> Option<char> {
 }
 
 /// Which character stands for the mark: the other one of `*` and `_` inside or right behind the one.
-fn delimiter(mark: Mark, open: &[(Mark, char)], out: &str) -> char {
+fn delimiter(mark: Mark, open: &[Option<char>], out: &str) -> char {
     match mark {
         Mark::Strikethrough | Mark::Subscript => '~',
         Mark::Superscript => '^',
         Mark::Emphasis | Mark::Strong => {
-            let is_taken = |c: char| open.iter().any(|(_, taken)| *taken == c);
+            let is_taken = |c: char| open.contains(&Some(c));
             if is_taken('*') || (out.ends_with('*') && !is_taken('_')) { '_' } else { '*' }
         }
     }
+}
+
+/// Whether a caret or tilde that could as well close something stands inside another: pulldown-cmark tries that, fails,
+/// and then takes the outer one for text.
+fn confuses(delimiter: char, open: &[Option<char>], out: &str, next: Option<char>) -> bool {
+    let is_of_them = |c: char| matches!(c, '~' | '^');
+    let could_close =
+        !out.is_empty() && !out.ends_with([' ', '\t', '\n']) && !next.is_some_and(char::is_alphanumeric);
+    is_of_them(delimiter) && could_close && open.iter().flatten().any(|open| is_of_them(*open))
 }
 
 fn push_delimiter(out: &mut String, mark: Mark, delimiter: char) {

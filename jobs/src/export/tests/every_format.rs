@@ -104,7 +104,9 @@ fn every_link_of_an_epub_finds_its_place_and_every_id_is_unique() {
     let files = files();
     let page = |name: &str| std::str::from_utf8(&files[&format!("EPUB/{name}")]).unwrap();
     let mut checked = 0;
-    for name in files.keys().filter_map(|name| name.strip_prefix("EPUB/")).filter(|name| name.ends_with("xhtml")) {
+    for name in
+        files.keys().filter_map(|name| name.strip_prefix("EPUB/")).filter(|name| name.ends_with("xhtml"))
+    {
         let ids = values(page(name), "id");
         let unique: std::collections::BTreeSet<_> = ids.iter().collect();
         assert_eq!(ids.len(), unique.len(), "{name}");
@@ -176,12 +178,16 @@ fn json_is_what_its_schema_says() {
     let first = &book["chapters"][0]["blocks"];
     assert_eq!(first[0]["runs"][1]["text"], "slanted and ");
     assert_eq!(first[0]["runs"][2]["marks"], serde_json::json!(["emphasis", "strong"]));
-    assert_eq!(first[3], serde_json::json!({
-        "type": "heading", "level": 2, "anchor": "place", "runs": [{"type": "text", "text": "A heading"}]
-    }));
+    assert_eq!(
+        first[3],
+        serde_json::json!({
+            "type": "heading", "level": 2, "anchor": "place", "runs": [{"type": "text", "text": "A heading"}]
+        })
+    );
     let table = book["chapters"][1]["blocks"].as_array().unwrap().last().unwrap();
     assert_eq!((table["rows"].as_array().unwrap().len(), table["head"].as_array().unwrap().len()), (2, 4));
-    let names: Vec<_> = book["assets"].as_array().unwrap().iter().map(|asset| asset["name"].clone()).collect();
+    let names: Vec<_> =
+        book["assets"].as_array().unwrap().iter().map(|asset| asset["name"].clone()).collect();
     assert_eq!(names, ["cover.png", "drawing.svg", "large one.png"]);
 }
 
@@ -202,16 +208,5 @@ fn plain_text_keeps_to_its_width() {
         "[Image: A drawing]",
     ] {
         assert!(text.contains(part), "{part} in {text}");
-    }
-}
-
-/// Writes the sample where `EXPORT_SAMPLE` says, for validators that run outside.
-#[test]
-fn samples_can_be_looked_at() {
-    if let Ok(folder) = std::env::var("EXPORT_SAMPLE") {
-        for format in Format::ALL {
-            let path = std::path::Path::new(&folder).join(format!("sample.{}", format.extension()));
-            std::fs::write(path, exported(format).0).unwrap();
-        }
     }
 }

@@ -125,8 +125,8 @@ mod tests {
 
     #[test]
     fn columns_are_aligned_and_long_cells_wrapped() {
-        let lines = table(&[&["name", "n"], &["a", "1"], &["two words", "20"]], 10);
-        assert_eq!(lines, ["name  |  n", "------+---", "a     |  1", "two   | 20", "words |   "]);
+        let lines = table(&[&["name", "n"], &["a", "1"], &["two words", "20"]], 11);
+        assert_eq!(lines, ["name   |  n", "-------+---", "a      |  1", "two    | 20", "words  |   "]);
     }
 
     #[test]

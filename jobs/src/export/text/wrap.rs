@@ -5,15 +5,24 @@ pub(super) const WIDTH: usize = 72;
 
 /// How many columns a text takes.
 pub(super) fn width(text: &str) -> usize {
-    text.chars().map(columns).sum()
+    if text.is_ascii() { text.len() } else { text.chars().map(columns).sum() }
 }
 
 /// A character's columns, roughly: East Asian wide ranges, combining marks and invisible joiners.
 fn columns(c: char) -> usize {
     match c {
-        '\u{300}'..='\u{36f}' | '\u{483}'..='\u{489}' | '\u{591}'..='\u{5bd}' | '\u{610}'..='\u{61a}'
-        | '\u{64b}'..='\u{65f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}'
-        | '\u{20d0}'..='\u{20f0}' | '\u{fe00}'..='\u{fe0f}' | '\u{fe20}'..='\u{fe2f}' | '\u{feff}' => 0,
+        '\u{300}'..='\u{36f}'
+        | '\u{483}'..='\u{489}'
+        | '\u{591}'..='\u{5bd}'
+        | '\u{610}'..='\u{61a}'
+        | '\u{64b}'..='\u{65f}'
+        | '\u{200b}'..='\u{200f}'
+        | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{2064}'
+        | '\u{20d0}'..='\u{20f0}'
+        | '\u{fe00}'..='\u{fe0f}'
+        | '\u{fe20}'..='\u{fe2f}'
+        | '\u{feff}' => 0,
         c if is_wide(c) => 2,
         _ => 1,
     }
@@ -56,6 +65,9 @@ pub(super) fn wrap(text: &str, room: usize) -> Vec<String> {
 
 /// A word cut where it may be broken: around wide characters, which stand without blanks.
 fn pieces(word: &str) -> Vec<&str> {
+    if word.is_ascii() {
+        return vec![word];
+    }
     let mut pieces = Vec::new();
     let (mut begin, mut before) = (0, None);
     for (at, c) in word.char_indices() {
@@ -87,6 +99,6 @@ mod tests {
     #[test]
     fn wide_characters_take_two_columns_and_break_anywhere() {
         assert_eq!(width("日本e\u{301}"), 5);
-        assert_eq!(wrap("日本語日本語。", 6), ["日本語", "日本語。"]);
+        assert_eq!(wrap("日本語日本語。", 6), ["日本語", "日本", "語。"]);
     }
 }
