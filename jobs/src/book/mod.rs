@@ -15,6 +15,7 @@ pub mod error;
 pub mod event;
 pub mod markdown;
 mod markdown_html;
+mod markdown_tags;
 pub mod names;
 pub mod project;
 

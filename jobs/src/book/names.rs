@@ -46,7 +46,9 @@ pub fn slug(text: &str, most: usize) -> String {
         if matches!(c, '\u{300}'..='\u{36f}' | '\'' | '’') {
             continue;
         }
-        if c.is_alphanumeric() {
+        // The voicing marks of kana were taken apart too, but mean another letter.
+        let voiced = matches!(c, '\u{3099}' | '\u{309a}') && !gap && !slug.is_empty();
+        if c.is_alphanumeric() || voiced {
             if gap && !slug.is_empty() {
                 slug.push('-');
             }

@@ -1,7 +1,7 @@
 //! Events in, whole chapters as Markdown out: counts words and pictures, splits what grows too large at a block's end,
 //! and refuses a book in which there is nothing.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::HashSet};
 
 use super::{BookSink, Report, one_line};
 use crate::{
@@ -44,6 +44,10 @@ struct Open {
     /// Bytes of text in the current top-level block.
     block: usize,
     in_word: bool,
+    /// The footnotes that stand in it already: a source read in pieces may bring them again.
+    notes: HashSet<String>,
+    /// How many tags of such a repeated footnote are open.
+    skipping: usize,
 }
 
 /// The Markdown of the open chapter.
@@ -92,7 +96,19 @@ impl<'a> Chapters<'a> {
         let heading = if part == 1 { title.clone() } else { continued(&title) };
         let mut text = Checked::new(Text(MarkdownWriter::for_project()), &*self.file);
         text.event(Event::ChapterStart { index: 0, title: heading.into() })?;
-        self.open = Some(Open { name, title, part, text, depth: 0, top: None, block: 0, in_word: false });
+        let notes = HashSet::new();
+        self.open = Some(Open {
+            name,
+            title,
+            part,
+            text,
+            depth: 0,
+            top: None,
+            block: 0,
+            in_word: false,
+            notes,
+            skipping: 0,
+        });
         Ok(())
     }
 
@@ -196,6 +212,9 @@ fn continued(title: &str) -> String {
 
 impl EventSink for Chapters<'_> {
     fn event(&mut self, event: Event<'_>) -> Result<(), BookError> {
+        if self.skips(&event) {
+            return Ok(());
+        }
         match &event {
             Event::Text(text) => {
                 self.count_words(text);
@@ -230,6 +249,23 @@ impl EventSink for Chapters<'_> {
 }
 
 impl Chapters<'_> {
+    /// Whether an event belongs to a footnote that the chapter has already.
+    fn skips(&mut self, event: &Event<'_>) -> bool {
+        let Some(open) = &mut self.open else { return false };
+        match event {
+            Event::Start(_) if open.skipping > 0 => open.skipping += 1,
+            Event::Start(Tag::Footnote { label }) if !open.notes.insert(label.to_string()) => {
+                open.skipping = 1
+            }
+            Event::End(_) if open.skipping > 0 => {
+                open.skipping -= 1;
+                return true;
+            }
+            _ => {}
+        }
+        open.skipping > 0
+    }
+
     /// Passes an event on, after room was made for it.
     fn write(&mut self, event: Event<'_>, bytes: usize) -> Result<(), BookError> {
         let inline = !matches!(event, Event::Start(_) | Event::End(_));

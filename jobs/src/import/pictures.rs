@@ -70,7 +70,7 @@ impl Pictures {
 }
 
 /// A `BookError` that travelled in an `io::Error`, or a failure to read.
-fn own_error(source: &str) -> impl Fn(std::io::Error) -> BookError {
+pub(super) fn own_error(source: &str) -> impl Fn(std::io::Error) -> BookError {
     move |error| match error.downcast::<BookError>() {
         Ok(own) => own,
         Err(error) => super::read_error(source)(error),

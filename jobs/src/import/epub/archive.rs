@@ -7,7 +7,11 @@ use zip::ZipArchive;
 
 use crate::{
     book::BookError,
-    import::{SourceFile, pictures::MOST_PICTURE_BYTES, read_error},
+    import::{
+        SourceFile,
+        pictures::{MOST_PICTURE_BYTES, own_error},
+        read_error,
+    },
 };
 
 /// How many entries an archive has at most.
@@ -115,8 +119,8 @@ impl Archive {
     /// An entry's text: UTF-8, UTF-16 with a mark, or what its XML declaration says.
     pub(super) fn text(&mut self, path: &str) -> Result<String, BookError> {
         let mut bytes = Vec::new();
-        self.open_entry(path, MOST_TEXT_BYTES)?.read_to_end(&mut bytes)?;
         let place = self.place(path);
+        self.open_entry(path, MOST_TEXT_BYTES)?.read_to_end(&mut bytes).map_err(own_error(&place))?;
         if let Some((encoding, mark)) = encoding_rs::Encoding::for_bom(&bytes) {
             if encoding != encoding_rs::UTF_8 {
                 return Ok(encoding.decode(&bytes).0.into_owned());
@@ -165,8 +169,8 @@ impl Read for Entry<'_> {
         let wrong = |problem: String| Err(BookError::input(&self.place, problem).into());
         let read = match self.inner.read(into) {
             Ok(read) => read,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => return Err(error),
-            // The disk is read by other means before: what fails here is the archive's content.
+            // A disk's failure has the system's number; all else is the archive's own content.
+            Err(error) if error.raw_os_error().is_some() => return Err(error),
             Err(error) => return wrong(format!("the archive is broken there: {error}")),
         };
         self.read += read as u64;

@@ -3,25 +3,14 @@
 
 use std::borrow::Cow;
 
-use crate::book::{Alignment, BookError, EndTag, Event, EventSink, Tag};
-
-/// How many cells a table has at most: it is held until its width is known.
-const MOST_CELLS: usize = 200_000;
+use super::table::{Table, owned};
+use crate::book::{BookError, EndTag, Event, EventSink, Tag};
 
 /// Something that content stands in, written when there is content.
 #[derive(Debug)]
 struct Wanted {
     tag: Tag<'static>,
     open: bool,
-}
-
-/// A table that is being read.
-#[derive(Debug, Default)]
-struct Table {
-    rows: Vec<Vec<Vec<Event<'static>>>>,
-    cells: usize,
-    /// The cell that is being read.
-    cell: Option<Vec<Event<'static>>>,
 }
 
 /// Writes content to a sink.
@@ -325,7 +314,7 @@ impl<'a> Flow<'a> {
     /// A row begins.
     pub(super) fn row(&mut self) {
         if let Some(table) = &mut self.table {
-            table.rows.push(Vec::new());
+            table.row();
         }
     }
 
@@ -336,11 +325,7 @@ impl<'a> Flow<'a> {
         }
         self.boundary()?;
         let Some(table) = &mut self.table else { return Ok(false) };
-        table.cells += 1;
-        if table.cells > MOST_CELLS {
-            return Err(BookError::input("", "a table has more than 200,000 cells"));
-        }
-        table.cell = Some(Vec::new());
+        table.begin_cell()?;
         Ok(true)
     }
 
@@ -348,16 +333,8 @@ impl<'a> Flow<'a> {
     pub(super) fn end_cell(&mut self, span: usize) -> Result<(), BookError> {
         self.close_runs(0)?;
         (self.space, self.breaks) = (false, false);
-        if let Some(table) = &mut self.table
-            && let Some(cell) = table.cell.take()
-        {
-            if table.rows.is_empty() {
-                table.rows.push(Vec::new());
-            }
-            if let Some(row) = table.rows.last_mut() {
-                row.push(cell);
-                row.extend((1..span.min(100)).map(|_| Vec::new()));
-            }
+        if let Some(table) = &mut self.table {
+            table.end_cell(span);
         }
         Ok(())
     }
@@ -366,32 +343,13 @@ impl<'a> Flow<'a> {
     pub(super) fn end_table(&mut self) -> Result<(), BookError> {
         self.end_cell(1)?;
         self.boundary()?;
-        let Some(mut table) = self.table.take() else { return Ok(()) };
-        table.rows.retain(|row| !row.is_empty());
-        let width = table.rows.iter().map(Vec::len).max().unwrap_or(0);
-        if width == 0 {
-            return Ok(());
-        }
-        if width.saturating_mul(table.rows.len()) > 4 * MOST_CELLS {
-            return Err(BookError::input("", "a table has too many columns"));
-        }
-        self.open_blocks()?;
-        self.sink.event(Event::Start(Tag::Table { columns: vec![Alignment::None; width] }))?;
-        for (place, row) in table.rows.into_iter().enumerate() {
-            let tag = if place == 0 { Tag::TableHead } else { Tag::TableRow };
-            let end = tag.end();
-            self.sink.event(Event::Start(tag))?;
-            let missing = width - row.len();
-            for cell in row.into_iter().chain((0..missing).map(|_| Vec::new())) {
-                self.sink.event(Event::Start(Tag::TableCell))?;
-                for event in cell {
-                    self.sink.event(event)?;
-                }
-                self.sink.event(Event::End(EndTag::TableCell))?;
+        match self.table.take() {
+            Some(table) if !table.is_empty() => {
+                self.open_blocks()?;
+                table.write(self.sink)
             }
-            self.sink.event(Event::End(end))?;
+            _ => Ok(()),
         }
-        self.sink.event(Event::End(EndTag::Table))
     }
 
     /// Ends whatever is open.
@@ -405,29 +363,5 @@ impl<'a> Flow<'a> {
             }
         }
         Ok(())
-    }
-}
-
-/// An event that outlives what it was read from; only runs come here.
-fn owned(event: Event<'_>) -> Event<'static> {
-    let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
-    match event {
-        Event::Text(text) => Event::Text(own(text)),
-        Event::Code(text) => Event::Code(own(text)),
-        Event::Image { source, alt, title } => {
-            Event::Image { source: own(source), alt: own(alt), title: own(title) }
-        }
-        Event::FootnoteReference(label) => Event::FootnoteReference(own(label)),
-        Event::Start(Tag::Link { target, title }) => {
-            Event::Start(Tag::Link { target: own(target), title: own(title) })
-        }
-        Event::Start(Tag::Strong) => Event::Start(Tag::Strong),
-        Event::Start(Tag::Strikethrough) => Event::Start(Tag::Strikethrough),
-        Event::Start(Tag::Superscript) => Event::Start(Tag::Superscript),
-        Event::Start(Tag::Subscript) => Event::Start(Tag::Subscript),
-        Event::Start(_) => Event::Start(Tag::Emphasis),
-        Event::End(end) => Event::End(end),
-        Event::HardBreak => Event::HardBreak,
-        _ => Event::SoftBreak,
     }
 }

@@ -22,6 +22,7 @@ mod archive;
 mod flow;
 mod outline;
 mod package;
+mod table;
 #[cfg(test)]
 pub(in crate::import) mod tests;
 mod xhtml;
@@ -61,6 +62,11 @@ pub(super) fn import(source: &SourceFile, sink: &mut dyn BookSink) -> Result<Imp
     metadata.title = one_line(&metadata.title, 300);
     if let Some(cover) = &package.cover {
         metadata.cover = bring(cover, &mut archive, &mut pictures, &mut chapters)?;
+        if metadata.cover.is_none() {
+            let place = archive.place(cover);
+            chapters.report.warn(format!("the cover {place} was not found or is no picture"));
+            chapters.losses().add("cover that was not found");
+        }
     }
     for (index, chapter) in planned.iter().enumerate() {
         let place = archive.place(&chapter.path);

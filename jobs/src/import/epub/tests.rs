@@ -120,7 +120,8 @@ fn a_book_comes_in_with_titles_cover_notes_tables_and_links() {
         "](#sec)",
         "](../images/p-q.png)",
         "[^n1]: The note.",
-        "H~2~O ~~d~~",
+        "~2~",
+        "~~d~~",
         "  a\n",
     ] {
         assert!(text.contains(part), "{part}: {text}");
@@ -168,6 +169,15 @@ fn hostile_archives_are_refused_with_their_place() {
             .to_string()
             .contains("book.epub!OEBPS/one")
     );
+    let twice = Parts::small().with("OEBPS/dup1.x", "a").with("OEBPS/dup2.x", "b");
+    let mut twice = zip_of(&twice.0);
+    for place in 0..twice.len() - 4 {
+        if &twice[place..place + 4] == b"dup2" {
+            twice[place + 3] = b'1';
+        }
+    }
+    let twice = run(SourceFormat::Epub, "book.epub", &twice).err().unwrap().to_string();
+    assert!(twice.contains("same name"), "{twice}");
     let cut = zip_of(&Parts::small().0);
     assert!(run(SourceFormat::Epub, "book.epub", &cut[..cut.len() / 2]).is_err());
 }

@@ -25,10 +25,10 @@ use lines::{Line, Scanner};
 use resolve::{Anchors, Files, Manuscript};
 use scan::{Scan, scan};
 
-/// A chapter's source that is larger is parsed in pieces.
-const PIECE_BYTES: usize = 3 << 20;
-/// Where no better place for that was found.
-const MOST_PIECE_BYTES: usize = 4 << 20;
+/// A chapter's source that is larger is parsed in pieces: what the parser holds grows with them.
+const PIECE_BYTES: usize = 256 << 10;
+/// Where no better place for that was found, inside a list or table.
+const MOST_PIECE_BYTES: usize = 1 << 20;
 
 /// Imports one file.
 pub(super) fn import_file(source: &SourceFile, sink: &mut dyn BookSink) -> Result<Imported, BookError> {

@@ -69,9 +69,10 @@ pub(super) fn sort_of(line: &str) -> Option<(Sort, u32)> {
     let keyword = first.trim_end_matches(['.', ':']).to_lowercase();
     let of = |list: &[&str]| list.contains(&keyword.as_str());
     if of(&CHAPTERS) || of(&PARTS) {
-        let number =
-            words.next().and_then(|word| number(word.trim_end_matches(['.', ':', ',', '—', '-', ']'])))?;
-        return Some((if of(&CHAPTERS) { Sort::Chapter } else { Sort::Part }, number));
+        let word = words.next().map(|word| word.trim_end_matches(['.', ':', ',', '—', '-', ']']));
+        if let Some(number) = word.and_then(number) {
+            return Some((if of(&CHAPTERS) { Sort::Chapter } else { Sort::Part }, number));
+        }
     }
     if of(&NAMED) && words.next().is_none() {
         return Some((Sort::Named, 0));
@@ -86,7 +87,8 @@ pub(super) fn sort_of(line: &str) -> Option<(Sort, u32)> {
     }
     let letters = text.chars().filter(|c| c.is_alphabetic()).count();
     let capitals = letters >= 4 && count <= 60 && !text.chars().any(char::is_lowercase);
-    let cased = text.chars().any(char::is_uppercase);
+    // A number that no one would write is no title either.
+    let cased = text.chars().any(|c| c.is_uppercase() && !"IVXLCDM".contains(c));
     (capitals && cased && !text.ends_with([',', ';'])).then_some((Sort::Capitals, 0))
 }
 

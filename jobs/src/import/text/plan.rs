@@ -31,7 +31,8 @@ pub(super) fn plan(survey: &Survey) -> Vec<Heading> {
         let chosen = rising(without_contents(&of));
         let spread = chosen.last().zip(chosen.first()).map_or(0, |(last, first)| last.line - first.line);
         // A list of short things is no book: what has no keyword must stand well apart.
-        let sparse = !matches!(sort, Sort::Number | Sort::Capitals) || spread >= 8 * chosen.len() as u64;
+        let sparse = !matches!(sort, Sort::Number | Sort::Capitals)
+            || spread >= 6 * (chosen.len() as u64).saturating_sub(1);
         if chosen.len() >= 2 && sparse {
             return with_others(chosen, &inside, sort);
         }
