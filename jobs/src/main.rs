@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use presswork::Cli;
-use presswork_jobs::{Demo, export::Export, import::Import};
+use presswork_jobs::{Bench, Demo, export::Export, import::Import};
 
 fn main() -> ExitCode {
     Cli::new("presswork", env!("CARGO_PKG_VERSION"))
@@ -13,5 +13,6 @@ fn main() -> ExitCode {
         .submits::<Import>()
         .submits::<Export>()
         .command::<Demo>()
+        .command::<Bench>()
         .run()
 }
