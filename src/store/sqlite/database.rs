@@ -352,6 +352,18 @@ mod tests {
         assert_eq!(database.read(count).await.unwrap(), 2);
     }
 
+    #[test]
+    fn many_may_open_a_new_file_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.db");
+        std::thread::scope(|scope| {
+            let openings: Vec<_> = (0..8).map(|_| scope.spawn(|| Database::open(&path, &[TABLES]))).collect();
+            for opening in openings {
+                opening.join().unwrap().unwrap();
+            }
+        });
+    }
+
     #[tokio::test]
     async fn two_handles_share_a_file_and_hear_each_other() {
         let folder = tempfile::tempdir().unwrap();
