@@ -4,3 +4,10 @@
 //! project has on storage. Nothing here knows queues, leases or Redis; handlers see only the engine's `Context`.
 
 pub mod book;
+mod demo;
+pub mod export;
+pub mod handbook;
+pub mod import;
+mod memory;
+
+pub use demo::Demo;

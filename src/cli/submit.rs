@@ -45,7 +45,8 @@ pub struct Door {
 }
 
 impl Door {
-    pub(super) fn new(app: &App, engine: &Engine) -> Self {
+    /// A door for one job of the app's tenant.
+    pub fn new(app: &App, engine: &Engine) -> Self {
         let tenant = app.tenant().clone();
         Self {
             job: JobId::new(engine.clock.now(), &*engine.random),
