@@ -1,4 +1,4 @@
-//! Following a job to its end: [`App::follow`] for commands that wait. Owns: what is shown meanwhile. Must not know: where
+//! Following a job to its end, for commands that wait. Owns: what is shown meanwhile. Must not know: where
 //! the job runs; it may be another process.
 
 use std::time::Duration;
@@ -122,6 +122,8 @@ struct View<'a> {
     bar: Option<ProgressBar>,
     state: &'static str,
     is_mid_line: bool,
+    /// The last line of progress, where there is no bar: per cent and, where nobody knows those, words.
+    told: Option<(u32, String)>,
 }
 
 impl<'a> View<'a> {
@@ -136,7 +138,7 @@ impl<'a> View<'a> {
             let style = ProgressStyle::with_template("{prefix:9} [{bar:30}] {msg}");
             bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
         });
-        Self { output, show, bar, state: "", is_mid_line: false }
+        Self { output, show, bar, state: "", is_mid_line: false, told: None }
     }
 
     fn event(&mut self, event: &Event) -> Result<(), CliError> {
@@ -166,10 +168,21 @@ impl<'a> View<'a> {
                     bar.set_message(words(progress));
                     Ok(())
                 }
-                None => self.say(&words(progress)),
+                None => self.progress_line(progress),
             },
             EventBody::Text { text } => self.text(text),
         }
+    }
+
+    /// A line for each new per cent, not for each report: a log need not be longer than that.
+    fn progress_line(&mut self, progress: &Progress) -> Result<(), CliError> {
+        let message = if progress.total == 0 { progress.message.clone() } else { String::new() };
+        let told = (crate::domain::progress::tenths(progress.percent) / 10, message);
+        if self.told.as_ref() == Some(&told) {
+            return Ok(());
+        }
+        self.told = Some(told);
+        self.say(&words(progress))
     }
 
     /// A line of its own.
@@ -244,7 +257,59 @@ fn words(progress: &Progress) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        io::{self, Write},
+        sync::{Arc, Mutex},
+    };
+
     use super::*;
+    use crate::domain::{Reason, Timestamp};
+
+    #[derive(Clone, Default)]
+    struct Shared(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Shared {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn shown(is_json: bool, bodies: &[EventBody]) -> String {
+        let shared = Shared::default();
+        let output = Output::into_writer(is_json, Box::new(shared.clone()));
+        let mut view = View::new(&output, Show::AsResult);
+        for (sequence, body) in (1..).zip(bodies) {
+            let tenant = "acme".parse().unwrap();
+            let (job, at, body) = (JobId::from_u128(1), Timestamp::EPOCH, body.clone());
+            view.event(&Event { tenant, job, sequence, at, body }).unwrap();
+        }
+        let bytes = shared.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    fn progress(percent: f64) -> EventBody {
+        let message = "on the way".to_owned();
+        EventBody::Progress(Progress { done: 1, total: 1_000, percent, message, remaining_seconds: None })
+    }
+
+    #[test]
+    fn a_line_is_written_for_each_per_cent_and_an_object_for_each_event() {
+        let ended =
+            EventBody::State { state: State::Dead, attempt: 2, reason: Some(Reason::new("no\u{1b}[2J")) };
+        let text = EventBody::Text { text: "once".to_owned() };
+        let events = [progress(0.1), progress(0.2), text, progress(1.0), ended];
+        let lines =
+            "  0.1 %  1 of 1000  on the way\nonce\n  1.0 %  1 of 1000  on the way\ndead, attempt 2: no[2J\n";
+        assert_eq!(shown(false, &events), lines);
+        let json = shown(true, &events);
+        assert_eq!(json.lines().count(), 5);
+        let last: Event = serde_json::from_str(json.lines().last().unwrap()).unwrap();
+        assert!(last.sequence == 5 && last.body.is_last());
+    }
 
     #[test]
     fn progress_is_told_in_a_line() {

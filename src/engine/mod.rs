@@ -66,6 +66,7 @@ pub enum EngineError {
         /// The data directory.
         folder: PathBuf,
         /// Why.
+        #[source]
         cause: Cause,
     },
     /// Try again later.
@@ -74,6 +75,7 @@ pub enum EngineError {
         /// The data directory.
         folder: PathBuf,
         /// Why.
+        #[source]
         cause: Cause,
     },
     /// Restore it from a backup, or use the Presswork that wrote it.

@@ -1,13 +1,12 @@
 //! The file and its threads: one that writes, with group commit, and two that read.
 //!
-//! Owns: opening, permissions, migrations, transactions, the order of writes. Must not know: any table.
+//! Owns: opening, migrations, transactions, the order of writes. Must not know: any table.
 //!
 //! A write is a closure that runs inside a savepoint on the writer's thread. Writes that arrive while one transaction
 //! is being committed share the next one, so that a thousand small writes cost a few disk flushes. A write has
 //! answered only once its transaction is on disk (WAL, `synchronous = FULL`).
 
 use std::{
-    fs, io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     sync::{Arc, Mutex, PoisonError, mpsc as blocking},
@@ -18,7 +17,7 @@ use std::{
 use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
 use tokio::sync::oneshot;
 
-use super::bell::Bell;
+use super::{bell::Bell, files};
 
 /// One module's tables: `steps[n]` brings its schema from version n to n + 1. Steps never change once released.
 #[derive(Clone, Copy, Debug)]
@@ -92,19 +91,11 @@ impl Database {
     /// # Errors
     /// Where the folder or file can't be made, read or written, is no SQLite file, or is from a newer version.
     pub fn open(path: &Path, migrations: &[Migrations]) -> Result<Self, DatabaseError> {
-        prepare_files(path)?;
-        let bell = path.with_extension("bell");
-        // SQLite does not wait where two processes turn a new file to WAL at once: they take turns here. Where the file
-        // system has no locks one of them may have to be started again.
-        let turn = private_file()
-            .create(true)
-            .truncate(false)
-            .open(&bell)
-            .map_err(|error| unwritable(&bell, &error))?;
-        let _taken = turn.lock();
+        files::prepare(path)?;
+        let _turn = files::take_turn(path)?;
         let connection = connect(path, false)?;
         migrate(&connection, migrations)?;
-        let bell = Bell::open(&bell).map_err(|error| unwritable(path, &error))?;
+        let bell = Bell::open(&files::bell(path)).map_err(|error| files::unwritable(path, &error))?;
         let bell = Arc::new(bell);
 
         let (writes, queue) = blocking::channel();
@@ -239,35 +230,6 @@ fn start(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), Databas
     started.map(drop).map_err(|error| DatabaseError::Unusable(format!("no thread for the store: {error}")))
 }
 
-fn unwritable(path: &Path, error: &io::Error) -> DatabaseError {
-    DatabaseError::Unwritable(Arc::new(rusqlite::Error::ToSqlConversionFailure(
-        format!("{}: {error}", path.display()).into(),
-    )))
-}
-
-fn prepare_files(path: &Path) -> Result<(), DatabaseError> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mut folders = fs::DirBuilder::new();
-    folders.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut folders, 0o700);
-    folders.create(folder).map_err(|error| unwritable(folder, &error))?;
-    // A file that is there is not opened: closing it would drop the locks that SQLite holds on it in this process.
-    match private_file().create_new(true).open(path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(unwritable(path, &error)),
-        _ => Ok(()),
-    }
-}
-
-/// How a file is opened that only its owner may read.
-fn private_file() -> fs::OpenOptions {
-    let mut file = fs::OpenOptions::new();
-    file.write(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut file, 0o600);
-    file
-}
-
 fn connect(path: &Path, reads_only: bool) -> Result<Connection, DatabaseError> {
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
@@ -320,6 +282,8 @@ fn migrate(connection: &Connection, migrations: &[Migrations]) -> Result<(), Dat
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     const TABLES: Migrations =
@@ -350,6 +314,26 @@ mod tests {
         assert!(matches!(twice, Err(DatabaseError::Unavailable(_))));
         assert!(matches!(panics, Err(DatabaseError::Stopped)));
         assert_eq!(database.read(count).await.unwrap(), 2);
+    }
+
+    #[test]
+    fn many_may_open_a_new_file_at_once() {
+        // SQLite alone fails in one round of a few.
+        for _ in 0..30 {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("x.db");
+            let together = std::sync::Barrier::new(4);
+            thread::scope(|scope| {
+                let open = || {
+                    together.wait();
+                    Database::open(&path, &[TABLES])
+                };
+                let openings: Vec<_> = (0..4).map(|_| scope.spawn(open)).collect();
+                for opening in openings {
+                    opening.join().unwrap().unwrap();
+                }
+            });
+        }
     }
 
     #[tokio::test]

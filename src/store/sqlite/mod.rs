@@ -2,6 +2,7 @@
 
 mod bell;
 mod database;
+mod files;
 mod records;
 
 pub use bell::Bell;
