@@ -169,12 +169,13 @@ fn write_all(connection: &Connection, queue: &blocking::Receiver<Write>, bell: &
             // Nothing to add where even this fails: the next BEGIN will say so.
             drop(connection.execute_batch("ROLLBACK"));
         }
-        // Listeners must find what they are woken for, so: commit, answer, ring.
-        for delivery in deliveries {
-            (delivery.deliver)(outcome.clone());
-        }
+        // Listeners must find what they are woken for, and a process that ends with its answer must have rung, or those
+        // in others would sleep through what it did. So: commit, ring, answer.
         if outcome.is_ok() {
             bell.ring();
+        }
+        for delivery in deliveries {
+            (delivery.deliver)(outcome.clone());
         }
     }
 }
@@ -345,6 +346,19 @@ mod tests {
         one.write(insert(1)).await.unwrap();
         heard.changed().await.unwrap();
         assert_eq!(two.read(count).await.unwrap(), 1);
+    }
+
+    /// A command that enqueues a job and exits with the answer.
+    #[tokio::test]
+    async fn a_write_that_has_answered_has_rung() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(&folder.path().join("x.db"), &[TABLES]).unwrap();
+        let bell = fs::canonicalize(folder.path().join("x.bell")).unwrap();
+        for n in 0..100 {
+            fs::write(&bell, "").unwrap();
+            database.write(insert(n)).await.unwrap();
+            assert_eq!(fs::read(&bell).unwrap(), b"\n", "write {n}");
+        }
     }
 
     #[cfg(unix)]
