@@ -43,7 +43,7 @@ pub trait Queue: Send + Sync {
     async fn enqueue(&self, jobs: Vec<NewJob>) -> Result<Vec<Result<Enqueued, Refusal>>, QueueError>;
 
     /// Hands out at most `ask.most` jobs of the kinds asked for, each under a lease of `ask.lease`. Fewer, or
-    /// none, where less may run now. Also moves what is due, and what has lapsed, back into its lane.
+    /// none, where less may run now; fewer also where they are large: a claim holds some megabytes. Also moves what is due, and what has lapsed, back into its lane.
     ///
     /// # Errors
     /// [`QueueError`]; no lease was given then.
@@ -129,7 +129,7 @@ pub trait Queue: Send + Sync {
     /// [`QueueError`].
     async fn inspect(&self, tenant: &TenantId, jobs: &[JobId]) -> Result<Vec<Option<Job>>, QueueError>;
 
-    /// A tenant's jobs, newest first, at most `most` (1 to 1,000) from behind the cursor.
+    /// A tenant's jobs, newest first, at most `most` (1 to 1,000) from behind the cursor; fewer where they are large.
     ///
     /// # Errors
     /// [`QueueError`].
