@@ -93,10 +93,13 @@ impl Database {
     /// Where the folder or file can't be made, read or written, is no SQLite file, or is from a newer version.
     pub fn open(path: &Path, migrations: &[Migrations]) -> Result<Self, DatabaseError> {
         prepare_files(path)?;
-        let connection = connect(path, false)?;
-        migrate(&connection, migrations)?;
         let bell = Bell::open(&path.with_extension("bell")).map_err(|error| unwritable(path, &error))?;
         let bell = Arc::new(bell);
+        // One process at a time: SQLite does not wait for its turn where a new file becomes a WAL one.
+        let connection = bell.alone(|| {
+            let connection = connect(path, false)?;
+            migrate(&connection, migrations).map(|()| connection)
+        })?;
 
         let (writes, queue) = blocking::channel();
         let ringer = bell.clone();
@@ -242,14 +245,19 @@ fn prepare_files(path: &Path) -> Result<(), DatabaseError> {
     let mut folders = fs::DirBuilder::new();
     folders.recursive(true);
     let mut file = fs::OpenOptions::new();
-    file.create(true).truncate(false).write(true);
+    // Never a file that is there: closing it would let go of the locks that this process' other connections have on it
+    // (POSIX), and another process could take the WAL away from under them.
+    file.create_new(true).write(true);
     #[cfg(unix)]
     {
         std::os::unix::fs::DirBuilderExt::mode(&mut folders, 0o700);
         std::os::unix::fs::OpenOptionsExt::mode(&mut file, 0o600);
     }
     folders.create(folder).map_err(|error| unwritable(folder, &error))?;
-    file.open(path).map(drop).map_err(|error| unwritable(path, &error))
+    match file.open(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(unwritable(path, &error)),
+        _ => Ok(()),
+    }
 }
 
 fn connect(path: &Path, reads_only: bool) -> Result<Connection, DatabaseError> {
