@@ -18,7 +18,7 @@ use std::{
 use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
 use tokio::sync::oneshot;
 
-use super::bell::Bell;
+use super::{bell::Bell, log::Log};
 
 /// One module's tables: `steps[n]` brings its schema from version n to n + 1. Steps never change once released.
 #[derive(Clone, Copy, Debug)]
@@ -84,6 +84,8 @@ pub struct Database {
 /// How many writes share a transaction at most: bounds how long the first of them waits.
 const MOST_WRITES: usize = 512;
 const READERS: usize = 2;
+/// How long a statement waits for other processes.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Database {
     /// Opens or makes the file at `path` (0600) with its folder (0700), brings its tables up to date and starts its
@@ -103,7 +105,8 @@ impl Database {
 
         let (writes, queue) = blocking::channel();
         let ringer = bell.clone();
-        start("store-writer", move || write_all(&connection, &queue, &ringer))?;
+        let log = Log::of(path);
+        start("store-writer", move || write_all(&connection, &queue, &ringer, log))?;
         let (reads, queue) = blocking::channel::<Read>();
         let queue = Arc::new(Mutex::new(queue));
         for _ in 0..READERS {
@@ -163,7 +166,7 @@ impl Database {
     }
 }
 
-fn write_all(connection: &Connection, queue: &blocking::Receiver<Write>, bell: &Bell) {
+fn write_all(connection: &Connection, queue: &blocking::Receiver<Write>, bell: &Bell, mut log: Log) {
     while let Ok(first) = queue.recv() {
         let mut deliveries = Vec::new();
         let outcome =
@@ -180,6 +183,7 @@ fn write_all(connection: &Connection, queue: &blocking::Receiver<Write>, bell: &
         for delivery in deliveries {
             (delivery.deliver)(outcome.clone());
         }
+        log.keep_short(connection, BUSY_TIMEOUT);
     }
 }
 
@@ -245,8 +249,7 @@ fn prepare_files(path: &Path) -> Result<(), DatabaseError> {
     let mut folders = fs::DirBuilder::new();
     folders.recursive(true);
     let mut file = fs::OpenOptions::new();
-    // Never a file that is there: closing it would let go of the locks that this process' other connections have on it
-    // (POSIX), and another process could take the WAL away from under them.
+    // Never one that is there: closing it would drop the locks of this process' other connections (POSIX).
     file.create_new(true).write(true);
     #[cfg(unix)]
     {
@@ -264,7 +267,7 @@ fn connect(path: &Path, reads_only: bool) -> Result<Connection, DatabaseError> {
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
     let connection = Connection::open_with_flags(path, flags.difference(OpenFlags::SQLITE_OPEN_URI))?;
-    connection.busy_timeout(Duration::from_secs(10))?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(128);
     // Else SQLite compiles a cached statement anew whenever its parameters change, to look for a better plan.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;

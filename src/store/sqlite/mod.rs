@@ -2,6 +2,7 @@
 
 mod bell;
 mod database;
+mod log;
 mod records;
 
 pub use bell::Bell;
