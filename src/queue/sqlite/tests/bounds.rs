@@ -55,3 +55,15 @@ async fn a_page_of_large_jobs_ends_early_and_none_is_left_out() {
     }
     assert_eq!(pages, [32, 8]);
 }
+
+#[tokio::test]
+async fn an_output_that_is_too_large_is_refused_and_the_lease_stays() {
+    let world = World::new();
+    world.enqueue("acme", 1).await;
+    let claim = world.claim(1).await.remove(0);
+    let large = Output { result: "x".repeat(Output::MOST_BYTES).into(), artifacts: Vec::new() };
+    let refused = world.queue.settle(vec![(claim.lease.clone(), Verdict::Done(large))]).await;
+    assert!(matches!(refused, Err(QueueError::Invalid(_))), "{refused:?}");
+    let settled = world.queue.settle(vec![(claim.lease, Verdict::Done(Output::default()))]).await.unwrap();
+    assert_eq!(settled, [crate::queue::Settled::Now(crate::domain::State::Completed)]);
+}
