@@ -3,4 +3,13 @@
 //! [`book`] is where they meet: a stream of blocks that importers produce and exporters consume, and the form that a
 //! project has on storage. Nothing here knows queues, leases or Redis; handlers see only the engine's `Context`.
 
+mod bench;
 pub mod book;
+mod demo;
+pub mod export;
+pub mod handbook;
+pub mod import;
+mod memory;
+
+pub use bench::Bench;
+pub use demo::Demo;

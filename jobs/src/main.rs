@@ -1,2 +1,18 @@
-//! The binary.
-fn main() {}
+//! The program `presswork`: registers the job kinds and hands over to the engine's command line. An app with kinds of
+//! its own writes one like it.
+
+use std::process::ExitCode;
+
+use presswork::Cli;
+use presswork_jobs::{Bench, Demo, export::Export, import::Import};
+
+fn main() -> ExitCode {
+    Cli::new("presswork", env!("CARGO_PKG_VERSION"))
+        .register::<Import>()
+        .register::<Export>()
+        .submits::<Import>()
+        .submits::<Export>()
+        .command::<Demo>()
+        .command::<Bench>()
+        .run()
+}

@@ -8,7 +8,7 @@
 //! <revision>/images/cover.png                    referred to as ../images/cover.png
 //! ```
 
-use std::collections::BTreeMap;
+use std::{borrow::Borrow, collections::BTreeMap};
 
 use serde::{Deserialize, Serialize};
 
@@ -132,8 +132,11 @@ impl Book {
         self.chapters.iter().enumerate().map(|(index, chapter)| (chapter.name(), index)).collect()
     }
 
-    /// Where a link in chapter `from` leads; `names` is [`Book::chapter_names`].
-    pub fn link<'a>(names: &BTreeMap<&str, usize>, from: usize, target: &'a str) -> LinkTarget<'a> {
+    /// Where a link in chapter `from` leads; `names` is [`Book::chapter_names`], or a map like it that owns its names.
+    pub fn link<'a, N>(names: &BTreeMap<N, usize>, from: usize, target: &'a str) -> LinkTarget<'a>
+    where
+        N: Borrow<str> + Ord,
+    {
         const SCHEMES: [&str; 5] = ["http", "https", "mailto", "tel", "doi"];
         if let Some(anchor) = target.strip_prefix('#') {
             return LinkTarget::Chapter { index: from, anchor };

@@ -4,14 +4,23 @@
 //! - [`event`]: the stream's vocabulary, and [`EventSink`], which consumes it.
 //! - [`check`]: the adapter that holds the stream's invariants between an importer and whatever follows.
 //! - [`description`]: `book.json`, what a project says of its book.
+//! - [`project`]: a project on storage, read and written.
+//! - [`names`]: names of chapters, pictures and anchors, made from titles.
+//! - [`markdown`]: a chapter's Markdown read as events.
 //! - [`error`]: what can go wrong, one variant per next action.
 
 pub mod check;
 pub mod description;
 pub mod error;
 pub mod event;
+pub mod markdown;
+mod markdown_html;
+mod markdown_tags;
+pub mod names;
+pub mod project;
 
 pub use check::Checked;
 pub use description::{Asset, Book, ChapterEntry, LinkTarget, Metadata};
 pub use error::BookError;
 pub use event::{Alignment, EndTag, Event, EventSink, Losses, Tag};
+pub use project::{ProjectReader, ProjectWriter};

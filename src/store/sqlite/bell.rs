@@ -54,19 +54,6 @@ impl Bell {
         }
     }
 
-    /// Does something while no other handle on the same store, in whatever process, does so. Where the file system has
-    /// no locks it is done all the same.
-    pub(super) fn alone<R>(&self, something: impl FnOnce() -> R) -> R {
-        let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        let locked = file.lock().is_ok();
-        let result = something();
-        if locked && let Err(error) = file.unlock() {
-            // The lock ends with the handle at the latest.
-            tracing::debug!(%error, "the store's lock could not be released");
-        }
-        result
-    }
-
     /// A listener: it sees a change whenever the bell rang, here or elsewhere, since it last looked.
     pub fn listen(&self) -> watch::Receiver<u64> {
         self.count.subscribe()

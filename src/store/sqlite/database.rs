@@ -1,13 +1,12 @@
 //! The file and its threads: one that writes, with group commit, and two that read.
 //!
-//! Owns: opening, permissions, migrations, transactions, the order of writes. Must not know: any table.
+//! Owns: opening, migrations, transactions, the order of writes. Must not know: any table.
 //!
 //! A write is a closure that runs inside a savepoint on the writer's thread. Writes that arrive while one transaction
 //! is being committed share the next one, so that a thousand small writes cost a few disk flushes. A write has
 //! answered only once its transaction is on disk (WAL, `synchronous = FULL`).
 
 use std::{
-    fs, io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     sync::{Arc, Mutex, PoisonError, mpsc as blocking},
@@ -18,7 +17,7 @@ use std::{
 use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
 use tokio::sync::oneshot;
 
-use super::{bell::Bell, log::Log};
+use super::{bell::Bell, files, log::Log};
 
 /// One module's tables: `steps[n]` brings its schema from version n to n + 1. Steps never change once released.
 #[derive(Clone, Copy, Debug)]
@@ -94,14 +93,12 @@ impl Database {
     /// # Errors
     /// Where the folder or file can't be made, read or written, is no SQLite file, or is from a newer version.
     pub fn open(path: &Path, migrations: &[Migrations]) -> Result<Self, DatabaseError> {
-        prepare_files(path)?;
-        let bell = Bell::open(&path.with_extension("bell")).map_err(|error| unwritable(path, &error))?;
+        files::prepare(path)?;
+        let _turn = files::take_turn(path)?;
+        let connection = connect(path, false)?;
+        migrate(&connection, migrations)?;
+        let bell = Bell::open(&files::bell(path)).map_err(|error| files::unwritable(path, &error))?;
         let bell = Arc::new(bell);
-        // One process at a time: SQLite does not wait for its turn where a new file becomes a WAL one.
-        let connection = bell.alone(|| {
-            let connection = connect(path, false)?;
-            migrate(&connection, migrations).map(|()| connection)
-        })?;
 
         let (writes, queue) = blocking::channel();
         let ringer = bell.clone();
@@ -238,31 +235,6 @@ fn start(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), Databas
     started.map(drop).map_err(|error| DatabaseError::Unusable(format!("no thread for the store: {error}")))
 }
 
-fn unwritable(path: &Path, error: &io::Error) -> DatabaseError {
-    DatabaseError::Unwritable(Arc::new(rusqlite::Error::ToSqlConversionFailure(
-        format!("{}: {error}", path.display()).into(),
-    )))
-}
-
-fn prepare_files(path: &Path) -> Result<(), DatabaseError> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mut folders = fs::DirBuilder::new();
-    folders.recursive(true);
-    let mut file = fs::OpenOptions::new();
-    // Never one that is there: closing it would drop the locks of this process' other connections (POSIX).
-    file.create_new(true).write(true);
-    #[cfg(unix)]
-    {
-        std::os::unix::fs::DirBuilderExt::mode(&mut folders, 0o700);
-        std::os::unix::fs::OpenOptionsExt::mode(&mut file, 0o600);
-    }
-    folders.create(folder).map_err(|error| unwritable(folder, &error))?;
-    match file.open(path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(unwritable(path, &error)),
-        _ => Ok(()),
-    }
-}
-
 fn connect(path: &Path, reads_only: bool) -> Result<Connection, DatabaseError> {
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
@@ -315,6 +287,8 @@ fn migrate(connection: &Connection, migrations: &[Migrations]) -> Result<(), Dat
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     const TABLES: Migrations =
@@ -345,6 +319,26 @@ mod tests {
         assert!(matches!(twice, Err(DatabaseError::Unavailable(_))));
         assert!(matches!(panics, Err(DatabaseError::Stopped)));
         assert_eq!(database.read(count).await.unwrap(), 2);
+    }
+
+    #[test]
+    fn many_may_open_a_new_file_at_once() {
+        // SQLite alone fails in one round of a few.
+        for _ in 0..30 {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("x.db");
+            let together = std::sync::Barrier::new(4);
+            thread::scope(|scope| {
+                let open = || {
+                    together.wait();
+                    Database::open(&path, &[TABLES])
+                };
+                let openings: Vec<_> = (0..4).map(|_| scope.spawn(open)).collect();
+                for opening in openings {
+                    opening.join().unwrap().unwrap();
+                }
+            });
+        }
     }
 
     #[tokio::test]

@@ -2,6 +2,7 @@
 
 mod bell;
 mod database;
+mod files;
 mod log;
 mod records;
 

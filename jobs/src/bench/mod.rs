@@ -1,0 +1,58 @@
+//! `presswork bench`: figures of this machine, each beside a baseline measured in the same run, so that they can be
+//! compared from one machine to the next. One file a benchmark.
+
+mod export;
+mod queue;
+
+use clap::{Args, Subcommand};
+use presswork::cli::{App, CliError, Command};
+
+/// The command.
+#[derive(Debug)]
+pub struct Bench;
+
+/// What it is told.
+#[derive(Debug, Args)]
+pub struct BenchArguments {
+    #[command(subcommand)]
+    which: Which,
+}
+
+#[derive(Debug, Subcommand)]
+enum Which {
+    /// No-op jobs through the queue and a real worker, durable: enqueued, drained, one at a time
+    Queue(queue::QueueArguments),
+    /// A large book to every format, each in a process of its own, beside `zstd -3` of the same bytes
+    Export(export::ExportArguments),
+}
+
+impl Command for Bench {
+    const NAME: &'static str = "bench";
+    const ABOUT: &'static str = "Measure this machine: the queue, the exports; works in a folder of its own";
+    type Arguments = BenchArguments;
+
+    async fn run(arguments: BenchArguments, app: &App) -> Result<(), CliError> {
+        match arguments.which {
+            Which::Queue(arguments) => queue::run(arguments, app).await,
+            Which::Export(arguments) => export::run(arguments, app).await,
+        }
+    }
+}
+
+/// A folder beside nothing that matters, gone when it is dropped; `TMPDIR` says where.
+async fn scratch() -> Result<tempfile::TempDir, CliError> {
+    let made = tokio::task::spawn_blocking(|| tempfile::Builder::new().prefix("presswork-bench-").tempdir());
+    let failed =
+        |error: &dyn std::fmt::Display| CliError::unavailable(format_args!("no scratch folder: {error}"));
+    made.await.map_err(|error| failed(&error))?.map_err(|error| failed(&error))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "for people")]
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / 1_048_576.0
+}
+
+/// To three digits behind the point: more is noise.
+fn rounded(figure: f64) -> f64 {
+    (figure * 1_000.0).round() / 1_000.0
+}

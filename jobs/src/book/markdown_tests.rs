@@ -1,0 +1,85 @@
+use super::*;
+
+/// Writes events down, one a line.
+#[derive(Default)]
+struct Kept(Vec<String>);
+
+impl EventSink for Kept {
+    fn event(&mut self, event: Event<'_>) -> Result<(), BookError> {
+        self.0.push(format!("{event:?}").replace("\"\"", "-").replace('"', ""));
+        Ok(())
+    }
+}
+
+fn read(source: &str) -> (String, Losses) {
+    let (kept, mut losses) = (Kept::default(), Losses::default());
+    let mut checked = crate::book::Checked::new(kept, "x.md");
+    read_chapter(source, "x.md", 0, &mut checked, &mut losses).unwrap();
+    (checked.into_parts().0.0.join("\n"), losses)
+}
+
+#[test]
+fn the_first_heading_is_the_title_and_others_begin_at_level_two() {
+    let (events, _) = read("# The *Title* &amp; more\n\n# One {#a}\n\n### Two {#a}\n");
+    assert!(events.starts_with("ChapterStart { index: 0, title: The Title & more }"), "{events}");
+    assert!(events.contains("Heading { level: 2, anchor: Some(a) }"), "{events}");
+    assert!(events.contains("Heading { level: 3, anchor: Some(a-2) }"), "{events}");
+    assert!(events.ends_with("ChapterEnd"), "{events}");
+}
+
+#[test]
+fn images_are_assets_by_name_or_on_the_web() {
+    let (events, losses) =
+        read("![a *b*](../images/my%20pic.png 'cap') ![w](https://x.org/a.png) ![lost](/etc/passwd)");
+    assert!(events.contains("Image { source: my pic.png, alt: a b, title: cap }"), "{events}");
+    assert!(events.contains("Image { source: https://x.org/a.png, alt: w, title: - }"), "{events}");
+    assert!(events.contains("Text( lost)") || events.contains("Text(lost)"), "{events}");
+    assert_eq!(losses.iter().collect::<Vec<_>>(), [("image from outside the project", 1)]);
+}
+
+#[test]
+fn inline_html_is_balanced_whatever_it_says() {
+    let (events, losses) =
+        read("a <em>b <b>c</em> d<br>e\n\nnext </sup> <span>x</span>\n\n<div>\nz\n</div>\n");
+    assert_eq!(events.matches("Start(Emphasis)").count(), 1);
+    assert_eq!(events.matches("End(Emphasis)").count(), 1);
+    assert_eq!(events.matches("HardBreak").count(), 1);
+    assert_eq!(losses.iter().map(|(what, _)| what).collect::<Vec<_>>(), ["raw HTML"]);
+}
+
+#[test]
+fn footnotes_are_defined_once_and_undefined_ones_stay_text() {
+    let (events, losses) = read("a[^1] b[^none]\n\n[^1]: first\n\n[^1]: second\n\nend\n");
+    assert_eq!(events.matches("FootnoteReference(1)").count(), 1);
+    assert!(events.contains("[^none]"), "{events}");
+    assert_eq!(events.matches("Start(Footnote").count(), 1);
+    assert!(events.contains("Text(first)") && !events.contains("Text(second)"), "{events}");
+    assert!(events.contains("Text(end)"), "{events}");
+    assert_eq!(losses.iter().collect::<Vec<_>>(), [("repeated footnote", 1)]);
+}
+
+#[test]
+fn tables_lists_code_and_links_come_through() {
+    let (events, losses) = read(
+        "| a | b |\n|:--|--:|\n| 1 | 2 |\n\n3. x\n   - y\n\n```rust ignore\nfn\n```\n\n[l](0002-b.md#c 't') <me@x.org> ~~s~~ ~2~ ^u^\n",
+    );
+    for part in [
+        "Table { columns: [Left, Right] }",
+        "Start(List { first: Some(3) })",
+        "End(List(true))",
+        "CodeBlock { language: rust }",
+        "Link { target: 0002-b.md#c, title: t }",
+        "Link { target: mailto:me@x.org",
+        "Start(Strikethrough)",
+        "Start(Subscript)",
+        "Start(Superscript)",
+    ] {
+        assert!(events.contains(part), "{part}: {events}");
+    }
+    assert!(losses.is_empty());
+}
+
+#[test]
+fn percent_signs_are_decoded_where_they_are_codes() {
+    assert_eq!(percent_decode("a%20b%C3%A9%zz%4"), "a bé%zz%4");
+}

@@ -1,0 +1,330 @@
+//! A project on storage; [`description`](super::description) has its layout. Both sides work on a store that is
+//! already prefixed at the project's root and name nothing outside of it: each segment of each path is a
+//! [`FileName`].
+
+use std::{collections::HashSet, sync::Arc};
+
+use bytes::Bytes;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
+use object_store::{Error, ObjectStore, ObjectStoreExt as _, PutPayload, WriteMultipart, path::Path};
+use presswork::domain::FileName;
+
+use super::{
+    description::{Asset, Book, ChapterEntry, FORMAT, Metadata, VERSION},
+    error::BookError,
+    names::UniqueNames,
+};
+
+/// How many bytes a chapter's text has at most.
+pub const MOST_CHAPTER_BYTES: usize = 4 << 20;
+/// How many bytes `book.json` has at most.
+const MOST_DESCRIPTION_BYTES: u64 = 64 << 20;
+/// Up to here an asset goes up in one request; above in parts of this size.
+const PART_BYTES: usize = 5 << 20;
+
+/// The media types that an asset may have.
+pub const MEDIA_TYPES: [&str; 5] = ["image/png", "image/jpeg", "image/gif", "image/webp", "image/svg+xml"];
+
+const DESCRIPTION: &str = "book.json";
+
+/// A path whose every segment is a checked name.
+fn checked_path(file: &str) -> Result<Path, BookError> {
+    let segments = file.split('/').map(str::parse::<FileName>).collect::<Result<Vec<_>, _>>();
+    match segments {
+        Ok(names) => Ok(Path::from_iter(names.iter().map(FileName::as_str))),
+        Err(error) => Err(BookError::at(DESCRIPTION, format!("file {file:?}"), error.to_string())),
+    }
+}
+
+/// Reads a project.
+#[derive(Debug)]
+pub struct ProjectReader {
+    storage: Arc<dyn ObjectStore>,
+    book: Book,
+}
+
+impl ProjectReader {
+    /// Reads and checks `book.json`: format, version, names, uniqueness.
+    ///
+    /// # Errors
+    /// `Input` where there is no book or it can't be used, `Storage` where storage fails.
+    pub async fn open(storage: Arc<dyn ObjectStore>) -> Result<Self, BookError> {
+        let doing = "reading book.json";
+        let got = match storage.get(&Path::from(DESCRIPTION)).await {
+            Err(Error::NotFound { .. }) => {
+                return Err(BookError::input(
+                    DESCRIPTION,
+                    "the project has no book yet: import a manuscript first",
+                ));
+            }
+            other => other.map_err(|error| BookError::storage(doing, error))?,
+        };
+        if got.meta.size > MOST_DESCRIPTION_BYTES {
+            return Err(BookError::input(DESCRIPTION, "is larger than 64 MiB"));
+        }
+        let bytes = got.bytes().await.map_err(|error| BookError::storage(doing, error))?;
+        let book: Book = serde_json::from_slice(&bytes).map_err(|error| {
+            let place = format!("line {} column {}", error.line(), error.column());
+            BookError::at(DESCRIPTION, place, format!("is no description of a book: {error}"))
+        })?;
+        check(&book)?;
+        Ok(Self { storage, book })
+    }
+
+    /// What the project says of its book.
+    pub fn book(&self) -> &Book {
+        &self.book
+    }
+
+    /// The Markdown of a chapter.
+    ///
+    /// # Errors
+    /// `Input` where the file is missing, above [`MOST_CHAPTER_BYTES`] or no UTF-8 (the place of the first bad byte is
+    /// named), `Storage` where storage fails.
+    pub async fn chapter(&self, entry: &ChapterEntry) -> Result<String, BookError> {
+        let place = format!("chapter {:?}", entry.title);
+        let missing = |file: &str| {
+            BookError::at(file, place.clone(), "the file is missing: put it back or import the book again")
+        };
+        let got = self.get(&entry.file, missing).await?;
+        if got.meta.size > MOST_CHAPTER_BYTES as u64 {
+            let problem = format!("the chapter has {} bytes, more than 4 MiB: split it", got.meta.size);
+            return Err(BookError::at(&entry.file, place, problem));
+        }
+        let bytes = got
+            .bytes()
+            .await
+            .map_err(|error| BookError::storage(format!("reading {}", entry.file), error))?;
+        String::from_utf8(bytes.into()).map_err(|error| {
+            let valid = error.utf8_error().valid_up_to();
+            let line = error.as_bytes()[..valid].iter().filter(|byte| **byte == b'\n').count() + 1;
+            BookError::at(
+                &entry.file,
+                format!("{place}, line {line}, byte {valid}"),
+                "the text is not UTF-8: save it in UTF-8",
+            )
+        })
+    }
+
+    /// The bytes of a picture, as they come.
+    ///
+    /// # Errors
+    /// `Input` where the file is missing, `Storage` where storage fails, also later in the stream.
+    pub async fn asset(
+        &self,
+        asset: &Asset,
+    ) -> Result<BoxStream<'static, Result<Bytes, BookError>>, BookError> {
+        let missing = |file: &str| BookError::input(file, format!("the picture {:?} is missing", asset.name));
+        let got = self.get(&asset.file, missing).await?;
+        let doing = format!("reading {}", asset.file);
+        Ok(got.into_stream().map_err(move |error| BookError::storage(doing.clone(), error)).boxed())
+    }
+
+    async fn get(
+        &self,
+        file: &str,
+        missing: impl FnOnce(&str) -> BookError,
+    ) -> Result<object_store::GetResult, BookError> {
+        match self.storage.get(&checked_path(file)?).await {
+            Ok(got) => Ok(got),
+            Err(Error::NotFound { .. }) => Err(missing(file)),
+            Err(error) => Err(BookError::storage(format!("reading {file}"), error)),
+        }
+    }
+}
+
+/// Whether a description can be used.
+fn check(book: &Book) -> Result<(), BookError> {
+    let wrong = |problem: String| Err(BookError::input(DESCRIPTION, problem));
+    if book.format != FORMAT {
+        return wrong(format!("its format is {:?}, not {FORMAT:?}", book.format));
+    }
+    if book.version == 0 || book.version > VERSION {
+        return wrong(format!(
+            "its version is {}, this program reads up to {VERSION}: update Presswork",
+            book.version
+        ));
+    }
+    if book.chapters.is_empty() {
+        return wrong("the book has no chapters".to_owned());
+    }
+    let mut seen = HashSet::new();
+    for chapter in &book.chapters {
+        checked_path(&chapter.file)?;
+        if !seen.insert(chapter.name().to_lowercase()) {
+            return wrong(format!("two chapters have the file name {:?}", chapter.name()));
+        }
+    }
+    seen.clear();
+    for asset in &book.assets {
+        checked_path(&asset.file)?;
+        if asset.name.parse::<FileName>().is_err() || !seen.insert(asset.name.to_lowercase()) {
+            return wrong(format!("the picture name {:?} is not usable or used twice", asset.name));
+        }
+        if !MEDIA_TYPES.contains(&asset.media_type.as_str()) {
+            return wrong(format!(
+                "the picture {:?} has the unknown media type {:?}",
+                asset.name, asset.media_type
+            ));
+        }
+    }
+    match &book.metadata.cover {
+        Some(cover) if book.asset(cover).is_none() => {
+            wrong(format!("the cover {cover:?} is none of its pictures"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes a project's next revision beside the one in use, then puts it in its place in one step. Dropped before
+/// [`publish`](Self::publish), it leaves the old book whole. One import a project at a time is the caller's affair;
+/// a second one costs the slower its files, and it then says so instead of publishing.
+#[derive(Debug)]
+pub struct ProjectWriter {
+    storage: Arc<dyn ObjectStore>,
+    revision: FileName,
+    names: UniqueNames,
+    pictures: UniqueNames,
+    chapters: Vec<ChapterEntry>,
+    assets: Vec<Asset>,
+}
+
+impl ProjectWriter {
+    /// Begins a revision, whose name is new in this project.
+    ///
+    /// # Errors
+    /// `Input` where the name can't be a folder's.
+    pub fn begin(storage: Arc<dyn ObjectStore>, revision: &str) -> Result<Self, BookError> {
+        let revision = revision.parse().map_err(|error| BookError::input(revision, format!("{error}")))?;
+        let (names, pictures) = (UniqueNames::default(), UniqueNames::default());
+        Ok(Self { storage, revision, names, pictures, chapters: Vec::new(), assets: Vec::new() })
+    }
+
+    /// Adds the next chapter: its file name (see [`chapter_name`](super::names::chapter_name); numbered where it is
+    /// taken), its title and its whole text, `# Title` included.
+    ///
+    /// # Errors
+    /// `Input` where the name or the size is not allowed, `Storage` where storage fails.
+    pub async fn chapter(&mut self, name: &str, title: &str, text: String) -> Result<(), BookError> {
+        if text.len() > MOST_CHAPTER_BYTES {
+            return Err(BookError::input(name, "the chapter is larger than 4 MiB: split it"));
+        }
+        let name = self.names.add(name);
+        let file = format!("{}/chapters/{name}", self.revision);
+        self.put(&file, text.into()).await?;
+        self.chapters.push(ChapterEntry { file, title: title.to_owned() });
+        Ok(())
+    }
+
+    /// Adds a picture. Answers its name, which is numbered where the given one is taken.
+    ///
+    /// # Errors
+    /// `Input` where the name or the media type is not allowed, `Storage` where storage fails, and what the stream
+    /// answers.
+    pub async fn asset(
+        &mut self,
+        name: &str,
+        media_type: &str,
+        mut data: BoxStream<'_, Result<Bytes, BookError>>,
+    ) -> Result<String, BookError> {
+        if !MEDIA_TYPES.contains(&media_type) {
+            return Err(BookError::input(name, format!("{media_type:?} is no picture that a book can hold")));
+        }
+        let name = self.pictures.add(name);
+        let file = format!("{}/images/{name}", self.revision);
+        let mut first = Vec::new();
+        while first.len() <= PART_BYTES {
+            match data.next().await {
+                Some(piece) => first.extend_from_slice(&piece?),
+                None => {
+                    let bytes = first.len() as u64;
+                    self.put(&file, first.into()).await?;
+                    return Ok(self.named(name, file, media_type, bytes));
+                }
+            }
+        }
+        let doing = format!("writing {file}");
+        let failed = |error| BookError::storage(doing.clone(), error);
+        let upload = self.storage.put_multipart(&checked_path(&file)?).await.map_err(failed)?;
+        let mut upload = WriteMultipart::new_with_chunk_size(upload, PART_BYTES);
+        let mut bytes = first.len() as u64;
+        upload.put(first.into());
+        while let Some(piece) = data.next().await {
+            let piece = match piece {
+                Ok(piece) => piece,
+                Err(error) => {
+                    // The stream's error is the one to tell; parts left behind are the store's to expire.
+                    let _ = upload.abort().await;
+                    return Err(error);
+                }
+            };
+            bytes += piece.len() as u64;
+            upload.wait_for_capacity(2).await.map_err(failed)?;
+            upload.put(piece);
+        }
+        upload.finish().await.map_err(failed)?;
+        Ok(self.named(name, file, media_type, bytes))
+    }
+
+    fn named(&mut self, name: String, file: String, media_type: &str, bytes: u64) -> String {
+        let media_type = media_type.to_owned();
+        self.assets.push(Asset { name: name.clone(), file, media_type, bytes });
+        name
+    }
+
+    /// Makes this revision the project's book: `book.json` is written last, in one step. Files that it does not name
+    /// are removed then, as far as that succeeds.
+    ///
+    /// # Errors
+    /// `Input` where the book is not whole (no chapter, an unknown cover), `Storage` where storage fails or files of
+    /// this revision have gone.
+    pub async fn publish(self, metadata: Metadata) -> Result<Book, BookError> {
+        let mut book = Book::new(metadata);
+        (book.chapters, book.assets) = (self.chapters, self.assets);
+        check(&book)?;
+        let own = Path::from_iter([self.revision.as_str()]);
+        let there: HashSet<Path> = self
+            .storage
+            .list(Some(&own))
+            .map_ok(|object| object.location)
+            .try_collect()
+            .await
+            .map_err(|error| BookError::storage("listing the new revision", error))?;
+        let files = book.chapters.iter().map(|c| &c.file).chain(book.assets.iter().map(|a| &a.file));
+        for file in files {
+            if !there.contains(&checked_path(file)?) {
+                return Err(BookError::storage(
+                    format!("looking for {file}"),
+                    "it has gone: another import of this project has run meanwhile",
+                ));
+            }
+        }
+        let json = serde_json::to_vec_pretty(&book)
+            .map_err(|error| BookError::storage("describing the book", error))?;
+        let description = Path::from(DESCRIPTION);
+        self.storage
+            .put(&description, PutPayload::from(json))
+            .await
+            .map_err(|error| BookError::storage("writing book.json", error))?;
+        let mut listed = self.storage.list(None);
+        while let Some(Ok(object)) = listed.next().await {
+            let keep = object.location == description || object.location.prefix_matches(&own);
+            if !keep && let Err(error) = self.storage.delete(&object.location).await {
+                tracing::warn!(file = %object.location, %error, "a file of an older revision was left behind");
+            }
+        }
+        Ok(book)
+    }
+
+    async fn put(&self, file: &str, bytes: Bytes) -> Result<(), BookError> {
+        self.storage
+            .put(&checked_path(file)?, bytes.into())
+            .await
+            .map(drop)
+            .map_err(|error| BookError::storage(format!("writing {file}"), error))
+    }
+}
+
+#[cfg(test)]
+#[path = "project_tests.rs"]
+mod tests;

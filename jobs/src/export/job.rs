@@ -1,0 +1,234 @@
+//! The job kind `export`: reads a project chapter by chapter, turns it into one file, streams that to an artifact.
+//!
+//! Two lanes: chapters are fetched ahead by a task, at most two of them; a blocking thread parses and writes, and
+//! waits wherever storage is slower. Memory is bounded by those chapters, the exporter's open one and the pipeline.
+
+use std::{
+    io::{self, Read, Write},
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::{Buf as _, Bytes};
+use futures_util::{StreamExt as _, stream::BoxStream};
+use presswork::{
+    artifact::{ArtifactError, ArtifactOptions, CHUNK_BYTES},
+    domain::{Encoding, Failure, FileName, KindName, ProjectId, RetryPolicy},
+    worker::{Context, ContextArtifact, Kind},
+};
+use serde::{Deserialize, Serialize};
+use tokio::{runtime::Handle, sync::mpsc};
+
+use super::{AssetSource, Exporter, Format, exporter};
+use crate::book::{
+    Asset, BookError, Checked, Event, EventSink, Losses, markdown::read_chapter, project::ProjectReader,
+};
+
+/// Turns a project's book into one file, an artifact of the job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Export {
+    /// Which project.
+    pub project: ProjectId,
+    /// Into what.
+    pub format: Format,
+    /// How the artifact is stored; what suits the format where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compression: Option<Encoding>,
+    /// In what pieces it is streamed, in bytes; 8 KiB where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chunk_bytes: Option<usize>,
+}
+
+/// What an export tells of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exported {
+    /// The format.
+    pub format: Format,
+    /// The artifact's name.
+    pub file: FileName,
+    /// How many chapters went out.
+    pub chapters: usize,
+    /// What could not be carried over, counted.
+    pub dropped: Losses,
+}
+
+impl Kind for Export {
+    const NAME: KindName = KindName::literal("export");
+    const RETRY: RetryPolicy =
+        RetryPolicy::attempts(5).backoff(Duration::from_secs(2), Duration::from_secs(600));
+    type Output = Exported;
+
+    fn check(&self) -> Result<(), String> {
+        match self.chunk_bytes {
+            Some(bytes) if !(256..=128 << 10).contains(&bytes) => {
+                Err(format!("a chunk size of {bytes} bytes: choose 256 bytes to 128 KiB"))
+            }
+            _ => self.file().map(drop),
+        }
+    }
+
+    async fn run(self, context: Context) -> Result<Exported, Failure> {
+        let file = self.file().map_err(Failure::fatal)?;
+        let reader = Arc::new(ProjectReader::open(context.project(&self.project)).await?);
+        let options = ArtifactOptions {
+            content_type: self.format.media_type().to_owned(),
+            encoding: self.compression.unwrap_or(self.format.encoding()),
+            chunk_bytes: self.chunk_bytes.unwrap_or(CHUNK_BYTES),
+        };
+        let out = Out::new(context.artifact(&file, options)?, context.clone());
+        let chapters = fetch_ahead(reader.clone());
+        let (format, runtime) = (self.format, Handle::current());
+        let writing =
+            tokio::task::spawn_blocking(move || write_book(format, reader, &runtime, chapters, out));
+        let (artifact, dropped, chapters) = writing.await.map_err(Failure::retry)??;
+        artifact.finish().await?;
+        Ok(Exported { format, file, chapters, dropped })
+    }
+}
+
+impl Export {
+    /// `novel.epub` for the project `novel`.
+    fn file(&self) -> Result<FileName, String> {
+        format!("{}.{}", self.project, self.format.extension()).parse().map_err(|error| format!("{error}"))
+    }
+}
+
+/// Fetches the chapters in order, at most two ahead of whoever reads them; ends early once nobody does.
+fn fetch_ahead(reader: Arc<ProjectReader>) -> mpsc::Receiver<Result<String, BookError>> {
+    let (ahead, chapters) = mpsc::channel(1);
+    tokio::spawn(async move {
+        for entry in &reader.book().chapters {
+            let chapter = reader.chapter(entry).await;
+            let failed = chapter.is_err();
+            if ahead.send(chapter).await.is_err() || failed {
+                return;
+            }
+        }
+    });
+    chapters
+}
+
+/// The blocking side: parses each chapter and sends it through the exporter.
+fn write_book(
+    format: Format,
+    reader: Arc<ProjectReader>,
+    runtime: &Handle,
+    mut chapters: mpsc::Receiver<Result<String, BookError>>,
+    out: Out,
+) -> Result<(ContextArtifact, Losses, usize), BookError> {
+    let book = Arc::new(reader.book().clone());
+    let context = out.context.clone();
+    let assets = StoredAssets { reader, runtime: runtime.clone() };
+    let page = Page { exporter: exporter(format, book.clone(), Box::new(assets)), out };
+    let (mut stream, mut losses) = (Checked::new(page, "the project's book"), Losses::default());
+    let total = book.chapters.len() as u64;
+    stream.event(Event::BookStart)?;
+    for (index, entry) in book.chapters.iter().enumerate() {
+        let gone = || BookError::storage("reading the project", "the reader has stopped");
+        let source = chapters.blocking_recv().ok_or_else(gone)??;
+        read_chapter(&source, &entry.file, index, &mut stream, &mut losses)?;
+        context.progress(index as u64 + 1, total, &entry.title);
+    }
+    stream.event(Event::BookEnd)?;
+    let (page, mended) = stream.into_parts();
+    losses.merge(&mended);
+    losses.merge(page.exporter.losses());
+    Ok((page.out.into_artifact()?, losses, book.chapters.len()))
+}
+
+/// The end of the stream: the exporter, writing to the artifact.
+struct Page {
+    exporter: Box<dyn Exporter>,
+    out: Out,
+}
+
+impl EventSink for Page {
+    fn event(&mut self, event: Event<'_>) -> Result<(), BookError> {
+        self.exporter.event(event, &mut self.out)
+    }
+}
+
+/// Collects an exporter's many small writes, and is where an export hears that it is to stop.
+struct Out {
+    artifact: ContextArtifact,
+    context: Context,
+    collected: Vec<u8>,
+}
+
+/// How many bytes are collected before they are handed on.
+const COLLECTED_BYTES: usize = 32 << 10;
+
+impl Out {
+    fn new(artifact: ContextArtifact, context: Context) -> Self {
+        Self { artifact, context, collected: Vec::with_capacity(COLLECTED_BYTES) }
+    }
+
+    fn into_artifact(mut self) -> Result<ContextArtifact, BookError> {
+        self.flush()?;
+        Ok(self.artifact)
+    }
+
+    fn hand_on(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.context.is_cancelled() {
+            return Err(BookError::Stopped(Failure::Cancelled).into());
+        }
+        let stored = self.artifact.write_blocking(bytes);
+        stored.map_err(|error: ArtifactError| BookError::Stopped(Failure::from(error)).into())
+    }
+}
+
+impl Write for Out {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.collected.len() + bytes.len() > COLLECTED_BYTES {
+            self.flush()?;
+        }
+        if bytes.len() >= COLLECTED_BYTES {
+            self.hand_on(bytes)?;
+        } else {
+            self.collected.extend_from_slice(bytes);
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let collected = std::mem::take(&mut self.collected);
+        let handed_on = if collected.is_empty() { Ok(()) } else { self.hand_on(&collected) };
+        self.collected = collected;
+        self.collected.clear();
+        handed_on
+    }
+}
+
+/// The project's pictures, for a thread that may block.
+struct StoredAssets {
+    reader: Arc<ProjectReader>,
+    runtime: Handle,
+}
+
+impl AssetSource for StoredAssets {
+    fn open(&mut self, asset: &Asset) -> Result<Box<dyn Read + '_>, BookError> {
+        let pieces = self.runtime.block_on(self.reader.asset(asset))?;
+        Ok(Box::new(Pieces { pieces, runtime: &self.runtime, left: Bytes::new() }))
+    }
+}
+
+struct Pieces<'a> {
+    pieces: BoxStream<'static, Result<Bytes, BookError>>,
+    runtime: &'a Handle,
+    left: Bytes,
+}
+
+impl Read for Pieces<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        while self.left.is_empty() {
+            match self.runtime.block_on(self.pieces.next()) {
+                Some(piece) => self.left = piece?,
+                None => return Ok(0),
+            }
+        }
+        let bytes = self.left.len().min(out.len());
+        self.left.copy_to_slice(&mut out[..bytes]);
+        Ok(bytes)
+    }
+}

@@ -1,0 +1,79 @@
+//! What a book has, by name: links and pictures are looked up here. Built once for an export and shared.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crate::book::{Asset, Book, LinkTarget};
+
+/// A book with indexes over its names.
+#[derive(Debug)]
+pub(super) struct Lookup {
+    book: Arc<Book>,
+    chapters: BTreeMap<Box<str>, usize>,
+    assets: BTreeMap<Box<str>, usize>,
+}
+
+/// What an image's source names.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Picture<'a> {
+    /// An asset of the book, with its index.
+    Asset(usize, &'a Asset),
+    /// A URL on the web.
+    Remote,
+    /// Nothing that can be had.
+    Missing,
+}
+
+impl Lookup {
+    /// Indexes `book`. Where names are double, the first one counts.
+    pub(super) fn new(book: Arc<Book>) -> Self {
+        let (mut chapters, mut assets) = (BTreeMap::new(), BTreeMap::new());
+        for (index, chapter) in book.chapters.iter().enumerate() {
+            chapters.entry(Box::from(chapter.name())).or_insert(index);
+        }
+        for (index, asset) in book.assets.iter().enumerate() {
+            assets.entry(Box::from(asset.name.as_str())).or_insert(index);
+        }
+        Self { book, chapters, assets }
+    }
+
+    /// The book itself.
+    pub(super) fn book(&self) -> &Book {
+        &self.book
+    }
+
+    /// Where a link in chapter `from` leads.
+    pub(super) fn link<'a>(&self, from: usize, target: &'a str) -> LinkTarget<'a> {
+        Book::link(&self.chapters, from, target)
+    }
+
+    /// What an image's source names.
+    pub(super) fn picture(&self, source: &str) -> Picture<'_> {
+        if let Some(index) = self.assets.get(source) {
+            return Picture::Asset(*index, &self.book.assets[*index]);
+        }
+        let scheme = source.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+        if matches!(scheme.as_deref(), Some("http" | "https")) { Picture::Remote } else { Picture::Missing }
+    }
+
+    /// A chapter's title for tables of contents; never empty.
+    pub(super) fn chapter_title(&self, index: usize) -> String {
+        match self.book.chapters.get(index).map(|chapter| chapter.title.trim()) {
+            Some(title) if !title.is_empty() => title.to_owned(),
+            _ => format!("Chapter {}", index + 1),
+        }
+    }
+
+    /// The book's title; never empty.
+    pub(super) fn title(&self) -> &str {
+        let title = self.book.metadata.title.trim();
+        if title.is_empty() { "Untitled" } else { title }
+    }
+
+    /// The cover's asset, with its index.
+    pub(super) fn cover(&self) -> Option<(usize, &Asset)> {
+        match self.picture(self.book.metadata.cover.as_deref()?) {
+            Picture::Asset(index, asset) => Some((index, asset)),
+            Picture::Remote | Picture::Missing => None,
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! Every format, over a book that has everything, hostile texts included.
+
+mod author;
+mod every_format;
+mod markdown;
+mod sample;

@@ -1,0 +1,120 @@
+//! What a file is: its content decides, its name only between kinds of text.
+
+use super::SourceFormat;
+use crate::book::BookError;
+
+/// How many bytes of a file's beginning [`detect`] wants.
+pub const HEAD_BYTES: usize = 8 << 10;
+
+/// What a file is, from its first [`HEAD_BYTES`] bytes (fewer where it is shorter) and its name.
+///
+/// # Errors
+/// `Input` where it is nothing that can be imported, or not what its name says.
+pub fn detect(head: &[u8], name: &str) -> Result<SourceFormat, BookError> {
+    let refuse = |problem: &str| Err(BookError::input(name, problem));
+    let extension = name.rsplit_once('.').map(|(_, e)| e.to_ascii_lowercase()).unwrap_or_default();
+    if head.is_empty() {
+        return refuse("the file is empty");
+    }
+    if head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06") {
+        let names_itself =
+            head.get(30..).is_some_and(|rest| rest.starts_with(b"mimetypeapplication/epub+zip"));
+        // Some EPUBs have their type in another place; their container.xml is looked for when they are read.
+        return match extension.as_str() {
+            _ if names_itself => Ok(SourceFormat::Epub),
+            "epub" => Ok(SourceFormat::Epub),
+            "docx" | "odt" => refuse("a word processor's file: save it as EPUB, Markdown or plain text"),
+            _ => refuse("a ZIP archive, but not an EPUB"),
+        };
+    }
+    if extension == "epub" {
+        return refuse("it isn't what its name says: an EPUB is a ZIP archive, and this is none");
+    }
+    let known: [(&[u8], &str); 8] = [
+        (b"%PDF", "a PDF"),
+        (b"{\\rtf", "an RTF document"),
+        (b"\x89PNG", "a picture"),
+        (b"\xff\xd8\xff", "a picture"),
+        (b"GIF8", "a picture"),
+        (b"\xd0\xcf\x11\xe0", "an old Word document"),
+        (b"\x1f\x8b", "compressed by gzip"),
+        (b"\x7fELF", "a program"),
+    ];
+    if let Some((_, what)) = known.iter().find(|(magic, _)| head.starts_with(magic)) {
+        return refuse(&format!("it isn't text but {what}: save it as EPUB, Markdown or plain text"));
+    }
+    let text = is_utf16(head) || !is_binary(head);
+    match extension.as_str() {
+        _ if !text => refuse("it isn't what it says: the content is binary, not text"),
+        "md" | "markdown" | "mkd" | "mdown" => Ok(SourceFormat::Markdown),
+        "html" | "htm" | "xhtml" => refuse("HTML can't be imported: save it as Markdown or EPUB"),
+        "txt" | "text" | "asc" => Ok(SourceFormat::Text),
+        _ => {
+            let begin = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
+            let marks: [&[u8]; 4] = [b"# ", b"---\n", b"+++\n", b"---\r\n"];
+            let marked = marks.iter().any(|mark| begin.starts_with(mark));
+            Ok(if marked { SourceFormat::Markdown } else { SourceFormat::Text })
+        }
+    }
+}
+
+/// Whether it begins like UTF-16: a byte order mark, or zeros in every other place only.
+pub(super) fn is_utf16(head: &[u8]) -> bool {
+    head.starts_with(b"\xff\xfe") || head.starts_with(b"\xfe\xff") || utf16_by_zeros(head).is_some()
+}
+
+/// Whether zeros tell UTF-16 without a mark: `Some(true)` where the low byte comes first.
+pub(super) fn utf16_by_zeros(head: &[u8]) -> Option<bool> {
+    let (mut even, mut odd) = (0_usize, 0_usize);
+    for pair in head.chunks_exact(2) {
+        even += usize::from(pair[0] == 0);
+        odd += usize::from(pair[1] == 0);
+    }
+    // Line feeds and spaces have a zero in any script.
+    let enough = (head.len() / 100).max(1);
+    match (even, odd) {
+        (0, odd) if odd >= enough => Some(true),
+        (even, 0) if even >= enough => Some(false),
+        _ => None,
+    }
+}
+
+/// Whether more than one byte in fifty is a control character that no text has.
+pub(super) fn is_binary(head: &[u8]) -> bool {
+    let odd = head.iter().filter(|byte| matches!(**byte, 0..=8 | 14..=25 | 28..=31 | 127)).count();
+    odd * 50 > head.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_comes_before_the_name() {
+        let epub = b"PK\x03\x04aaaaaaaaaaaaaaaaaaaaaaaaaamimetypeapplication/epub+zipPK";
+        assert_eq!(detect(epub, "book.zip").unwrap(), SourceFormat::Epub);
+        assert_eq!(detect(b"PK\x03\x04other", "book.epub").unwrap(), SourceFormat::Epub);
+        assert_eq!(detect(b"# Title\n", "book").unwrap(), SourceFormat::Markdown);
+        assert_eq!(detect(b"Once\n", "book.md").unwrap(), SourceFormat::Markdown);
+        assert_eq!(detect(b"Once\n", "book").unwrap(), SourceFormat::Text);
+        assert_eq!(detect(b"O\0n\0c\0e\0\n\0", "book.txt").unwrap(), SourceFormat::Text);
+    }
+
+    #[test]
+    fn what_is_not_what_it_says_is_refused() {
+        let noise: Vec<u8> = (0..=255).collect();
+        for (head, name) in [
+            (&b"Once upon"[..], "book.epub"),
+            (b"PK\x03\x04other", "book.zip"),
+            (b"PK\x03\x04word", "book.docx"),
+            (b"%PDF-1.7", "book.txt"),
+            (b"", "book.md"),
+            (b"<p>", "book.html"),
+            (&noise, "book.txt"),
+            (&noise, "book.md"),
+        ] {
+            let error = detect(head, name).unwrap_err().to_string();
+            assert!(error.starts_with(name), "{error}");
+        }
+    }
+}

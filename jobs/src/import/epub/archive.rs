@@ -1,0 +1,189 @@
+//! The ZIP archive around an EPUB, with its names checked and its sizes bounded: what an entry says of its size is not
+//! believed, what comes out of it is counted.
+
+use std::{collections::HashMap, fs::File, io::Read};
+
+use zip::ZipArchive;
+
+use crate::{
+    book::BookError,
+    import::{
+        SourceFile,
+        pictures::{MOST_PICTURE_BYTES, own_error},
+        read_error,
+    },
+};
+
+/// How many entries an archive has at most.
+const MOST_ENTRIES: usize = 20_000;
+/// How many bytes a text entry has at most.
+const MOST_TEXT_BYTES: u64 = 64 << 20;
+/// How many bytes all entries have together at most.
+const MOST_TOTAL_BYTES: u64 = 2 << 30;
+/// An entry that shrank more than this is a bomb, where it is larger than [`SMALL_BYTES`].
+const MOST_RATIO: u64 = 200;
+const SMALL_BYTES: u64 = 1 << 20;
+
+/// An open EPUB.
+pub(super) struct Archive {
+    name: String,
+    zip: ZipArchive<File>,
+    entries: HashMap<String, usize>,
+    total: u64,
+}
+
+impl Archive {
+    /// Opens an archive and checks every entry's name and what it says of its size.
+    pub(super) fn open(source: &SourceFile) -> Result<Self, BookError> {
+        let name = source.name.clone();
+        let file = File::open(&source.path).map_err(read_error(&name))?;
+        let mut zip = ZipArchive::new(file).map_err(|error| {
+            BookError::input(&name, format!("it isn't an EPUB, or it is broken: {error}"))
+        })?;
+        if zip.len() > MOST_ENTRIES {
+            return Err(BookError::input(&name, "the archive has more than 20,000 entries"));
+        }
+        if zip.has_duplicate_names() {
+            return Err(BookError::input(&name, "two entries of the archive have the same name"));
+        }
+        let mut entries = HashMap::new();
+        let (mut total, mut encrypted) = (0_u64, false);
+        for index in 0..zip.len() {
+            let entry = zip.by_index_raw(index).map_err(|error| {
+                BookError::at(
+                    &name,
+                    format!("entry {}", index + 1),
+                    format!("the archive is broken: {error}"),
+                )
+            })?;
+            let Ok(path) = std::str::from_utf8(entry.name_raw()) else {
+                let place = format!("entry {}", index + 1);
+                return Err(BookError::at(&name, place, "its name is not UTF-8"));
+            };
+            let place = format!("{name}!{path}");
+            if !is_inside(path) {
+                return Err(BookError::input(place, "the entry's name leads outside of the book"));
+            }
+            total = total.saturating_add(entry.size());
+            let bomb =
+                entry.size() > SMALL_BYTES && entry.size() / MOST_RATIO > entry.compressed_size().max(1);
+            if bomb || total > MOST_TOTAL_BYTES {
+                return Err(BookError::input(place, "it would grow too large when unpacked: a ZIP bomb"));
+            }
+            encrypted |= entry.encrypted();
+            if !path.ends_with('/') && entries.insert(path.to_owned(), index).is_some() {
+                return Err(BookError::input(place, "the archive has this entry twice"));
+            }
+        }
+        if encrypted {
+            return Err(BookError::input(
+                &name,
+                "the archive is encrypted (DRM): a book without it is needed",
+            ));
+        }
+        Ok(Self { name, zip, entries, total: 0 })
+    }
+
+    /// The archive and the entry, for messages: `book.epub!OEBPS/x.xhtml`.
+    pub(super) fn place(&self, path: &str) -> String {
+        format!("{}!{path}", self.name)
+    }
+
+    /// Whether there is an entry.
+    pub(super) fn has(&self, path: &str) -> bool {
+        self.entries.contains_key(path)
+    }
+
+    /// The bytes of an entry, counted as they come.
+    pub(super) fn open_entry(&mut self, path: &str, most: u64) -> Result<Entry<'_>, BookError> {
+        let place = self.place(path);
+        let Some(index) = self.entries.get(path) else {
+            return Err(BookError::input(place, "the book names this file, but it is not in the archive"));
+        };
+        let file = self
+            .zip
+            .by_index(*index)
+            .map_err(|error| BookError::input(&place, format!("the archive is broken there: {error}")))?;
+        let (said, packed) = (file.size(), file.compressed_size().max(1));
+        if said > most {
+            return Err(BookError::input(place, format!("it has more than {} MiB", most >> 20)));
+        }
+        Ok(Entry { inner: Box::new(file), place, said, packed, most, read: 0, total: &mut self.total })
+    }
+
+    /// A picture's bytes.
+    pub(super) fn open_picture(&mut self, path: &str) -> Result<Entry<'_>, BookError> {
+        self.open_entry(path, MOST_PICTURE_BYTES)
+    }
+
+    /// An entry's text: UTF-8, UTF-16 with a mark, or what its XML declaration says.
+    pub(super) fn text(&mut self, path: &str) -> Result<String, BookError> {
+        let mut bytes = Vec::new();
+        let place = self.place(path);
+        self.open_entry(path, MOST_TEXT_BYTES)?.read_to_end(&mut bytes).map_err(own_error(&place))?;
+        if let Some((encoding, mark)) = encoding_rs::Encoding::for_bom(&bytes) {
+            if encoding != encoding_rs::UTF_8 {
+                return Ok(encoding.decode(&bytes).0.into_owned());
+            }
+            bytes.drain(..mark);
+        }
+        String::from_utf8(bytes).or_else(|error| {
+            let bad = error.utf8_error().valid_up_to();
+            let bytes = error.into_bytes();
+            let head = String::from_utf8_lossy(&bytes[..bytes.len().min(200)]).into_owned();
+            let label = head.split("encoding=").nth(1).and_then(|rest| rest.get(1..));
+            let label = label.and_then(|rest| rest.split(['"', '\'']).next()).unwrap_or_default();
+            match encoding_rs::Encoding::for_label(label.as_bytes()) {
+                Some(encoding) if encoding != encoding_rs::UTF_8 => {
+                    Ok(encoding.decode(&bytes).0.into_owned())
+                }
+                _ => Err(BookError::at(place, format!("byte {bad}"), "the text is not UTF-8")),
+            }
+        })
+    }
+}
+
+/// Whether an entry's name stays below the root on every platform.
+fn is_inside(path: &str) -> bool {
+    let folder = path.strip_suffix('/').unwrap_or(path);
+    !folder.is_empty()
+        && path.len() <= 4096
+        && !path.contains(['\\', ':'])
+        && !path.chars().any(char::is_control)
+        && folder.split('/').all(|segment| !matches!(segment, "" | "." | ".."))
+}
+
+/// An entry's bytes, with its bounds.
+pub(super) struct Entry<'a> {
+    inner: Box<dyn Read + 'a>,
+    place: String,
+    said: u64,
+    packed: u64,
+    most: u64,
+    read: u64,
+    total: &'a mut u64,
+}
+
+impl Read for Entry<'_> {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        let wrong = |problem: String| Err(BookError::input(&self.place, problem).into());
+        let read = match self.inner.read(into) {
+            Ok(read) => read,
+            // A disk's failure has the system's number; all else is the archive's own content.
+            Err(error) if error.raw_os_error().is_some() => return Err(error),
+            Err(error) => return wrong(format!("the archive is broken there: {error}")),
+        };
+        self.read += read as u64;
+        *self.total = self.total.saturating_add(read as u64);
+        if self.read > self.most || *self.total > 4 * MOST_TOTAL_BYTES {
+            return wrong("it is too large when unpacked".to_owned());
+        }
+        if self.read > self.said || (read == 0 && !into.is_empty() && self.read < self.said) {
+            return wrong(format!("the archive says that it has {} bytes, which is wrong", self.said));
+        }
+        if self.read > SMALL_BYTES && self.read / MOST_RATIO > self.packed {
+            return wrong("it would grow too large when unpacked: a ZIP bomb".to_owned());
+        }
+        Ok(read)
+    }
+}

@@ -1,0 +1,367 @@
+//! Content as balanced events: what XHTML wraps is written only once there is something in it, loose text becomes
+//! paragraphs, white space is collapsed, runs are closed and opened again around blocks. Knows no XHTML.
+
+use std::borrow::Cow;
+
+use super::table::{Table, owned};
+use crate::book::{BookError, EndTag, Event, EventSink, Tag};
+
+/// Something that content stands in, written when there is content.
+#[derive(Debug)]
+struct Wanted {
+    tag: Tag<'static>,
+    open: bool,
+}
+
+/// Writes content to a sink.
+pub(super) struct Flow<'a> {
+    sink: &'a mut dyn EventSink,
+    blocks: Vec<Wanted>,
+    /// Runs, of which the first `open_runs` are open.
+    runs: Vec<Tag<'static>>,
+    open_runs: usize,
+    paragraph: bool,
+    heading: Option<Wanted>,
+    space: bool,
+    breaks: bool,
+    verbatim: bool,
+    table: Option<Table>,
+}
+
+impl<'a> Flow<'a> {
+    pub(super) fn new(sink: &'a mut dyn EventSink) -> Self {
+        Self {
+            sink,
+            blocks: Vec::new(),
+            runs: Vec::new(),
+            open_runs: 0,
+            paragraph: false,
+            heading: None,
+            space: false,
+            breaks: false,
+            verbatim: false,
+            table: None,
+        }
+    }
+
+    /// Whether content goes into a table's cell.
+    pub(super) fn in_cell(&self) -> bool {
+        self.table.as_ref().is_some_and(|table| table.cell.is_some())
+    }
+
+    /// Whether a table is open.
+    pub(super) fn in_table(&self) -> bool {
+        self.table.is_some()
+    }
+
+    /// Whether a heading is open.
+    pub(super) fn in_heading(&self) -> bool {
+        self.heading.is_some()
+    }
+
+    /// Whether the innermost block is a list, which can hold nothing but items.
+    pub(super) fn in_list(&self) -> bool {
+        matches!(self.blocks.last(), Some(Wanted { tag: Tag::List { .. }, .. }))
+    }
+
+    /// Whether a footnote is open.
+    pub(super) fn in_footnote(&self) -> bool {
+        self.blocks.iter().any(|block| matches!(block.tag, Tag::Footnote { .. }))
+    }
+
+    fn send(&mut self, event: Event<'_>) -> Result<(), BookError> {
+        match self.table.as_mut().and_then(|table| table.cell.as_mut()) {
+            Some(cell) => {
+                cell.push(owned(event));
+                Ok(())
+            }
+            None => self.sink.event(event),
+        }
+    }
+
+    /// The paragraph ends, if one is open.
+    pub(super) fn boundary(&mut self) -> Result<(), BookError> {
+        if self.in_cell() || self.heading.is_some() {
+            // Lines of a cell or heading stay one text.
+            self.space = true;
+            return Ok(());
+        }
+        self.close_runs(0)?;
+        if std::mem::take(&mut self.paragraph) {
+            self.send(Event::End(EndTag::Paragraph))?;
+        }
+        (self.space, self.breaks) = (false, false);
+        Ok(())
+    }
+
+    /// A block begins; nothing is written before there is content.
+    pub(super) fn block(&mut self, tag: Tag<'static>) -> Result<(), BookError> {
+        self.boundary()?;
+        if self.in_list() && !matches!(tag, Tag::Item) {
+            self.blocks.push(Wanted { tag: Tag::Item, open: false });
+        }
+        self.verbatim = matches!(tag, Tag::CodeBlock { .. });
+        self.blocks.push(Wanted { tag, open: false });
+        Ok(())
+    }
+
+    /// The innermost block of the same sort ends, and items that were made for loose text with it.
+    pub(super) fn end_block(&mut self, end: EndTag) -> Result<(), BookError> {
+        self.boundary()?;
+        self.verbatim = false;
+        let same = |block: &Wanted| std::mem::discriminant(&block.tag.end()) == std::mem::discriminant(&end);
+        if !self.blocks.iter().any(same) {
+            return Ok(());
+        }
+        while let Some(block) = self.blocks.pop() {
+            if block.open {
+                self.sink.event(Event::End(block.tag.end()))?;
+            }
+            if same(&block) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// An item begins; one that was made for loose text before it ends.
+    pub(super) fn item(&mut self) -> Result<(), BookError> {
+        self.block(Tag::Item)
+    }
+
+    /// A heading begins.
+    pub(super) fn begin_heading(&mut self, level: u8, anchor: Option<String>) -> Result<(), BookError> {
+        self.boundary()?;
+        let tag = Tag::Heading { level, anchor: anchor.map(Cow::Owned) };
+        self.heading = Some(Wanted { tag, open: false });
+        Ok(())
+    }
+
+    /// An anchor inside the heading is the heading's, where it has no other and was not written yet.
+    pub(super) fn heading_anchor(&mut self, id: &str) {
+        if let Some(Wanted { tag: Tag::Heading { anchor: anchor @ None, .. }, open: false }) =
+            &mut self.heading
+        {
+            *anchor = Some(Cow::Owned(id.to_owned()));
+        }
+    }
+
+    /// The heading ends.
+    pub(super) fn end_heading(&mut self) -> Result<(), BookError> {
+        self.close_runs(0)?;
+        if let Some(Wanted { tag, open: true }) = self.heading.take() {
+            self.send(Event::End(tag.end()))?;
+        }
+        (self.space, self.breaks) = (false, false);
+        Ok(())
+    }
+
+    /// A run begins; false where it is one inside its like, which means nothing.
+    pub(super) fn run(&mut self, tag: Tag<'static>) -> bool {
+        let same = |run: &Tag<'_>| std::mem::discriminant(run) == std::mem::discriminant(&tag);
+        if self.runs.iter().any(same) {
+            return false;
+        }
+        self.runs.push(tag);
+        true
+    }
+
+    /// The innermost run ends.
+    pub(super) fn end_run(&mut self) -> Result<(), BookError> {
+        if !self.runs.is_empty() {
+            self.close_runs(self.runs.len() - 1)?;
+            self.runs.pop();
+        }
+        Ok(())
+    }
+
+    fn close_runs(&mut self, down_to: usize) -> Result<(), BookError> {
+        while self.open_runs > down_to {
+            self.open_runs -= 1;
+            let end = self.runs[self.open_runs].end();
+            self.send(Event::End(end))?;
+        }
+        Ok(())
+    }
+
+    /// Writes all that the blocks around the content wait for.
+    fn open_blocks(&mut self) -> Result<(), BookError> {
+        if self.in_list() {
+            self.blocks.push(Wanted { tag: Tag::Item, open: false });
+        }
+        for place in 0..self.blocks.len() {
+            if !self.blocks[place].open {
+                self.blocks[place].open = true;
+                let tag = self.blocks[place].tag.clone();
+                self.sink.event(Event::Start(tag))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes room for content.
+    fn open(&mut self) -> Result<(), BookError> {
+        if !self.in_cell() {
+            if !self.paragraph && self.heading.as_ref().is_none_or(|heading| !heading.open) {
+                self.open_blocks()?;
+            }
+            match &mut self.heading {
+                Some(heading) if !heading.open => {
+                    heading.open = true;
+                    let tag = heading.tag.clone();
+                    self.send(Event::Start(tag))?;
+                }
+                None if !self.paragraph && !self.verbatim => {
+                    self.paragraph = true;
+                    self.send(Event::Start(Tag::Paragraph))?;
+                }
+                _ => {}
+            }
+        }
+        if self.verbatim {
+            return Ok(());
+        }
+        if std::mem::take(&mut self.breaks) {
+            self.space = false;
+            self.send(Event::HardBreak)?;
+        }
+        if std::mem::take(&mut self.space) {
+            self.send(Event::Text(Cow::Borrowed(" ")))?;
+        }
+        while self.open_runs < self.runs.len() {
+            let tag = self.runs[self.open_runs].clone();
+            self.open_runs += 1;
+            self.send(Event::Start(tag))?;
+        }
+        Ok(())
+    }
+
+    /// Whether content stands right before, so that white space counts.
+    fn has_content(&self) -> bool {
+        match self.table.as_ref().and_then(|table| table.cell.as_ref()) {
+            Some(cell) => !cell.is_empty(),
+            None => self.paragraph || self.heading.as_ref().is_some_and(|heading| heading.open),
+        }
+    }
+
+    /// Text as XHTML means it.
+    pub(super) fn text(&mut self, text: &str) -> Result<(), BookError> {
+        if self.verbatim {
+            if text.is_empty() {
+                return Ok(());
+            }
+            self.open()?;
+            return self.send(Event::Text(Cow::Borrowed(text)));
+        }
+        let white = |c: char| matches!(c, ' ' | '\t' | '\n' | '\r' | '\u{c}');
+        let mut collapsed = String::new();
+        for c in text.chars() {
+            if white(c) {
+                if !collapsed.is_empty() || self.has_content() {
+                    self.space = true;
+                }
+            } else {
+                if collapsed.is_empty() {
+                    self.open()?;
+                } else if std::mem::take(&mut self.space) {
+                    collapsed.push(' ');
+                }
+                self.space = false;
+                collapsed.push(c);
+            }
+        }
+        if collapsed.is_empty() { Ok(()) } else { self.send(Event::Text(Cow::Owned(collapsed))) }
+    }
+
+    /// Content that is no text: code, an image, a footnote's mark.
+    pub(super) fn inline(&mut self, event: Event<'_>) -> Result<(), BookError> {
+        if self.verbatim {
+            return Ok(());
+        }
+        self.open()?;
+        self.send(event)
+    }
+
+    /// A line end that the author wants; one before the end of a paragraph means nothing.
+    pub(super) fn line_break(&mut self) -> Result<(), BookError> {
+        if self.verbatim {
+            return self.text("\n");
+        }
+        self.breaks |= self.has_content();
+        Ok(())
+    }
+
+    /// A thematic break.
+    pub(super) fn rule(&mut self) -> Result<(), BookError> {
+        self.boundary()?;
+        if self.in_cell() || self.heading.is_some() {
+            return Ok(());
+        }
+        self.open_blocks()?;
+        self.send(Event::Rule)
+    }
+
+    /// A table begins; false where one is open already, in which there can be no other.
+    pub(super) fn begin_table(&mut self) -> Result<bool, BookError> {
+        if self.table.is_some() || self.heading.is_some() {
+            return Ok(false);
+        }
+        self.boundary()?;
+        self.table = Some(Table::default());
+        Ok(true)
+    }
+
+    /// A row begins.
+    pub(super) fn row(&mut self) {
+        if let Some(table) = &mut self.table {
+            table.row();
+        }
+    }
+
+    /// A cell begins. What is open around the table does not go on in it.
+    pub(super) fn begin_cell(&mut self) -> Result<bool, BookError> {
+        if self.in_cell() {
+            return Ok(false);
+        }
+        self.boundary()?;
+        let Some(table) = &mut self.table else { return Ok(false) };
+        table.begin_cell()?;
+        Ok(true)
+    }
+
+    /// A cell ends; it may stand for several.
+    pub(super) fn end_cell(&mut self, span: usize) -> Result<(), BookError> {
+        self.close_runs(0)?;
+        (self.space, self.breaks) = (false, false);
+        if let Some(table) = &mut self.table {
+            table.end_cell(span);
+        }
+        Ok(())
+    }
+
+    /// The table ends and is written: its first row is its head.
+    pub(super) fn end_table(&mut self) -> Result<(), BookError> {
+        self.end_cell(1)?;
+        self.boundary()?;
+        match self.table.take() {
+            Some(table) if !table.is_empty() => {
+                self.open_blocks()?;
+                table.write(self.sink)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends whatever is open.
+    pub(super) fn finish(&mut self) -> Result<(), BookError> {
+        self.end_heading()?;
+        self.end_table()?;
+        self.boundary()?;
+        while let Some(block) = self.blocks.pop() {
+            if block.open {
+                self.sink.event(Event::End(block.tag.end()))?;
+            }
+        }
+        Ok(())
+    }
+}

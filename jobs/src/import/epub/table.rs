@@ -1,0 +1,100 @@
+//! A table of XHTML, held until its width is known.
+
+use std::borrow::Cow;
+
+use crate::book::{Alignment, BookError, EndTag, Event, EventSink, Tag};
+
+/// How many cells a table has at most.
+const MOST_CELLS: usize = 200_000;
+
+/// A table that is being read.
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    rows: Vec<Vec<Vec<Event<'static>>>>,
+    cells: usize,
+    /// The cell that is being read.
+    pub(super) cell: Option<Vec<Event<'static>>>,
+}
+
+impl Table {
+    /// Whether it has no cell.
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows.iter().all(Vec::is_empty)
+    }
+
+    /// A row begins.
+    pub(super) fn row(&mut self) {
+        self.rows.push(Vec::new());
+    }
+
+    /// A cell begins.
+    pub(super) fn begin_cell(&mut self) -> Result<(), BookError> {
+        self.cells += 1;
+        if self.cells > MOST_CELLS {
+            return Err(BookError::input("", "a table has more than 200,000 cells"));
+        }
+        self.cell = Some(Vec::new());
+        Ok(())
+    }
+
+    /// The open cell ends; it may stand for several.
+    pub(super) fn end_cell(&mut self, span: usize) {
+        let Some(cell) = self.cell.take() else { return };
+        if self.rows.is_empty() {
+            self.row();
+        }
+        if let Some(row) = self.rows.last_mut() {
+            row.push(cell);
+            row.extend((1..span.min(100)).map(|_| Vec::new()));
+        }
+    }
+
+    /// Writes it: its first row is its head, short rows are filled up.
+    pub(super) fn write(mut self, sink: &mut dyn EventSink) -> Result<(), BookError> {
+        self.rows.retain(|row| !row.is_empty());
+        let width = self.rows.iter().map(Vec::len).max().unwrap_or(0);
+        if width.saturating_mul(self.rows.len()) > 4 * MOST_CELLS {
+            return Err(BookError::input("", "a table has too many columns"));
+        }
+        sink.event(Event::Start(Tag::Table { columns: vec![Alignment::None; width] }))?;
+        for (place, row) in self.rows.into_iter().enumerate() {
+            let tag = if place == 0 { Tag::TableHead } else { Tag::TableRow };
+            let end = tag.end();
+            sink.event(Event::Start(tag))?;
+            let missing = width - row.len();
+            for cell in row.into_iter().chain((0..missing).map(|_| Vec::new())) {
+                sink.event(Event::Start(Tag::TableCell))?;
+                for event in cell {
+                    sink.event(event)?;
+                }
+                sink.event(Event::End(EndTag::TableCell))?;
+            }
+            sink.event(Event::End(end))?;
+        }
+        sink.event(Event::End(EndTag::Table))
+    }
+}
+
+/// An event that outlives what it was read from; only runs come here.
+pub(super) fn owned(event: Event<'_>) -> Event<'static> {
+    let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+    match event {
+        Event::Text(text) => Event::Text(own(text)),
+        Event::Code(text) => Event::Code(own(text)),
+        Event::Image { source, alt, title } => {
+            Event::Image { source: own(source), alt: own(alt), title: own(title) }
+        }
+        Event::FootnoteReference(label) => Event::FootnoteReference(own(label)),
+        Event::Start(Tag::Link { target, title }) => {
+            Event::Start(Tag::Link { target: own(target), title: own(title) })
+        }
+        Event::Start(Tag::Strong) => Event::Start(Tag::Strong),
+        Event::Start(Tag::Strikethrough) => Event::Start(Tag::Strikethrough),
+        Event::Start(Tag::Superscript) => Event::Start(Tag::Superscript),
+        Event::Start(Tag::Subscript) => Event::Start(Tag::Subscript),
+        Event::Start(_) => Event::Start(Tag::Emphasis),
+        Event::End(end) => Event::End(end),
+        Event::HardBreak => Event::HardBreak,
+        _ => Event::SoftBreak,
+    }
+}

@@ -1,0 +1,390 @@
+//! XHTML as content: which element means what. Where links and images lead is asked of a [`Book`]; what has no place in
+//! a book is dropped and counted.
+
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+};
+
+use super::{
+    flow::Flow,
+    xml::{Element, Handler},
+};
+use crate::book::{BookError, EndTag, Event, Losses, Tag, markdown::unique_anchor};
+
+/// What the end of an element ends.
+#[derive(Debug)]
+enum Ends {
+    Nothing,
+    Boundary,
+    Block(EndTag),
+    Item,
+    Run,
+    Heading,
+    SkippedHeading,
+    Code,
+    Quotation,
+    Ruby,
+    Definition,
+    Cell(usize),
+    Table,
+    Svg,
+    Skipped,
+}
+
+/// What a chapter asks of the book around it.
+pub(super) trait Surroundings {
+    /// The target of a link from this chapter; `None` where only its text is to be kept.
+    fn link(&mut self, href: &str) -> Option<String>;
+}
+
+/// Reads one chapter.
+pub(super) struct Xhtml<'a> {
+    flow: Flow<'a>,
+    around: &'a mut dyn Surroundings,
+    losses: &'a mut Losses,
+    /// Images by their `src`: the asset's name.
+    images: &'a HashMap<String, Option<String>>,
+    /// The ids of footnotes that the chapter defines.
+    notes: &'a HashSet<String>,
+    ends: Vec<Ends>,
+    skipping: usize,
+    code: Option<String>,
+    anchors: HashSet<String>,
+    /// Whether the next heading is the chapter's title, which stands elsewhere.
+    skip_heading: bool,
+    in_skipped: bool,
+    svg_images: Option<usize>,
+    pending_anchor: Option<String>,
+}
+
+impl<'a> Xhtml<'a> {
+    pub(super) fn new(
+        flow: Flow<'a>,
+        around: &'a mut dyn Surroundings,
+        losses: &'a mut Losses,
+        images: &'a HashMap<String, Option<String>>,
+        notes: &'a HashSet<String>,
+        skip_heading: bool,
+    ) -> Self {
+        Self {
+            flow,
+            around,
+            losses,
+            images,
+            notes,
+            ends: Vec::new(),
+            skipping: 0,
+            code: None,
+            anchors: HashSet::new(),
+            skip_heading,
+            in_skipped: false,
+            svg_images: None,
+            pending_anchor: None,
+        }
+    }
+
+    /// Ends what is open.
+    pub(super) fn finish(mut self) -> Result<(), BookError> {
+        self.flow.finish()
+    }
+
+    fn skip(&mut self, lost: Option<&'static str>) -> Ends {
+        if let Some(lost) = lost {
+            self.losses.add(lost);
+        }
+        self.skipping = 1;
+        Ends::Skipped
+    }
+
+    fn run(&mut self, tag: Tag<'static>) -> Ends {
+        if self.flow.run(tag) { Ends::Run } else { Ends::Nothing }
+    }
+
+    fn block(&mut self, tag: Tag<'static>) -> Result<Ends, BookError> {
+        if self.flow.in_cell() || self.flow.in_heading() {
+            self.losses.add("block inside a table cell or heading");
+            self.flow.boundary()?;
+            return Ok(Ends::Boundary);
+        }
+        let end = tag.end();
+        self.flow.block(tag)?;
+        Ok(Ends::Block(end))
+    }
+
+    fn image(&mut self, source: &str, alt: &str, title: &str) -> Result<(), BookError> {
+        let name = match self.images.get(source) {
+            Some(name) => name.clone(),
+            None => super::is_web_image(source).then(|| source.to_owned()),
+        };
+        match name {
+            Some(name) => self.flow.inline(Event::Image {
+                source: name.into(),
+                alt: super::super::one_line(alt, 1000).into(),
+                title: super::super::one_line(title, 1000).into(),
+            }),
+            None => {
+                self.losses.add("image that was not found");
+                self.flow.text(alt)
+            }
+        }
+    }
+
+    fn link(&mut self, element: &Element) -> Result<Ends, BookError> {
+        let Some(href) = element.get("href") else { return Ok(Ends::Nothing) };
+        let noted = element.has_word("epub:type", "noteref") || element.has_word("role", "doc-noteref");
+        let id = href.rsplit_once('#').map(|(_, id)| id).unwrap_or_default();
+        if noted && self.notes.contains(id) && !self.flow.in_footnote() {
+            self.flow.inline(Event::FootnoteReference(Cow::Owned(note_label(id))))?;
+            return Ok(self.skip(None));
+        }
+        let back = element.has_word("epub:type", "backlink") || element.has_word("role", "doc-backlink");
+        if back && self.flow.in_footnote() {
+            return Ok(self.skip(None));
+        }
+        match self.around.link(href) {
+            Some(target) => {
+                let title = element.get("title").unwrap_or_default().to_owned();
+                Ok(self.run(Tag::Link { target: target.into(), title: title.into() }))
+            }
+            None => {
+                self.losses.add("link that leads nowhere");
+                Ok(Ends::Nothing)
+            }
+        }
+    }
+
+    fn heading(&mut self, level: u8, element: &Element) -> Result<Ends, BookError> {
+        let pending = self.pending_anchor.take();
+        if self.flow.in_cell() || self.flow.in_heading() {
+            return self.block(Tag::Paragraph);
+        }
+        if std::mem::take(&mut self.skip_heading) {
+            self.flow.boundary()?;
+            self.in_skipped = true;
+            return Ok(Ends::SkippedHeading);
+        }
+        let id = element.get("id").map(str::to_owned).or(pending);
+        let anchor = id.and_then(|id| unique_anchor(&mut self.anchors, &id));
+        self.flow.begin_heading(level.clamp(2, 6), anchor)?;
+        Ok(Ends::Heading)
+    }
+
+    fn element(&mut self, element: &Element) -> Result<Ends, BookError> {
+        let name = element.name.as_str();
+        if self.svg_images.is_some() && name != "image" {
+            return Ok(Ends::Nothing);
+        }
+        if let Some(id) = element.get("id").filter(|_| self.flow.in_heading()) {
+            self.flow.heading_anchor(id);
+        }
+        let is_note =
+            ["footnote", "endnote", "rearnote"].iter().any(|kind| element.has_word("epub:type", kind))
+                || element.has_word("role", "doc-footnote")
+                || element.has_word("role", "doc-endnote");
+        if is_note
+            && let Some(id) = element.get("id").filter(|id| self.notes.contains(*id))
+            && !self.flow.in_footnote()
+        {
+            return self.block(Tag::Footnote { label: note_label(id).into() });
+        }
+        Ok(match name {
+            "head" | "style" | "title" | "rp" | "template" | "meta" => self.skip(None),
+            "script" => self.skip(Some("script")),
+            "form" | "input" | "button" | "select" | "textarea" => self.skip(Some("form")),
+            "audio" => self.skip(Some("audio")),
+            "video" => self.skip(Some("video")),
+            "iframe" | "object" | "embed" | "canvas" => self.skip(Some("embedded object")),
+            "math" => {
+                if let Some(text) = element.get("alttext") {
+                    self.flow.text(text)?;
+                }
+                self.skip(Some("formula"))
+            }
+            "svg" => {
+                self.svg_images = Some(0);
+                Ends::Svg
+            }
+            "h1" | "h2" | "h3" | "h4" | "h5" | "h6" => self.heading(name.as_bytes()[1] - b'0', element)?,
+            "blockquote" => self.block(Tag::Quote)?,
+            "ul" | "menu" => self.block(Tag::List { first: None })?,
+            "ol" => {
+                let first = element.get("start").and_then(|start| start.trim().parse().ok());
+                self.block(Tag::List { first: Some(first.filter(|n| *n <= 999_999_999).unwrap_or(1)) })?
+            }
+            "li" => {
+                if self.flow.in_cell() || self.flow.in_heading() {
+                    self.block(Tag::Item)?
+                } else if self.flow.in_list() {
+                    self.flow.item()?;
+                    Ends::Item
+                } else {
+                    self.flow.boundary()?;
+                    Ends::Boundary
+                }
+            }
+            "dt" => {
+                self.flow.boundary()?;
+                if self.flow.run(Tag::Strong) { Ends::Definition } else { Ends::Boundary }
+            }
+            "pre" => {
+                let class = element.get("class").unwrap_or_default();
+                let language = class.split_whitespace().find_map(|one| one.strip_prefix("language-"));
+                self.block(Tag::CodeBlock { language: language.unwrap_or_default().to_owned().into() })?
+            }
+            "code" | "kbd" | "samp" | "tt" if self.code.is_none() && !self.in_pre() => {
+                self.code = Some(String::new());
+                Ends::Code
+            }
+            "table" => {
+                if self.flow.begin_table()? {
+                    Ends::Table
+                } else {
+                    self.losses.add("table inside a table");
+                    Ends::Boundary
+                }
+            }
+            "tr" if self.flow.in_table() && !self.flow.in_cell() => {
+                self.flow.row();
+                Ends::Nothing
+            }
+            "td" | "th" => {
+                let span = element.get("colspan").and_then(|span| span.trim().parse().ok()).unwrap_or(1);
+                if element.get("rowspan").is_some_and(|span| span.trim() != "1") {
+                    self.losses.add("table cell over several rows");
+                }
+                if self.flow.begin_cell()? { Ends::Cell(span) } else { Ends::Boundary }
+            }
+            "hr" => {
+                self.flow.rule()?;
+                Ends::Nothing
+            }
+            "br" => {
+                self.flow.line_break()?;
+                Ends::Nothing
+            }
+            "img" => {
+                let text = |name| element.get(name).unwrap_or_default();
+                self.image(text("src"), text("alt"), text("title"))?;
+                Ends::Nothing
+            }
+            "image" => {
+                if let Some(count) = &mut self.svg_images {
+                    *count += 1;
+                }
+                let source = element.get("xlink:href").or_else(|| element.get("href")).unwrap_or_default();
+                self.image(source, element.get("title").unwrap_or_default(), "")?;
+                Ends::Nothing
+            }
+            "a" => self.link(element)?,
+            "em" | "i" | "cite" | "dfn" | "var" => self.run(Tag::Emphasis),
+            "strong" | "b" => self.run(Tag::Strong),
+            "del" | "s" | "strike" => self.run(Tag::Strikethrough),
+            "sup" => self.run(Tag::Superscript),
+            "sub" => self.run(Tag::Subscript),
+            "q" => {
+                self.flow.text("“")?;
+                Ends::Quotation
+            }
+            "rt" => {
+                self.flow.text("（")?;
+                Ends::Ruby
+            }
+            "p" | "div" | "section" | "article" | "aside" | "header" | "footer" | "main" | "figure"
+            | "figcaption" | "dl" | "dd" | "address" | "nav" | "body" | "center" | "caption" | "details"
+            | "summary" | "hgroup" => {
+                // A link to a section means its heading.
+                if matches!(name, "section" | "div" | "article" | "header" | "hgroup") {
+                    self.pending_anchor = element.get("id").map(str::to_owned).or(self.pending_anchor.take());
+                } else {
+                    self.pending_anchor = None;
+                }
+                self.flow.boundary()?;
+                Ends::Boundary
+            }
+            _ => Ends::Nothing,
+        })
+    }
+
+    fn in_pre(&self) -> bool {
+        self.ends.iter().any(|end| matches!(end, Ends::Block(EndTag::CodeBlock)))
+    }
+}
+
+impl Handler for Xhtml<'_> {
+    fn start(&mut self, element: Element) -> Result<(), BookError> {
+        if self.skipping > 0 {
+            self.skipping += 1;
+            return Ok(());
+        }
+        let quiet = self.code.is_some() || self.in_skipped;
+        let ends = match element.name.as_str() {
+            // In code and in a title that stands elsewhere only images and nesting count.
+            "img" | "image" | "script" | "style" => self.element(&element)?,
+            _ if quiet => Ends::Nothing,
+            _ => self.element(&element)?,
+        };
+        self.ends.push(ends);
+        Ok(())
+    }
+
+    fn text(&mut self, text: &str) -> Result<(), BookError> {
+        if self.skipping > 0 || self.in_skipped || self.svg_images.is_some() {
+            return Ok(());
+        }
+        match &mut self.code {
+            Some(code) => {
+                code.push_str(text);
+                Ok(())
+            }
+            None => self.flow.text(text),
+        }
+    }
+
+    fn end(&mut self) -> Result<(), BookError> {
+        if self.skipping > 1 {
+            self.skipping -= 1;
+            return Ok(());
+        }
+        match self.ends.pop().unwrap_or(Ends::Nothing) {
+            Ends::Nothing => Ok(()),
+            Ends::Skipped => {
+                self.skipping = 0;
+                Ok(())
+            }
+            Ends::Boundary => self.flow.boundary(),
+            Ends::Block(end) => self.flow.end_block(end),
+            Ends::Item => self.flow.end_block(EndTag::Item),
+            Ends::Run => self.flow.end_run(),
+            Ends::Heading => self.flow.end_heading(),
+            Ends::SkippedHeading => {
+                self.in_skipped = false;
+                self.flow.boundary()
+            }
+            Ends::Code => {
+                let code = self.code.take().unwrap_or_default();
+                let code = code.split_whitespace().collect::<Vec<_>>().join(" ");
+                if code.is_empty() { Ok(()) } else { self.flow.inline(Event::Code(code.into())) }
+            }
+            Ends::Quotation => self.flow.text("”"),
+            Ends::Ruby => self.flow.text("）"),
+            Ends::Definition => {
+                self.flow.end_run()?;
+                self.flow.boundary()
+            }
+            Ends::Cell(span) => self.flow.end_cell(span),
+            Ends::Table => self.flow.end_table(),
+            Ends::Svg => {
+                if self.svg_images.take() == Some(0) {
+                    self.losses.add("SVG drawing");
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// A footnote's label from its id: of letters and digits, so that Markdown can name it.
+fn note_label(id: &str) -> String {
+    id.chars().map(|c| if c.is_alphanumeric() || c == '-' || c == '_' { c } else { '-' }).take(100).collect()
+}

@@ -1,0 +1,244 @@
+//! The job kind `import`: fetches an uploaded manuscript to a scratch folder, reads it, and puts its chapters and
+//! pictures into a project. The book that was there stays whole and in use until the new one takes its place in one
+//! step; an import that fails leaves nothing that anybody sees.
+
+use std::{io::Read, path::Path, time::Duration};
+
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
+use object_store::{ObjectStore, ObjectStoreExt as _, path::Path as Key};
+use presswork::{
+    domain::{Failure, FileName, KindName, ProjectId, RetryPolicy},
+    worker::{Context, Kind},
+};
+use serde::{Deserialize, Serialize};
+use tokio::{io::AsyncWriteExt as _, runtime::Handle};
+
+use super::{BookSink, Imported, Report, Source, SourceFile, SourceFormat, detect, import};
+use crate::book::{BookError, Metadata, project::ProjectWriter};
+
+/// Brings a manuscript into a project; what the project held before is replaced.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Import {
+    /// Which project; made where there is none.
+    pub project: ProjectId,
+    /// The manuscript: one file, or a folder's files.
+    pub source: Vec<Upload>,
+    /// Whether the files are a folder of chapters, however many there are.
+    #[serde(default)]
+    pub folder: bool,
+    /// What it is; told by its content where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<SourceFormat>,
+    /// A title in place of the manuscript's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// Authors in place of the manuscript's own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub authors: Vec<String>,
+    /// A language (BCP 47) in place of the manuscript's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
+}
+
+/// A file that was uploaded for an import.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Upload {
+    /// As its owner knows it; in a folder the path from its root, with `/`.
+    pub name: String,
+    /// Its key in the tenant's storage, below `uploads/`.
+    pub key: String,
+}
+
+/// What an import tells of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Brought {
+    /// The project.
+    pub project: ProjectId,
+    /// The book's title.
+    pub title: String,
+    /// What was read, kept and dropped.
+    #[serde(flatten)]
+    pub report: Report,
+}
+
+/// How many bytes a manuscript has at most, all files together.
+const MOST_BYTES: u64 = 4 << 30;
+/// How many files a folder has at most: their names must fit the payload, too.
+const MOST_FILES: usize = 2_000;
+/// How many bytes a picture has at most; it is held in memory while it is stored.
+const MOST_PICTURE_BYTES: u64 = 32 << 20;
+
+impl Kind for Import {
+    const NAME: KindName = KindName::literal("import");
+    const RETRY: RetryPolicy =
+        RetryPolicy::attempts(5).backoff(Duration::from_secs(2), Duration::from_secs(600));
+    type Output = Brought;
+
+    fn check(&self) -> Result<(), String> {
+        match self.source.len() {
+            0 => return Err("no file was given".to_owned()),
+            1 => {}
+            2.. if !self.folder => return Err("several files are imported as a folder only".to_owned()),
+            files if files > MOST_FILES => {
+                return Err(format!("a folder of {files} files: at most {MOST_FILES} are imported at once"));
+            }
+            _ => {}
+        }
+        self.source.iter().try_for_each(Upload::check)
+    }
+
+    async fn run(self, context: Context) -> Result<Brought, Failure> {
+        let scratch = context.scratch().await?;
+        let source = self.fetch(&context, scratch.path()).await?;
+        let (writer, project) = (self.writer(&context)?, self.project.clone());
+        let (runtime, reading) = (Handle::current(), context.clone());
+        let read = tokio::task::spawn_blocking(move || self.read(&source, writer, runtime, reading));
+        let (writer, imported) = read.await.map_err(Failure::retry)??;
+        // A last look at the lease: whoever has lost it must not put its book in the place of a newer one.
+        context.save(&()).await?;
+        let book = writer.publish(imported.metadata).await?;
+        Ok(Brought { project, title: book.metadata.title, report: imported.report })
+    }
+}
+
+impl Upload {
+    fn check(&self) -> Result<(), String> {
+        let named = |text: &str| text.split('/').try_for_each(|name| name.parse::<FileName>().map(drop));
+        named(&self.name).map_err(|error| error.to_string())?;
+        match self.key.strip_prefix("uploads/") {
+            Some(below) => named(below).map_err(|error| error.to_string()),
+            None => Err(format!("{:?} is no upload: keys of uploads begin with uploads/", self.key)),
+        }
+    }
+}
+
+impl Import {
+    /// Fetches the manuscript to where it can be sought in.
+    async fn fetch(&self, context: &Context, scratch: &Path) -> Result<Source, Failure> {
+        let (storage, mut left, mut files) = (context.storage(), MOST_BYTES, Vec::new());
+        for (place, upload) in self.source.iter().enumerate() {
+            let path = scratch.join(place.to_string());
+            left = fetch_file(&*storage, upload, &path, left).await?;
+            files.push(SourceFile { name: upload.name.clone(), path });
+        }
+        match files.pop() {
+            Some(file) if !self.folder => Ok(Source::File(file)),
+            last => {
+                files.extend(last);
+                Ok(Source::Folder(files))
+            }
+        }
+    }
+
+    /// A revision of its own for each attempt.
+    fn writer(&self, context: &Context) -> Result<ProjectWriter, Failure> {
+        let job = context.job();
+        let revision = format!("{}-{}", job.id, job.epoch);
+        Ok(ProjectWriter::begin(context.project(&self.project), &revision)?)
+    }
+
+    /// The blocking side.
+    fn read(
+        self,
+        source: &Source,
+        writer: ProjectWriter,
+        runtime: Handle,
+        context: Context,
+    ) -> Result<(ProjectWriter, Imported), BookError> {
+        let format = match self.format {
+            Some(format) => format,
+            None => told(source)?,
+        };
+        let mut sink = Desk { writer, runtime, context, chapters: 0 };
+        let mut imported = import(format, source, &mut sink)?;
+        self.replace(&mut imported.metadata);
+        Ok((sink.writer, imported))
+    }
+
+    /// What the one who imports says goes before what the manuscript says.
+    fn replace(self, metadata: &mut Metadata) {
+        if let Some(title) = self.title {
+            metadata.title = title;
+        }
+        if !self.authors.is_empty() {
+            metadata.authors = self.authors;
+        }
+        if let Some(language) = self.language {
+            metadata.language = language;
+        }
+    }
+}
+
+/// Fetches one file; answers how many bytes may still come.
+async fn fetch_file(
+    storage: &dyn ObjectStore,
+    upload: &Upload,
+    path: &Path,
+    left: u64,
+) -> Result<u64, Failure> {
+    let key = Key::from_iter(upload.key.split('/'));
+    let got = match storage.get(&key).await {
+        Err(object_store::Error::NotFound { .. }) => {
+            return Err(Failure::fatal(format_args!("{}: the upload is gone: upload it again", upload.name)));
+        }
+        got => got.map_err(Failure::retry)?,
+    };
+    let Some(left) = left.checked_sub(got.meta.size) else {
+        return Err(Failure::fatal(format_args!("{}: a manuscript may have 4 GiB at most", upload.name)));
+    };
+    let mut file = tokio::fs::File::create(path).await.map_err(Failure::retry)?;
+    let mut pieces = got.into_stream();
+    while let Some(piece) = pieces.next().await {
+        file.write_all(&piece.map_err(Failure::retry)?).await.map_err(Failure::retry)?;
+    }
+    file.flush().await.map_err(Failure::retry)?;
+    Ok(left)
+}
+
+/// What a manuscript is, by its content.
+fn told(source: &Source) -> Result<SourceFormat, BookError> {
+    let Source::File(file) = source else { return Ok(SourceFormat::Markdown) };
+    let mut head = Vec::new();
+    let opened = std::fs::File::open(&file.path);
+    let read = opened.and_then(|opened| opened.take(detect::HEAD_BYTES as u64).read_to_end(&mut head));
+    read.map_err(|error| BookError::storage(format!("reading {}", file.name), error))?;
+    detect::detect(&head, &file.name)
+}
+
+/// Where chapters and pictures are handed in.
+struct Desk {
+    writer: ProjectWriter,
+    runtime: Handle,
+    context: Context,
+    chapters: u64,
+}
+
+impl Desk {
+    fn goes_on(&self) -> Result<(), BookError> {
+        if self.context.is_cancelled() { Err(BookError::Stopped(Failure::Cancelled)) } else { Ok(()) }
+    }
+}
+
+impl BookSink for Desk {
+    fn chapter(&mut self, name: &str, title: &str, markdown: String) -> Result<(), BookError> {
+        self.goes_on()?;
+        self.runtime.block_on(self.writer.chapter(name, title, markdown))?;
+        self.chapters += 1;
+        self.context.progress(self.chapters, 0, title);
+        Ok(())
+    }
+
+    fn asset(&mut self, name: &str, media_type: &str, data: &mut dyn Read) -> Result<(), BookError> {
+        self.goes_on()?;
+        let mut bytes = Vec::new();
+        data.take(MOST_PICTURE_BYTES + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > MOST_PICTURE_BYTES {
+            return Err(BookError::input(name, "a picture may have 32 MiB at most"));
+        }
+        let pieces = stream::iter([Ok(Bytes::from(bytes))]).boxed();
+        self.runtime.block_on(self.writer.asset(name, media_type, pieces)).map(drop)
+    }
+}

@@ -1,0 +1,213 @@
+//! Markdown: one file, split at its topmost headings, or a folder of chapters.
+//!
+//! Each file is read twice by lines: the first pass ([`scan`]) finds where chapters begin and keeps the definitions of
+//! links and footnotes, the second gathers one chapter after the other, puts the definitions that it refers to behind it
+//! and parses that. `lines` knows fences and headings, `front_matter` the metadata, `resolve` where images and links lead.
+
+use super::{
+    BookSink, Imported, Report, SourceFile, SourceFormat,
+    chapters::Chapters,
+    charset::{Allowed, Lines, examine},
+    one_line,
+    pictures::Pictures,
+};
+use crate::book::{BookError, Losses, markdown::read_blocks};
+
+mod definitions;
+mod front_matter;
+mod lines;
+mod resolve;
+mod scan;
+#[cfg(test)]
+mod tests;
+
+use lines::{Line, Scanner};
+use resolve::{Anchors, Files, Manuscript};
+use scan::{Scan, scan};
+
+/// A chapter's source that is larger is parsed in pieces: what the parser holds grows with them.
+const PIECE_BYTES: usize = 256 << 10;
+/// Where no better place for that was found, inside a list or table.
+const MOST_PIECE_BYTES: usize = 1 << 20;
+
+/// Imports one file.
+pub(super) fn import_file(source: &SourceFile, sink: &mut dyn BookSink) -> Result<Imported, BookError> {
+    import(&[source], Files::single(source), sink)
+}
+
+/// Imports a folder: each Markdown file is a chapter, or several where it has several titles.
+pub(super) fn import_folder(files: &[SourceFile], sink: &mut dyn BookSink) -> Result<Imported, BookError> {
+    let mut chapters: Vec<&SourceFile> = files.iter().filter(|file| is_markdown(&file.name)).collect();
+    chapters.sort_by_cached_key(|file| natural_key(&file.name));
+    if chapters.is_empty() {
+        let first = files.first().map_or("the folder", |file| &file.name);
+        return Err(BookError::input(first, "there is no Markdown file (.md) in the folder"));
+    }
+    import(&chapters, Files::folder(files), sink)
+}
+
+fn is_markdown(name: &str) -> bool {
+    let extension = name.rsplit_once('.').map(|(_, e)| e.to_ascii_lowercase());
+    matches!(extension.as_deref(), Some("md" | "markdown" | "mkd" | "mdown"))
+}
+
+/// Sorts `2-b.md` before `10-a.md`: digits by value, letters without their case.
+fn natural_key(name: &str) -> Vec<(u64, String)> {
+    let mut key = Vec::new();
+    let mut rest = name;
+    while !rest.is_empty() {
+        let text_end = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
+        let (text, tail) = rest.split_at(text_end);
+        let digits_end = tail.find(|c: char| !c.is_ascii_digit()).unwrap_or(tail.len());
+        let (digits, tail) = tail.split_at(digits_end);
+        // The text before the number comes first: two entries, of which the first has no number.
+        key.push((0, text.to_lowercase()));
+        key.push((digits.parse().unwrap_or(u64::MAX), String::new()));
+        rest = tail;
+    }
+    key
+}
+
+fn import(files: &[&SourceFile], all: Files, sink: &mut dyn BookSink) -> Result<Imported, BookError> {
+    let mut report = Report::new(SourceFormat::Markdown);
+    let mut scans = Vec::new();
+    let mut anchors = Anchors::default();
+    let mut count = 0;
+    for source in files {
+        let charset = examine(source, Allowed::Unicode)?;
+        report.charset = Some(charset.encoding.name().to_owned());
+        let mut lines = Lines::open(source, charset)?;
+        let scan = scan(&mut lines, source, files.len() > 1, count, &mut anchors, &mut report)?;
+        count += scan.chapters;
+        scans.push((*source, charset, scan));
+    }
+    anchors.finish();
+    let mut metadata = scans.iter_mut().find_map(|(_, _, scan)| scan.metadata.take()).unwrap_or_default();
+    if metadata.title.trim().is_empty() {
+        metadata.title = scans.first().and_then(|(_, _, scan)| scan.book_title.clone()).unwrap_or_default();
+    }
+    metadata.title = one_line(&metadata.title, 300);
+    let cover = metadata.cover.take();
+
+    let mut chapters = Chapters::new(sink, report, &scans[0].0.name);
+    let mut pictures = Pictures::default();
+    let mut index = 0;
+    for (source, charset, scan) in &mut scans {
+        chapters.set_file(&source.name);
+        let mut lines = Lines::open(source, *charset)?;
+        Writer {
+            source,
+            scan,
+            chapters: &mut chapters,
+            all: &all,
+            anchors: &anchors,
+            pictures: &mut pictures,
+        }
+        .write(&mut lines, &mut index)?;
+        let unused = scan.definitions.unused_footnotes();
+        (0..unused).for_each(|_| chapters.losses().add("footnote that nothing refers to"));
+    }
+    metadata.cover = cover_picture(cover, scans[0].0, &all, &mut pictures, &mut chapters)?;
+    Ok(Imported { metadata, report: chapters.finish()? })
+}
+
+/// Brings the cover in that the front matter names.
+fn cover_picture(
+    cover: Option<String>,
+    source: &SourceFile,
+    all: &Files,
+    pictures: &mut Pictures,
+    chapters: &mut Chapters<'_>,
+) -> Result<Option<String>, BookError> {
+    let Some(cover) = cover else { return Ok(None) };
+    let name = resolve::picture(&cover, &source.name, all, pictures, chapters)?;
+    if name.is_none() {
+        chapters.report.warn(format!("the cover {cover:?} was not found or is no picture"));
+    }
+    Ok(name)
+}
+
+/// The second pass over a file.
+struct Writer<'a, 's> {
+    source: &'a SourceFile,
+    scan: &'a mut Scan,
+    chapters: &'a mut Chapters<'s>,
+    all: &'a Files,
+    anchors: &'a Anchors,
+    pictures: &'a mut Pictures,
+}
+
+impl Writer<'_, '_> {
+    fn write(&mut self, lines: &mut Lines, index: &mut usize) -> Result<(), BookError> {
+        let mut scanner = Scanner::new(self.scan.front_lines);
+        let (mut text, mut open, mut first) = (String::new(), false, true);
+        while let Some(line) = lines.next()? {
+            let kind = scanner.line(line);
+            match kind {
+                Line::Front => continue,
+                Line::Definition if self.scan.definitions.has(line, &scanner) => continue,
+                Line::Heading(level) if level <= self.scan.level => {
+                    let title = scanner.title(line);
+                    scanner.take_back(&mut text);
+                    // The book's own title stands in its metadata, not in a chapter.
+                    let skipped = std::mem::take(&mut first) && self.scan.skips_first_heading;
+                    if skipped {
+                        continue;
+                    }
+                    self.end(&mut text, index, &mut open)?;
+                    self.chapters.begin(*index, &title)?;
+                    open = true;
+                    continue;
+                }
+                Line::Heading(_) => first = false,
+                _ => {}
+            }
+            let safe = kind == Line::Blank && scanner.is_top_level();
+            if (safe && text.len() > PIECE_BYTES) || text.len() + line.len() > MOST_PIECE_BYTES {
+                self.piece(&mut text, index, &mut open)?;
+            }
+            text.push_str(line);
+            text.push('\n');
+        }
+        self.end(&mut text, index, &mut open)
+    }
+
+    /// Ends the chapter, if there is one.
+    fn end(&mut self, text: &mut String, index: &mut usize, open: &mut bool) -> Result<(), BookError> {
+        if *open || !text.trim().is_empty() {
+            self.piece(text, index, open)?;
+            self.chapters.end()?;
+            *index += 1;
+        }
+        *open = false;
+        text.clear();
+        Ok(())
+    }
+
+    /// Parses what was gathered, with the definitions that it refers to.
+    fn piece(&mut self, text: &mut String, index: &mut usize, open: &mut bool) -> Result<(), BookError> {
+        if !*open {
+            let title = self.scan.front_title.clone();
+            self.chapters.begin(*index, &title)?;
+            *open = true;
+        }
+        let definitions = self.scan.definitions.wanted(text);
+        text.push('\n');
+        text.push_str(&definitions);
+        let mut losses = Losses::default();
+        let mut manuscript = Manuscript::new(&self.source.name, *index, self.scan.level, self.anchors);
+        // A picture goes to the sink that the text's events go to, so pictures are brought in before those.
+        for source in resolve::image_sources(text) {
+            let name = resolve::picture(&source, &self.source.name, self.all, self.pictures, self.chapters)?;
+            if name.is_none() {
+                let shown: String = source.chars().take(100).collect();
+                self.chapters.report.warn(format!("{}: the image {shown:?} was not found", self.source.name));
+            }
+            manuscript.found.insert(source, name);
+        }
+        let read = read_blocks(text, &mut manuscript, self.chapters, &mut losses);
+        self.chapters.losses().merge(&losses);
+        text.clear();
+        read
+    }
+}

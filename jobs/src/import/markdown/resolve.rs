@@ -1,0 +1,299 @@
+//! Where a manuscript's images and links lead: to files that were handed in and nowhere else, to chapters by the
+//! headings in them, or out to the web.
+
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+    fs::File,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    path::PathBuf,
+};
+
+use base64::Engine as _;
+use presswork::domain::FileName;
+use pulldown_cmark::{Event, Parser, Tag};
+
+use super::super::{
+    SourceFile,
+    chapters::{Chapters, file_name},
+    pictures::Pictures,
+    read_error,
+};
+use crate::book::{
+    BookError, Losses,
+    markdown::{Resolve, dialect, is_web, percent_decode, unique_anchor},
+    names::heading_anchor,
+};
+
+/// How many places that links name are remembered.
+const MOST_REFERENCES: usize = 100_000;
+
+/// The files that were handed in, by name.
+#[derive(Debug, Default)]
+pub(super) struct Files(HashMap<String, PathBuf>);
+
+impl Files {
+    /// One file: no image but those inside it can be shown.
+    pub(super) fn single(file: &SourceFile) -> Self {
+        Self::folder(std::slice::from_ref(file))
+    }
+
+    /// All files of a folder.
+    pub(super) fn folder(files: &[SourceFile]) -> Self {
+        Self(files.iter().map(|file| (file.name.to_lowercase(), file.path.clone())).collect())
+    }
+}
+
+/// A path beside `base`, from the folder's root; `None` where it leaves the folder or holds an illegal name.
+pub(super) fn beside(base: &str, target: &str) -> Option<String> {
+    let target = percent_decode(target);
+    let target = target.split(['?', '#']).next().unwrap_or_default();
+    let mut segments: Vec<&str> = base.split('/').collect();
+    segments.pop();
+    for segment in target.split('/') {
+        match segment {
+            "." => {}
+            ".." => {
+                segments.pop()?;
+            }
+            name => {
+                name.parse::<FileName>().ok()?;
+                segments.push(name);
+            }
+        }
+    }
+    Some(segments.join("/"))
+}
+
+/// The sources of a text's images.
+pub(super) fn image_sources(text: &str) -> HashSet<String> {
+    if !text.contains("![") {
+        return HashSet::new();
+    }
+    let images = Parser::new_ext(text, dialect()).filter_map(|event| match event {
+        Event::Start(Tag::Image { dest_url, .. }) if !is_web(&dest_url) => Some(dest_url.into_string()),
+        _ => None,
+    });
+    images.collect()
+}
+
+/// Brings a picture in; `None` where there is none.
+pub(super) fn picture(
+    source: &str,
+    base: &str,
+    all: &Files,
+    pictures: &mut Pictures,
+    chapters: &mut Chapters<'_>,
+) -> Result<Option<String>, BookError> {
+    if let Some(data) = source.strip_prefix("data:") {
+        let mut hasher = DefaultHasher::new();
+        source.hash(&mut hasher);
+        let key = format!("data:{}:{:x}", source.len(), hasher.finish());
+        if let Some(known) = pictures.known(&key) {
+            return Ok(known.clone());
+        }
+        return match inline_data(data) {
+            Some(bytes) => pictures.add(&key, "picture", &mut bytes.as_slice(), chapters.sink()),
+            None => Ok(None),
+        };
+    }
+    let Some(name) = beside(base, source) else { return Ok(None) };
+    let key = name.to_lowercase();
+    if let Some(known) = pictures.known(&key) {
+        return Ok(known.clone());
+    }
+    match all.0.get(&key) {
+        None => {
+            pictures.missing(&key);
+            Ok(None)
+        }
+        Some(path) => {
+            let mut file = File::open(path).map_err(read_error(&name))?;
+            pictures.add(&key, &name, &mut file, chapters.sink())
+        }
+    }
+}
+
+/// The bytes of a `data:` URL, without its scheme.
+fn inline_data(data: &str) -> Option<Vec<u8>> {
+    let (kind, body) = data.split_once(',')?;
+    if !kind.ends_with(";base64") {
+        return Some(percent_decode(body).into_owned().into_bytes());
+    }
+    let body: String = percent_decode(body).split_whitespace().collect();
+    let body = body.trim_end_matches('=');
+    base64::engine::general_purpose::STANDARD_NO_PAD.decode(body).ok()
+}
+
+/// A heading that a link may lead to.
+#[derive(Debug)]
+pub(super) struct Heading {
+    pub(super) level: u8,
+    pub(super) title: String,
+    /// The anchor that it says it has.
+    pub(super) anchor: Option<String>,
+    /// Whether text stands before it.
+    pub(super) text_before: bool,
+    /// Whether it begins a chapter.
+    pub(super) begins: bool,
+    /// The index of its chapter.
+    pub(super) index: usize,
+}
+
+/// Where a link may lead in the book.
+#[derive(Clone, Debug)]
+struct Place {
+    index: usize,
+    /// Whether it is the chapter's own heading, which needs no anchor.
+    at_start: bool,
+}
+
+/// The headings that links name, by file and anchor, and the files of chapters.
+#[derive(Debug, Default)]
+pub(super) struct Anchors {
+    referred: HashSet<String>,
+    files: Vec<(String, Vec<Heading>)>,
+    places: HashMap<(String, String), Place>,
+    names: HashMap<usize, String>,
+    first_chapters: HashMap<String, usize>,
+}
+
+impl Anchors {
+    /// Notes the anchors that a line's links name.
+    pub(super) fn refer(&mut self, line: &str) {
+        if !line.contains('#') {
+            return;
+        }
+        let links = line.match_indices("](").chain(line.match_indices("]:"));
+        for (place, _) in links {
+            let target = line[place + 2..].trim_start();
+            let target = target.split([')', ' ', '>']).next().unwrap_or_default();
+            if let Some((_, anchor)) = target.split_once('#')
+                && self.referred.len() < MOST_REFERENCES
+                && anchor.len() <= 200
+            {
+                self.referred.insert(percent_decode(anchor).into_owned());
+            }
+        }
+    }
+
+    /// Notes a file's headings.
+    pub(super) fn add_file(&mut self, name: &str, first: usize, front: &str, headings: Vec<Heading>) {
+        self.first_chapters.insert(name.to_lowercase(), first);
+        self.names.insert(first, file_name(first, front));
+        for heading in headings.iter().filter(|heading| heading.begins) {
+            self.names.insert(heading.index, file_name(heading.index, &heading.title));
+        }
+        self.files.push((name.to_lowercase(), headings));
+    }
+
+    /// Keeps what links name, once all files are known.
+    pub(super) fn finish(&mut self) {
+        for (file, headings) in std::mem::take(&mut self.files) {
+            let mut taken: HashMap<String, u32> = HashMap::new();
+            for heading in headings {
+                let at_start = heading.begins;
+                let by_text = heading_anchor(&heading.title);
+                let again = taken.entry(by_text.clone()).or_default();
+                let numbered = if *again == 0 { by_text } else { format!("{by_text}-{again}") };
+                *again += 1;
+                for anchor in heading.anchor.into_iter().chain([numbered]) {
+                    if self.referred.contains(&anchor) {
+                        let place = Place { index: heading.index, at_start };
+                        self.places.entry((file.clone(), anchor)).or_insert(place);
+                    }
+                }
+            }
+        }
+        self.referred = HashSet::new();
+    }
+
+    fn place(&self, file: &str, anchor: &str) -> Option<&Place> {
+        self.places.get(&(file.to_lowercase(), anchor.to_owned()))
+    }
+
+    fn target(&self, from: usize, place: &Place, anchor: &str) -> Option<String> {
+        let anchor = if place.at_start { String::new() } else { format!("#{anchor}") };
+        if place.index == from && !anchor.is_empty() {
+            return Some(anchor);
+        }
+        Some(format!("{}{anchor}", self.names.get(&place.index)?))
+    }
+}
+
+/// A chapter of a manuscript, for the reader.
+pub(super) struct Manuscript<'a> {
+    file: &'a str,
+    index: usize,
+    level: u8,
+    anchors: &'a Anchors,
+    taken: HashSet<String>,
+    /// The names of pictures by their sources; `None` where there is no such picture.
+    pub(super) found: HashMap<String, Option<String>>,
+}
+
+impl<'a> Manuscript<'a> {
+    /// Chapter `index`, from a file whose chapters begin at headings of `level`.
+    pub(super) fn new(file: &'a str, index: usize, level: u8, anchors: &'a Anchors) -> Self {
+        Self { file, index, level, anchors, taken: HashSet::new(), found: HashMap::new() }
+    }
+
+    fn inside(&self, target: &str) -> Option<String> {
+        let (path, anchor) = target.split_once('#').unwrap_or((target, ""));
+        let anchor = percent_decode(anchor);
+        let file = if path.is_empty() { self.file.to_owned() } else { beside(self.file, path)? };
+        match self.anchors.place(&file, &anchor) {
+            Some(place) => self.anchors.target(self.index, place, &anchor),
+            None if path.is_empty() => None,
+            None => {
+                let first = self.anchors.first_chapters.get(&file.to_lowercase())?;
+                self.anchors.names.get(first).cloned()
+            }
+        }
+    }
+}
+
+impl Resolve for Manuscript<'_> {
+    fn image(&mut self, source: &str, losses: &mut Losses) -> Result<Option<String>, BookError> {
+        if is_web(source) {
+            return Ok(Some(source.to_owned()));
+        }
+        let found = self.found.get(source).cloned().flatten();
+        if found.is_none() {
+            losses.add("image that was not found");
+        }
+        Ok(found)
+    }
+
+    fn link<'t>(&mut self, target: &'t str, losses: &mut Losses) -> Option<Cow<'t, str>> {
+        let scheme = target.split(['/', '?', '#']).next().and_then(|head| head.split_once(':'));
+        if let Some((scheme, _)) = scheme {
+            let known = ["http", "https", "mailto", "tel", "doi"];
+            if known.contains(&scheme.to_ascii_lowercase().as_str()) {
+                return Some(Cow::Borrowed(target));
+            }
+        } else if let Some(inside) = self.inside(target) {
+            return Some(Cow::Owned(inside));
+        }
+        losses.add("link that leads nowhere");
+        None
+    }
+
+    fn heading(&mut self, level: u8, anchor: Option<&str>, text: &str) -> (u8, Option<String>) {
+        let anchor = match anchor {
+            Some(own) => unique_anchor(&mut self.taken, own),
+            None => {
+                let by_text = heading_anchor(text);
+                let numbered = (1..10).map(|number| format!("{by_text}-{number}"));
+                let here = |anchor: &String| {
+                    let place = self.anchors.place(self.file, anchor);
+                    place.is_some_and(|place| place.index == self.index && !place.at_start)
+                        && !self.taken.contains(anchor)
+                };
+                let found = std::iter::once(by_text.clone()).chain(numbered).find(here);
+                found.and_then(|anchor| unique_anchor(&mut self.taken, &anchor))
+            }
+        };
+        (level.saturating_sub(self.level.saturating_sub(1)).clamp(2, 6), anchor)
+    }
+}

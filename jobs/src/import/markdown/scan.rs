@@ -1,0 +1,197 @@
+//! The first pass over a Markdown file: its front matter, where its chapters begin, its definitions and anchors.
+
+use super::{
+    definitions::Definitions,
+    front_matter,
+    lines::{Line, Scanner},
+    resolve::{Anchors, Heading},
+};
+use crate::{
+    book::{BookError, Metadata},
+    import::{Report, SourceFile, charset::Lines, title_from_name},
+};
+
+/// How many bytes a front matter has at most.
+const MOST_FRONT_BYTES: usize = 64 << 10;
+/// How many headings are remembered for links.
+const MOST_HEADINGS: usize = 100_000;
+
+/// What the first pass over a file found.
+#[derive(Debug)]
+pub(super) struct Scan {
+    pub(super) metadata: Option<Metadata>,
+    /// The title that the file's first heading gives the book.
+    pub(super) book_title: Option<String>,
+    /// Headings of this level and above begin chapters; 0 where none do.
+    pub(super) level: u8,
+    /// Whether the first heading is the book's title, not a chapter's.
+    pub(super) skips_first_heading: bool,
+    /// How many chapters the file has.
+    pub(super) chapters: usize,
+    /// What text before the first chapter's heading is called.
+    pub(super) front_title: String,
+    /// How many lines the front matter has.
+    pub(super) front_lines: u64,
+    pub(super) definitions: Definitions,
+}
+
+/// Reads a file through. `first_index` is the index of its first chapter, `in_folder` whether it is one of several.
+pub(super) fn scan(
+    lines: &mut Lines,
+    source: &SourceFile,
+    in_folder: bool,
+    first_index: usize,
+    anchors: &mut Anchors,
+    report: &mut Report,
+) -> Result<Scan, BookError> {
+    let (metadata, front_lines) = front(lines, source, report)?;
+    let mut scanner = Scanner::new(front_lines);
+    let mut definitions = Definitions::default();
+    let mut headings: Vec<Heading> = Vec::new();
+    let mut counts = [0_usize; 7];
+    let (mut others, mut full) = (0_usize, false);
+    while let Some(line) = lines.next()? {
+        match scanner.line(line) {
+            Line::Front | Line::Blank => {}
+            Line::Heading(level) => {
+                if scanner.is_setext() {
+                    others = others.saturating_sub(scanner.paragraph_lines());
+                }
+                counts[usize::from(level)] += 1;
+                if headings.len() < MOST_HEADINGS {
+                    let (title, anchor) = (scanner.title(line), scanner.anchor(line));
+                    headings.push(Heading {
+                        level,
+                        title,
+                        anchor,
+                        text_before: others > 0,
+                        begins: false,
+                        index: 0,
+                    });
+                }
+            }
+            Line::Definition => {
+                anchors.refer(line);
+                full |= !definitions.add(line, scanner.begins_definition());
+            }
+            Line::Other => {
+                others += 1;
+                anchors.refer(line);
+            }
+        }
+    }
+    if full {
+        report.warn(format!(
+            "{}: more than 16 MiB of definitions; later ones count in their chapter only",
+            source.name
+        ));
+    }
+    let (level, skips) = split_level(&counts, &headings, in_folder);
+    let first = headings.first();
+    let book_title = first.filter(|first| skips || first.level <= level).map(|first| first.title.clone());
+    let book_title = book_title.filter(|_| skips || (!in_folder && counts[usize::from(level)] == 1));
+    let front_title = match (in_folder, level) {
+        (true, 0) => title_from_name(&source.name),
+        _ => String::new(),
+    };
+    let (chapters, headings) = number(headings, level, skips, first_index, others);
+    anchors.add_file(&source.name, first_index, &front_title, headings);
+    Ok(Scan {
+        metadata,
+        book_title,
+        level,
+        skips_first_heading: skips,
+        chapters,
+        front_title,
+        front_lines,
+        definitions,
+    })
+}
+
+/// The level at which chapters begin, and whether the first heading is the book's title.
+fn split_level(counts: &[usize; 7], headings: &[Heading], in_folder: bool) -> (u8, bool) {
+    let next = |after: usize| (after + 1..7).find(|level| counts[*level] > 0);
+    let Some(top) = next(0) else { return (0, false) };
+    let begins = headings.first().is_some_and(|first| usize::from(first.level) == top && !first.text_before);
+    if in_folder {
+        let level = if top == 1 || (counts[top] == 1 && begins) { top } else { 0 };
+        return (level as u8, false);
+    }
+    match next(top) {
+        Some(below) if counts[top] == 1 && counts[below] > 1 && begins => (below as u8, true),
+        _ => (top as u8, false),
+    }
+}
+
+/// Gives each heading the index of the chapter that it stands in. Answers the number of chapters.
+fn number(
+    headings: Vec<Heading>,
+    level: u8,
+    skips: bool,
+    first_index: usize,
+    others: usize,
+) -> (usize, Vec<Heading>) {
+    let mut chapters = 0_usize;
+    let mut numbered = Vec::new();
+    for (place, mut heading) in headings.into_iter().enumerate() {
+        if skips && place == 0 {
+            continue;
+        }
+        let begins = heading.level <= level;
+        if begins && chapters == 0 && (heading.text_before || !numbered.is_empty()) {
+            chapters = 1;
+        }
+        chapters += usize::from(begins);
+        heading.begins = begins;
+        heading.index = first_index + chapters.saturating_sub(1);
+        numbered.push(heading);
+    }
+    if chapters == 0 && (others > 0 || !numbered.is_empty()) {
+        chapters = 1;
+    }
+    (chapters, numbered)
+}
+
+/// Reads the front matter, if there is one; the lines begin again after that.
+fn front(
+    lines: &mut Lines,
+    source: &SourceFile,
+    report: &mut Report,
+) -> Result<(Option<Metadata>, u64), BookError> {
+    let mark = lines.next()?.unwrap_or_default().trim_end().to_owned();
+    let mut inside = String::new();
+    let mut count = 1_u64;
+    let mut closed = false;
+    if mark == "---" || mark == "+++" {
+        while let Some(line) = lines.next()? {
+            count += 1;
+            let end = line.trim_end();
+            if end == mark || (mark == "---" && end == "...") {
+                closed = true;
+                break;
+            }
+            inside.push_str(line);
+            inside.push('\n');
+            if inside.len() > MOST_FRONT_BYTES {
+                break;
+            }
+        }
+    }
+    lines.rewind()?;
+    if !closed {
+        return Ok((None, 0));
+    }
+    let read = if mark == "+++" {
+        front_matter::toml(&inside, &source.name)?
+    } else {
+        // Between two rules there may as well be text.
+        match front_matter::yaml(&inside) {
+            Some(read) => read,
+            None => return Ok((None, 0)),
+        }
+    };
+    for unknown in read.unknown {
+        report.warn(format!("{}: the front matter's {unknown:?} was not understood", source.name));
+    }
+    Ok((Some(read.metadata), count))
+}

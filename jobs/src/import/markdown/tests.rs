@@ -1,0 +1,132 @@
+use super::super::{
+    Source, SourceFile, import,
+    tests::{Kept, PNG, file, run},
+};
+use super::*;
+
+fn md(text: &str) -> (Kept, Imported) {
+    run(SourceFormat::Markdown, "book.md", text.as_bytes()).unwrap()
+}
+
+#[test]
+fn a_file_is_split_at_its_topmost_headings() {
+    let (kept, _) = md("Front.\n\n# One #\n\na\n\n```\n# no\n```\n\n### Deep\n\nTwo\n===\n\nb\n\n    # no\n");
+    assert_eq!(kept.titles(), ["", "One", "Two"]);
+    assert!(
+        kept.chapters[1].2.contains("# no") && kept.chapters[1].2.contains("### Deep"),
+        "{}",
+        kept.text()
+    );
+    assert!(kept.chapters[2].2.starts_with("# Two\n\nb\n"), "{}", kept.text());
+}
+
+#[test]
+fn one_title_above_chapters_is_the_books() {
+    let (kept, imported) = md("The *Book*\n==========\n\nFront.\n\n## One\n\na\n\n### Deep\n\n## Two\n\nb\n");
+    assert_eq!(imported.metadata.title, "The Book");
+    assert_eq!(kept.titles(), ["", "One", "Two"]);
+    assert!(kept.chapters[1].2.contains("## Deep"), "{}", kept.text());
+    let (kept, imported) = md("# Only\n\ntext\n");
+    assert_eq!((kept.titles(), imported.metadata.title.as_str()), (vec!["Only"], "Only"));
+}
+
+#[test]
+fn definitions_anywhere_resolve_in_every_chapter() {
+    let (kept, imported) = md(concat!(
+        "# One\n\na[^n] [x][Ref] [y]\n\n[y]: http://y.org\n[^u]: unused\n\n# Two\n\nb[^n]\n\n[^n]: note [x][ref]\n\n    more\n\n",
+        "[ref]: <http://r.org> 'T'\n",
+    ));
+    assert!(
+        kept.chapters.iter().all(|(_, _, text)| text.contains("[^n]: note [x](http://r.org \"T\")")),
+        "{}",
+        kept.text()
+    );
+    assert!(kept.chapters[0].2.contains("[y](http://y.org)"), "{}", kept.text());
+    assert!(kept.chapters[1].2.contains("more"));
+    let losses: Vec<_> = imported.report.losses.iter().collect();
+    assert_eq!(losses, [("footnote that nothing refers to", 1)]);
+}
+
+#[test]
+fn links_lead_to_chapters_by_their_headings() {
+    let (kept, imported) = md(
+        "# One\n\n[a](#two) [b](#deep-er) [c](#own) [d](#none) [e](javascript:x) [f](#here)\n\n## Here\n\n# Two\n\n## Deep, er\n\n## X {#own}\n",
+    );
+    let text = &kept.chapters[0].2;
+    for part in [
+        "[a](0002-two.md)",
+        "[b](0002-two.md#deep-er)",
+        "[c](0002-two.md#own)",
+        " d ",
+        "[f](#here)",
+        "## Here {#here}",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(kept.chapters[1].2.contains("## Deep, er {#deep-er}"), "{}", kept.text());
+    assert_eq!(imported.report.losses.iter().collect::<Vec<_>>(), [("link that leads nowhere", 2)]);
+}
+
+#[test]
+fn images_come_from_the_folder_and_nowhere_else() {
+    let (_a, one) = file(
+        "part/1-one.md",
+        b"# One\n\n![a](../img/P.png) ![b](../../x.png) ![c](/etc/passwd) ![d](no.png) [l](10-ten.md)\n",
+    );
+    let (_b, ten) =
+        file("part/10-ten.md", b"No title. ![a](../img/p.png) ![i](data:image/png;base64,iVBORw0KGgo=)\n");
+    let (_c, two) = file("part/2-two.md", b"---\ntitle: T\ncover: ../img/p.png\n---\n# Two\n\n# Three\n");
+    let (_d, picture) = file("img/p.png", PNG);
+    let mut kept = Kept::default();
+    let imported =
+        import(SourceFormat::Markdown, &Source::Folder(vec![ten, two, picture, one]), &mut kept).unwrap();
+    assert_eq!(kept.titles(), ["One", "Two", "Three", "10 ten"]);
+    assert_eq!(kept.assets.keys().collect::<Vec<_>>(), ["p.png", "picture.png"]);
+    assert_eq!(kept.assets["p.png"].1, PNG);
+    assert!(
+        kept.chapters[0].2.contains("![a](../images/p.png) b c d [l](0004-10-ten.md)"),
+        "{}",
+        kept.text()
+    );
+    assert_eq!(imported.metadata.title, "T");
+    assert_eq!(imported.report.losses.iter().collect::<Vec<_>>(), [("image that was not found", 3)]);
+    assert_eq!(imported.report.warnings.len(), 3, "{:?}", imported.report.warnings);
+}
+
+#[test]
+fn rules_in_front_are_not_taken_for_metadata() {
+    let (kept, _) = md("---\n\nJust text.\n\n---\n\nMore.\n");
+    assert!(kept.text().contains("Just text.") && kept.text().contains("More."));
+    let (_, imported) = md("+++\ntitle = \"T\"\n+++\ntext\n");
+    assert_eq!(imported.metadata.title, "T");
+}
+
+#[test]
+fn broken_and_empty_files_are_refused() {
+    let refused = |bytes: &[u8]| run(SourceFormat::Markdown, "b.md", bytes).err().unwrap().to_string();
+    assert!(refused(b"# a\n\xff\n").starts_with("b.md, line 2, byte 4"));
+    assert!(refused(b"# \n\n---\n").contains("empty"));
+    assert!(refused(b"").contains("empty"));
+    let deep = "> ".repeat(80) + "x\n";
+    assert!(refused(deep.as_bytes()).contains("64 deep"));
+    let nothing =
+        import(SourceFormat::Markdown, &Source::Folder(Vec::<SourceFile>::new()), &mut Kept::default());
+    assert!(nothing.is_err());
+}
+
+#[test]
+fn huge_chapters_are_split_and_told() {
+    let text = format!("# Big\n\n{}", "A line of a paragraph that goes on.\n\n".repeat(300_000));
+    let (kept, imported) = md(&text);
+    assert!(kept.chapters.len() >= 3, "{}", kept.chapters.len());
+    assert_eq!(kept.chapters[1].1, "Big (continued)");
+    assert_eq!(kept.chapters[1].0, "0001-big-part-2.md");
+    assert!(imported.report.warnings[0].contains("was split"));
+    let lines: usize = kept.chapters.iter().map(|(_, _, text)| text.matches("A line").count()).sum();
+    assert_eq!(lines, 300_000);
+    let long = format!("# A\n\n{}\n[^n]: note\n", "x[^n] and more of it\n\n".repeat(50_000));
+    let (kept, _) = md(&long);
+    assert_eq!((kept.chapters.len(), kept.text().matches("[^n]: note").count()), (1, 1));
+    let (kept, _) = md(&"word ".repeat(2_000_000));
+    assert!(kept.chapters.len() >= 2);
+}

@@ -1,0 +1,204 @@
+//! A manuscript comes in: each format is a blocking importer that reads a local file and yields whole chapters as
+//! Markdown, pictures as bytes. Nothing here knows storage, jobs or async; a handler runs [`import`] on a blocking
+//! thread and puts what its [`BookSink`] gets where it belongs.
+//!
+//! - [`detect`]: what a file is, by its content first and its name second.
+//! - `chapters`: events in, chapters out; counts, bounds, splits. `pictures`: what a picture is and what it is called.
+//! - `charset`: text in any charset as lines of UTF-8.
+//! - `job`: the job kind [`Import`]. `submit`: its arguments on the command line.
+//! - `markdown`, `text`, `epub`: one format each.
+
+use std::{fmt, io::Read, path::PathBuf, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::book::{BookError, Losses, Metadata};
+
+mod chapters;
+mod charset;
+pub mod detect;
+mod epub;
+mod job;
+mod markdown;
+mod pictures;
+mod submit;
+#[cfg(test)]
+mod tests;
+mod text;
+
+pub use detect::detect;
+pub use job::{Brought, Import, Upload};
+pub use submit::ImportArguments;
+
+/// A format that can be imported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SourceFormat {
+    /// CommonMark with tables and footnotes: one file, or a folder of chapters.
+    Markdown,
+    /// Plain text in any charset.
+    Text,
+    /// EPUB 2 or 3.
+    Epub,
+}
+
+impl SourceFormat {
+    /// The name users write: `markdown`, `text`, `epub`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Markdown => "markdown",
+            Self::Text => "text",
+            Self::Epub => "epub",
+        }
+    }
+}
+
+impl fmt::Display for SourceFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// The text is not a format that can be imported.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a format to import: one of markdown, text, epub")]
+pub struct SourceFormatError;
+
+impl FromStr for SourceFormat {
+    type Err = SourceFormatError;
+
+    fn from_str(text: &str) -> Result<Self, SourceFormatError> {
+        let all = [Self::Markdown, Self::Text, Self::Epub];
+        all.into_iter().find(|format| format.name() == text).ok_or(SourceFormatError)
+    }
+}
+
+/// A file that was handed in.
+#[derive(Clone, Debug)]
+pub struct SourceFile {
+    /// As its owner knows it, for messages and for images: in a folder the path from its root, with `/`.
+    pub name: String,
+    /// Where it can be read now.
+    pub path: PathBuf,
+}
+
+/// A manuscript that was handed in.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// One file.
+    File(SourceFile),
+    /// A folder of Markdown chapters and their pictures, in any order.
+    Folder(Vec<SourceFile>),
+}
+
+/// Takes a book as it is read. A call may block; what it answers ends the import.
+pub trait BookSink {
+    /// The next chapter: its file name (unique, see [`chapter_name`](crate::book::names::chapter_name)), its title,
+    /// and its whole Markdown, at most 4 MiB.
+    ///
+    /// # Errors
+    /// Where it can't be taken; the import ends with that.
+    fn chapter(&mut self, name: &str, title: &str, markdown: String) -> Result<(), BookError>;
+
+    /// A picture: its name (unique), its media type, its bytes. It need not be read to its end.
+    ///
+    /// # Errors
+    /// Where it can't be taken, and what reading it says; the import ends with that.
+    fn asset(&mut self, name: &str, media_type: &str, data: &mut dyn Read) -> Result<(), BookError>;
+}
+
+/// What an import did, for the job's result.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// What the source was read as.
+    pub format: SourceFormat,
+    /// The charset, where the source is text.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub charset: Option<String>,
+    /// How many chapters came in.
+    pub chapters: u64,
+    /// How many words, more or less.
+    pub words: u64,
+    /// How many pictures.
+    pub images: u64,
+    /// What could not be carried over, counted.
+    pub losses: Losses,
+    /// What the owner should know, at most 100 sentences.
+    pub warnings: Vec<String>,
+}
+
+impl Report {
+    fn new(format: SourceFormat) -> Self {
+        let (losses, warnings) = (Losses::default(), Vec::new());
+        Self { format, charset: None, chapters: 0, words: 0, images: 0, losses, warnings }
+    }
+
+    /// Notes a sentence for the owner.
+    fn warn(&mut self, sentence: impl Into<String>) {
+        match self.warnings.len() {
+            0..99 => self.warnings.push(sentence.into()),
+            99 => self.warnings.push("more warnings were left out".to_owned()),
+            _ => {}
+        }
+    }
+}
+
+/// What came out of a manuscript beside chapters and pictures.
+#[derive(Clone, Debug)]
+pub struct Imported {
+    /// What a title page says; the title is never empty, the cover is a picture that the sink got.
+    pub metadata: Metadata,
+    /// What the import did.
+    pub report: Report,
+}
+
+/// Reads a manuscript. Blocking; memory is bounded whatever the manuscript's size.
+///
+/// # Errors
+/// `Input` where the manuscript can't be used, naming file and place; `Storage` where its file can't be read; what the
+/// sink answers.
+pub fn import(format: SourceFormat, source: &Source, sink: &mut dyn BookSink) -> Result<Imported, BookError> {
+    let mut imported = match (format, source) {
+        (SourceFormat::Markdown, Source::File(file)) => markdown::import_file(file, sink)?,
+        (SourceFormat::Markdown, Source::Folder(files)) => markdown::import_folder(files, sink)?,
+        (SourceFormat::Text, Source::File(file)) => text::import(file, sink)?,
+        (SourceFormat::Epub, Source::File(file)) => epub::import(file, sink)?,
+        (format, Source::Folder(files)) => {
+            let first = files.first().map(|file| file.name.as_str()).unwrap_or_default();
+            return Err(BookError::input(first, format!("a folder can't be imported as {format}")));
+        }
+    };
+    let metadata = &mut imported.metadata;
+    if metadata.title.trim().is_empty() {
+        metadata.title = match source {
+            Source::File(file) => title_from_name(&file.name),
+            Source::Folder(_) => "Untitled".to_owned(),
+        };
+    }
+    if metadata.language.trim().is_empty() {
+        metadata.language = "und".to_owned();
+    }
+    Ok(imported)
+}
+
+/// A title for a book that names none: `my_first-novel.txt` is `my first novel`.
+fn title_from_name(name: &str) -> String {
+    let file = name.rsplit(['/', '\\']).next().unwrap_or_default();
+    let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
+    let words = stem.split(['_', '-', ' ']).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+    if words.is_empty() { "Untitled".to_owned() } else { words }
+}
+
+/// Whitespace collapsed, at most `most` characters.
+fn one_line(text: &str, most: usize) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if line.chars().count() <= most {
+        return line;
+    }
+    line.chars().take(most.saturating_sub(1)).chain(['…']).collect()
+}
+
+/// A file's read error, with its name.
+fn read_error(file: &str) -> impl Fn(std::io::Error) -> BookError {
+    move |error| BookError::storage(format!("reading {file}"), error)
+}

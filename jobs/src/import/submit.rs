@@ -1,0 +1,181 @@
+//! `presswork enqueue import FILE --project ID`: uploads the manuscript below `uploads/<job>/`, then asks for the job.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use clap::Args;
+use object_store::{ObjectStore, WriteMultipart};
+use presswork::{
+    artifact::key,
+    cli::{CliError, Door, Submit},
+    domain::{FileName, ProjectId},
+};
+use tokio::io::AsyncReadExt as _;
+
+use super::{Import, SourceFormat, Upload};
+
+/// What `enqueue import` is told.
+#[derive(Debug, Args)]
+pub struct ImportArguments {
+    /// The manuscript: a Markdown, text or EPUB file, or a folder of Markdown chapters
+    path: PathBuf,
+    /// The project that it goes into; what that holds is replaced
+    #[arg(long)]
+    project: ProjectId,
+    /// What it is: markdown, text or epub [default: told by its content]
+    #[arg(long)]
+    format: Option<SourceFormat>,
+    /// A title in place of the manuscript's own
+    #[arg(long)]
+    title: Option<String>,
+    /// An author in place of the manuscript's own; may be repeated
+    #[arg(long = "author")]
+    authors: Vec<String>,
+    /// A language (BCP 47, such as en or de-AT) in place of the manuscript's own
+    #[arg(long)]
+    language: Option<String>,
+}
+
+impl ImportArguments {
+    /// A manuscript for a project, with nothing said about it.
+    pub fn new(path: PathBuf, project: ProjectId) -> Self {
+        Self { path, project, format: None, title: None, authors: Vec::new(), language: None }
+    }
+}
+
+impl Submit for Import {
+    const ABOUT: &'static str = "Bring a manuscript into a project";
+    type Arguments = ImportArguments;
+
+    async fn prepare(arguments: ImportArguments, door: &Door) -> Result<Self, CliError> {
+        let manuscript = manuscript(&arguments.path).await?;
+        let mut source = Vec::new();
+        for (place, file) in manuscript.files.iter().enumerate() {
+            source.push(upload(door, place, file).await?);
+        }
+        Ok(Self {
+            project: arguments.project,
+            source,
+            folder: manuscript.folder,
+            format: arguments.format,
+            title: arguments.title,
+            authors: arguments.authors,
+            language: arguments.language,
+        })
+    }
+}
+
+/// A file on this machine and what it is called.
+#[derive(Debug)]
+struct LocalFile {
+    name: String,
+    path: PathBuf,
+}
+
+#[derive(Debug)]
+struct Manuscript {
+    files: Vec<LocalFile>,
+    folder: bool,
+}
+
+/// The endings that a folder's files may have to be part of a book.
+const BOOK_ENDINGS: [&str; 9] = ["md", "markdown", "png", "jpg", "jpeg", "gif", "webp", "svg", "mdown"];
+
+async fn manuscript(path: &Path) -> Result<Manuscript, CliError> {
+    let path = path.to_owned();
+    let looked = tokio::task::spawn_blocking(move || look(&path)).await;
+    looked.map_err(|error| CliError::unavailable(format_args!("the manuscript can't be read: {error}")))?
+}
+
+/// Blocking.
+fn look(path: &Path) -> Result<Manuscript, CliError> {
+    let unreadable = |error| CliError::usage(format_args!("{} can't be read: {error}", path.display()));
+    if !std::fs::metadata(path).map_err(unreadable)?.is_dir() {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let files = vec![LocalFile { name: presentable(&name), path: path.to_owned() }];
+        return Ok(Manuscript { files, folder: false });
+    }
+    let mut files = Vec::new();
+    collect(path, "", &mut files)?;
+    if files.is_empty() {
+        let path = path.display();
+        return Err(CliError::usage(format_args!(
+            "{path} holds no Markdown files: give a file, or another folder"
+        )));
+    }
+    files.sort_by(|one, two| one.name.cmp(&two.name));
+    Ok(Manuscript { files, folder: true })
+}
+
+/// The book's files below a folder. Hidden ones are left out and links are not followed: what is outside of the
+/// folder was not given.
+fn collect(folder: &Path, prefix: &str, files: &mut Vec<LocalFile>) -> Result<(), CliError> {
+    let unreadable = |error| CliError::usage(format_args!("{} can't be read: {error}", folder.display()));
+    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
+        let (kind, file) = (entry.file_type().map_err(unreadable)?, entry.file_name());
+        let Some(name) = file.to_str().filter(|name| !name.starts_with('.')) else { continue };
+        let path = entry.path();
+        let ending =
+            path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_ascii_lowercase();
+        let is_part = kind.is_dir() || (kind.is_file() && BOOK_ENDINGS.contains(&ending.as_str()));
+        if !is_part {
+            continue;
+        }
+        let name: FileName = name.parse()?;
+        if kind.is_dir() {
+            collect(&path, &format!("{prefix}{name}/"), files)?;
+        } else {
+            files.push(LocalFile { name: format!("{prefix}{name}"), path });
+        }
+    }
+    Ok(())
+}
+
+/// A manuscript's file name for messages: as it is, where it is a proper name, else the letters of it.
+fn presentable(name: &str) -> String {
+    match name.parse::<FileName>() {
+        Ok(name) => name.to_string(),
+        Err(_) => {
+            let letters: String =
+                name.chars().map(|c| if c.is_alphanumeric() || c == '.' { c } else { '_' }).collect();
+            let letters: String = letters.trim_matches('.').chars().take(60).collect();
+            letters.parse::<FileName>().map_or_else(|_| "manuscript".to_owned(), |name| name.to_string())
+        }
+    }
+}
+
+/// In what pieces a manuscript is read from the disk.
+const READ_BYTES: usize = 256 << 10;
+
+async fn upload(door: &Door, place: usize, file: &LocalFile) -> Result<Upload, CliError> {
+    let (job, number) = (door.job().to_string(), format!("{place:04}"));
+    let key = key(["uploads", &job, &number]);
+    send(door.storage(), &key, &file.path).await.map_err(|error| {
+        CliError::unavailable(format_args!("{} can't be uploaded: {error}", file.path.display()))
+            .hint("free disk space or mend permissions, then try again")
+    })?;
+    Ok(Upload { name: file.name.clone(), key: key.to_string() })
+}
+
+async fn send(
+    storage: &Arc<dyn ObjectStore>,
+    key: &object_store::path::Path,
+    path: &Path,
+) -> std::io::Result<()> {
+    let mut file = tokio::fs::File::open(path).await?;
+    let mut upload = WriteMultipart::new(storage.put_multipart_opts(key, Default::default()).await?);
+    let mut piece = vec![0; READ_BYTES];
+    loop {
+        let bytes = file.read(&mut piece).await?;
+        if bytes == 0 {
+            break;
+        }
+        upload.wait_for_capacity(2).await?;
+        upload.write(&piece[..bytes]);
+    }
+    upload.finish().await?;
+    Ok(())
+}

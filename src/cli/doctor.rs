@@ -1,0 +1,169 @@
+//! `doctor`: whether the data directory is sound.
+
+use std::path::Path;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::{
+    app::{App, blocking, no_data_directory},
+    command::Command,
+    error::CliError,
+    pause, show,
+};
+use crate::engine::Engine;
+
+pub(super) struct Doctor;
+
+#[derive(Args)]
+pub(super) struct DoctorArguments {}
+
+/// How a check came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Health {
+    Ok,
+    /// Works, and should be looked at.
+    Warning,
+    /// Does not work.
+    Bad,
+}
+
+#[derive(Serialize)]
+struct Check {
+    name: &'static str,
+    health: Health,
+    detail: String,
+}
+
+impl Check {
+    fn new(name: &'static str, health: Health, detail: impl Into<String>) -> Self {
+        Self { name, health, detail: detail.into() }
+    }
+}
+
+#[derive(Serialize)]
+struct Document {
+    version: String,
+    sqlite: &'static str,
+    checks: Vec<Check>,
+}
+
+/// Less free space than this is worth a word: the journal alone may need some hundred megabytes.
+const LITTLE_SPACE: u64 = 1 << 30;
+const NO_SPACE: u64 = 16 << 20;
+
+impl Command for Doctor {
+    const NAME: &'static str = "doctor";
+    const ABOUT: &'static str = "Checks the data directory: permissions, space, integrity, versions";
+    type Arguments = DoctorArguments;
+
+    async fn run(_: DoctorArguments, app: &App) -> Result<(), CliError> {
+        let folder = app.settings().data_dir.clone();
+        let looked = folder.clone();
+        let mut checks = blocking(move || look_at(&looked)).await?;
+        if checks.is_empty() {
+            return Err(no_data_directory(app.name(), &folder));
+        }
+        match app.existing_engine().await {
+            Ok(engine) => checks.append(&mut examine(&engine).await?),
+            Err(error) => checks.push(Check::new("database", Health::Bad, error.to_string())),
+        }
+        let sqlite = Engine::sqlite_version();
+        app.output().line(format_args!(
+            "{} {}, SQLite {sqlite}, {}",
+            app.name(),
+            app.version(),
+            folder.display()
+        ))?;
+        for Check { name, health, detail } in &checks {
+            let word = match health {
+                Health::Ok => "ok",
+                Health::Warning => "warning",
+                Health::Bad => "BAD",
+            };
+            app.output().line(format_args!("{word:<8} {name:<12} {detail}"))?;
+        }
+        let bad: Vec<&str> =
+            checks.iter().filter(|check| check.health == Health::Bad).map(|check| check.name).collect();
+        let bad = (!bad.is_empty()).then(|| bad.join(", "));
+        app.output().document(&Document { version: app.version().to_owned(), sqlite, checks })?;
+        match bad {
+            None => Ok(()),
+            Some(bad) => Err(CliError::unavailable(format_args!("not sound: {bad}"))
+                .hint("the handbook's chapter on troubleshooting says what to do")),
+        }
+    }
+}
+
+/// What can be seen from outside; nothing where there is no folder.
+fn look_at(folder: &Path) -> Vec<Check> {
+    let Ok(metadata) = folder.metadata() else { return Vec::new() };
+    if !metadata.is_dir() {
+        return vec![Check::new("folder", Health::Bad, "it is not a folder")];
+    }
+    let mut checks = vec![permissions(folder, &metadata), writable(folder)];
+    checks.extend(space(folder));
+    checks
+}
+
+#[cfg(unix)]
+fn permissions(folder: &Path, metadata: &std::fs::Metadata) -> Check {
+    use std::os::unix::fs::PermissionsExt as _;
+    let open = |mode: u32| mode & 0o077 != 0;
+    let database = folder.join("presswork.db").metadata().map_or(0, |metadata| metadata.permissions().mode());
+    let mode = metadata.permissions().mode();
+    if open(mode) || open(database) {
+        let detail =
+            format!("others can look inside (mode {:o}): chmod -R go= {}", mode & 0o777, folder.display());
+        return Check::new("permissions", Health::Warning, detail);
+    }
+    Check::new("permissions", Health::Ok, "only its owner can look inside")
+}
+
+#[cfg(not(unix))]
+fn permissions(_: &Path, _: &std::fs::Metadata) -> Check {
+    Check::new("permissions", Health::Warning, "not checked on this system")
+}
+
+fn writable(folder: &Path) -> Check {
+    match tempfile::tempfile_in(folder) {
+        Ok(_) => Check::new("writing", Health::Ok, "files can be made"),
+        Err(error) => Check::new("writing", Health::Bad, error.to_string()),
+    }
+}
+
+#[cfg(unix)]
+fn space(folder: &Path) -> Option<Check> {
+    let found = rustix::fs::statvfs(folder).ok()?;
+    let free = found.f_bavail.saturating_mul(found.f_frsize);
+    let health = match free {
+        0..NO_SPACE => Health::Bad,
+        NO_SPACE..LITTLE_SPACE => Health::Warning,
+        _ => Health::Ok,
+    };
+    Some(Check::new("space", health, format!("{} free", show::size(free))))
+}
+
+#[cfg(not(unix))]
+fn space(_: &Path) -> Option<Check> {
+    None
+}
+
+/// What the engine finds.
+async fn examine(engine: &Engine) -> Result<Vec<Check>, CliError> {
+    let problems = engine.check().await?;
+    let integrity = if problems.is_empty() {
+        Check::new("integrity", Health::Ok, "the database is whole")
+    } else {
+        let detail = format!("{}: restore it from a backup", problems.join("; "));
+        Check::new("integrity", Health::Bad, detail)
+    };
+    let paused = engine.queue.paused().await?;
+    let pauses = if paused.is_empty() {
+        Check::new("pauses", Health::Ok, "nothing is paused")
+    } else {
+        Check::new("pauses", Health::Warning, format!("paused: {}", pause::words(&paused)))
+    };
+    Ok(vec![integrity, pauses])
+}

@@ -1,0 +1,46 @@
+//! The flags that every command has.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::{
+    config::{Layer, LogFormat},
+    domain::TenantId,
+};
+
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Everywhere")]
+pub(super) struct Flags {
+    /// Where everything is kept [default: ./presswork-data]
+    #[arg(long, global = true, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Whose jobs [default: default]
+    #[arg(long, global = true)]
+    pub(super) tenant: Option<TenantId>,
+    /// The settings' file [default: ./presswork.toml, if it is there]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// What is logged: error, warn, info, debug, trace, or by module as in presswork=debug,warn [default: info for up, else warn]
+    #[arg(long, global = true, value_name = "LEVELS")]
+    log: Option<String>,
+    /// How logs are written: text or json [default: json with --json, else text]
+    #[arg(long, global = true, value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
+    /// Results as JSON
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+}
+
+impl Flags {
+    /// What they say of the settings.
+    pub(super) fn layer(self) -> Layer {
+        Layer {
+            data_dir: self.data_dir,
+            tenant: self.tenant,
+            log: self.log,
+            log_format: self.log_format,
+            ..Layer::default()
+        }
+    }
+}

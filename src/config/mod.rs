@@ -1,0 +1,324 @@
+//! Settings: flag, then environment, then `presswork.toml`, then default. Owns: their names, bounds and defaults.
+//! Must not know: what they are used for.
+
+mod quantity;
+
+use std::{
+    ffi::OsString,
+    fmt, io,
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
+
+use serde::Deserialize;
+
+pub use quantity::{ByteSize, ByteSizeError, TimeSpan, TimeSpanError};
+
+use crate::domain::TenantId;
+
+/// What a process works with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Where everything is kept. Default `./presswork-data`.
+    pub data_dir: PathBuf,
+    /// Whose jobs commands speak of. Default `default`.
+    pub tenant: TenantId,
+    /// How many jobs a worker runs at once; `None` for two a core and at least four.
+    pub concurrency: Option<usize>,
+    /// How long a lease holds unless it is renewed. Default 15 s.
+    pub lease: Duration,
+    /// How long running jobs may go on when a worker is to stop. Default 30 s.
+    pub drain: Duration,
+    /// How long finished jobs and what they made are kept. Default 7 days.
+    pub retention: Duration,
+    /// Which lines are logged, in the words of `tracing-subscriber`'s filter; `None` for the command's own default.
+    pub log: Option<String>,
+    /// How a line is written; `None` for JSON where results are JSON, else text.
+    pub log_format: Option<LogFormat>,
+    /// In what pieces artifacts go down the pipeline, in bytes. Default 8 KiB.
+    pub chunk_size: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            data_dir: PathBuf::from("presswork-data"),
+            tenant: default_tenant(),
+            concurrency: None,
+            lease: Duration::from_secs(15),
+            drain: Duration::from_secs(30),
+            retention: Duration::from_secs(7 * 86_400),
+            log: None,
+            log_format: None,
+            chunk_size: 8 << 10,
+        }
+    }
+}
+
+#[expect(clippy::expect_used, reason = "a constant that a test parses")]
+fn default_tenant() -> TenantId {
+    "default".parse().expect("`default` is a name")
+}
+
+/// How a log line is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For programs: one object a line.
+    Json,
+}
+
+/// The text is not a log format.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a log format: text or json")]
+pub struct LogFormatError;
+
+impl FromStr for LogFormat {
+    type Err = LogFormatError;
+
+    fn from_str(text: &str) -> Result<Self, LogFormatError> {
+        match text {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err(LogFormatError),
+        }
+    }
+}
+
+/// What one place says: flags, the environment or the file. `None` where it says nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Layer {
+    /// [`Settings::data_dir`].
+    pub data_dir: Option<PathBuf>,
+    /// [`Settings::tenant`].
+    pub tenant: Option<TenantId>,
+    /// [`Settings::concurrency`].
+    pub concurrency: Option<usize>,
+    /// [`Settings::lease`].
+    pub lease: Option<TimeSpan>,
+    /// [`Settings::drain`].
+    pub drain: Option<TimeSpan>,
+    /// [`Settings::retention`].
+    pub retention: Option<TimeSpan>,
+    /// [`Settings::log`].
+    pub log: Option<String>,
+    /// [`Settings::log_format`].
+    pub log_format: Option<LogFormat>,
+    /// [`Settings::chunk_size`].
+    pub chunk_size: Option<ByteSize>,
+}
+
+/// A setting is wrong: mend it where the message says.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A value makes no sense.
+    #[error("{place}: {problem}")]
+    Wrong {
+        /// The variable, the file, or the setting.
+        place: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The file can't be read.
+    #[error("{}: {cause}", path.display())]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        cause: io::Error,
+    },
+}
+
+impl ConfigError {
+    fn wrong(place: impl fmt::Display, problem: impl fmt::Display) -> Self {
+        Self::Wrong { place: place.to_string(), problem: problem.to_string() }
+    }
+}
+
+/// Reads a variable of the environment.
+pub type Variables<'a> = dyn Fn(&str) -> Option<OsString> + 'a;
+
+/// The file that is read where none is named.
+const DEFAULT_FILE: &str = "presswork.toml";
+
+impl Settings {
+    /// The settings from all four places. `variable` reads the environment; `file` is the one that a flag names.
+    /// Blocks for the time of reading a small file.
+    ///
+    /// # Errors
+    /// [`ConfigError`], naming the place.
+    pub fn load(flags: Layer, file: Option<PathBuf>, variable: &Variables<'_>) -> Result<Self, ConfigError> {
+        let environment = Layer::from_environment(variable)?;
+        let named =
+            file.or_else(|| variable("PRESSWORK_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from));
+        let file = match named {
+            Some(path) => Layer::from_file(&path)?,
+            None => match Layer::from_file(Path::new(DEFAULT_FILE)) {
+                Err(ConfigError::Unreadable { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => {
+                    Layer::default()
+                }
+                read => read?,
+            },
+        };
+        Self::default().under(file)?.under(environment)?.under(flags)
+    }
+
+    /// These settings, with what a layer says put over them.
+    ///
+    /// # Errors
+    /// [`ConfigError::Wrong`] where a value is out of bounds.
+    pub fn under(self, layer: Layer) -> Result<Self, ConfigError> {
+        let bounded = |name, span: Option<TimeSpan>, otherwise: Duration, least: u64, most: u64| {
+            let span = span.map_or(otherwise, |span| span.0);
+            let (least, most) = (Duration::from_secs(least), Duration::from_secs(most));
+            if (least..=most).contains(&span) {
+                return Ok(span);
+            }
+            let (least, most) = (TimeSpan(least), TimeSpan(most));
+            Err(ConfigError::wrong(name, format_args!("{} is not from {least} to {most}", TimeSpan(span))))
+        };
+        let concurrency = layer.concurrency.or(self.concurrency);
+        if concurrency.is_some_and(|slots| !(1..=MOST_SLOTS).contains(&slots)) {
+            return Err(ConfigError::wrong("concurrency", format_args!("choose 1 to {MOST_SLOTS}")));
+        }
+        let chunk_size = layer.chunk_size.map_or(self.chunk_size as u64, |size| size.0);
+        let chunk_size = usize::try_from(chunk_size).ok().filter(|size| CHUNK_SIZES.contains(size));
+        let chunk_size =
+            chunk_size.ok_or_else(|| ConfigError::wrong("chunk_size", "choose 256B to 128KiB"))?;
+        Ok(Self {
+            data_dir: layer.data_dir.unwrap_or(self.data_dir),
+            tenant: layer.tenant.unwrap_or(self.tenant),
+            concurrency,
+            lease: bounded("lease", layer.lease, self.lease, 1, 3_600)?,
+            drain: bounded("drain", layer.drain, self.drain, 0, 86_400)?,
+            retention: bounded("retention", layer.retention, self.retention, 0, 36_500 * 86_400)?,
+            log: layer.log.or(self.log),
+            log_format: layer.log_format.or(self.log_format),
+            chunk_size,
+        })
+    }
+}
+
+const MOST_SLOTS: usize = 10_000;
+/// What the artifact pipeline takes.
+const CHUNK_SIZES: std::ops::RangeInclusive<usize> = 256..=128 << 10;
+
+impl Layer {
+    /// What the environment says. An empty variable says nothing.
+    fn from_environment(variable: &Variables<'_>) -> Result<Self, ConfigError> {
+        fn parse<T: FromStr<Err: fmt::Display>>(
+            variable: &Variables<'_>,
+            name: &str,
+        ) -> Result<Option<T>, ConfigError> {
+            let Some(text) = variable(name).filter(|text| !text.is_empty()) else { return Ok(None) };
+            let text = text.to_str().ok_or_else(|| ConfigError::wrong(name, "not UTF-8"))?;
+            text.parse().map(Some).map_err(|problem| ConfigError::wrong(name, problem))
+        }
+        Ok(Self {
+            data_dir: variable("PRESSWORK_DATA_DIR").filter(|path| !path.is_empty()).map(PathBuf::from),
+            tenant: parse(variable, "PRESSWORK_TENANT")?,
+            concurrency: parse(variable, "PRESSWORK_CONCURRENCY")?,
+            lease: parse(variable, "PRESSWORK_LEASE")?,
+            drain: parse(variable, "PRESSWORK_DRAIN")?,
+            retention: parse(variable, "PRESSWORK_RETENTION")?,
+            log: parse(variable, "PRESSWORK_LOG")?,
+            log_format: parse(variable, "PRESSWORK_LOG_FORMAT")?,
+            chunk_size: parse(variable, "PRESSWORK_CHUNK_SIZE")?,
+        })
+    }
+
+    fn from_file(path: &Path) -> Result<Self, ConfigError> {
+        let unreadable = |cause| ConfigError::Unreadable { path: path.to_owned(), cause };
+        let text = std::fs::read_to_string(path).map_err(unreadable)?;
+        // toml's message shows the line and names the key.
+        toml::from_str(&text)
+            .map_err(|error| ConfigError::wrong(path.display(), error.to_string().trim_end()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(text: &str) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("p.toml");
+        std::fs::write(&path, text).unwrap();
+        (folder, path)
+    }
+
+    fn nothing(_: &str) -> Option<OsString> {
+        None
+    }
+
+    #[test]
+    fn a_flag_beats_the_environment_which_beats_the_file_which_beats_the_default() {
+        let (_folder, path) =
+            file("tenant = \"file\"\nlease = \"20s\"\nchunk_size = \"4KiB\"\nlog = \"info\"");
+        let environment = |name: &str| match name {
+            "PRESSWORK_TENANT" => Some("environment".into()),
+            "PRESSWORK_LEASE" => Some("30s".into()),
+            "PRESSWORK_CONCURRENCY" => Some(OsString::new()),
+            _ => None,
+        };
+        let flags = Layer { tenant: Some("flag".parse().unwrap()), ..Layer::default() };
+        let settings = Settings::load(flags, Some(path), &environment).unwrap();
+        let expected = Settings {
+            tenant: "flag".parse().unwrap(),
+            lease: Duration::from_secs(30),
+            chunk_size: 4 << 10,
+            log: Some("info".to_owned()),
+            ..Settings::default()
+        };
+        assert_eq!(settings, expected);
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_its_name_and_file() {
+        let (_folder, path) = file("tennant = \"acme\"");
+        let error = Settings::load(Layer::default(), Some(path.clone()), &nothing).unwrap_err().to_string();
+        assert!(error.contains("tennant") && error.contains(&path.display().to_string()), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_is_named_must_be_there_also_when_the_environment_names_it() {
+        let named = |name: &str| (name == "PRESSWORK_CONFIG").then(|| "/nowhere/x.toml".into());
+        for (flag, variable) in
+            [(Some(PathBuf::from("/nowhere/x.toml")), &nothing as &Variables<'_>), (None, &named)]
+        {
+            let error = Settings::load(Layer::default(), flag, variable).unwrap_err();
+            assert!(error.to_string().starts_with("/nowhere/x.toml: "), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_value_is_refused_with_the_name_of_its_variable() {
+        for (name, value) in [
+            ("PRESSWORK_TENANT", "../x"),
+            ("PRESSWORK_DRAIN", "soon"),
+            ("PRESSWORK_CHUNK_SIZE", "8KB"),
+            ("PRESSWORK_LOG_FORMAT", "xml"),
+            ("PRESSWORK_CONCURRENCY", "-1"),
+        ] {
+            let environment = |asked: &str| (asked == name).then(|| value.into());
+            let error = Settings::load(Layer::default(), None, &environment).unwrap_err();
+            assert!(error.to_string().starts_with(name), "{error}");
+        }
+    }
+
+    #[test]
+    fn values_out_of_bounds_are_refused() {
+        for layer in [
+            Layer { concurrency: Some(0), ..Layer::default() },
+            Layer { lease: Some(TimeSpan(Duration::ZERO)), ..Layer::default() },
+            Layer { chunk_size: Some(ByteSize(1 << 40)), ..Layer::default() },
+        ] {
+            assert!(Settings::default().under(layer).is_err());
+        }
+    }
+}

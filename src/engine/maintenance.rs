@@ -1,0 +1,187 @@
+//! What has to be cleared away from time to time: lapsed leases, finished jobs, expired records, orphaned artifacts,
+//! files that killed processes left. Safe in many processes at once. Must not know: what runs.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::{Engine, scratch};
+use crate::{
+    artifact::{
+        ArtifactError,
+        sweep::{Keep, Keeper},
+        sweep_staging,
+    },
+    domain::{JobId, State, TenantId},
+    queue::Queue,
+};
+
+/// How often the queue and the records are swept.
+const BEAT: Duration = Duration::from_secs(60);
+/// After so many beats the storage is swept also where no job was removed: each time lists all of it.
+const BEATS_A_STORAGE_SWEEP: u32 = 15;
+/// Files that nobody has touched for so long belong to nobody.
+const ABANDONED: Duration = Duration::from_secs(86_400);
+/// Bounds one beat: what is left over is done in the next.
+const MOST_CALLS: usize = 1_000;
+
+impl Engine {
+    /// Sweeps now and then once a minute, for as long as it is polled; stop it by dropping it. What fails is logged
+    /// and tried again.
+    pub async fn maintain(&self) {
+        let mut beats = interval(BEAT);
+        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut until_storage = 0;
+        loop {
+            beats.tick().await;
+            let removed_jobs = self.sweep_jobs().await;
+            self.sweep_records().await;
+            if removed_jobs || until_storage == 0 {
+                self.sweep_storage().await;
+                until_storage = BEATS_A_STORAGE_SWEEP;
+            }
+            until_storage -= 1;
+        }
+    }
+
+    /// One round of everything.
+    pub async fn sweep(&self) {
+        self.sweep_jobs().await;
+        self.sweep_records().await;
+        self.sweep_storage().await;
+    }
+
+    /// Answers whether jobs were removed.
+    async fn sweep_jobs(&self) -> bool {
+        let finished_before = self.clock.now().before(self.retention);
+        let (mut lapsed, mut removed) = (0, 0);
+        for _ in 0..MOST_CALLS {
+            match self.queue.sweep(finished_before).await {
+                Ok(swept) if swept.lapsed == 0 && swept.removed == 0 => break,
+                Ok(swept) => (lapsed, removed) = (lapsed + swept.lapsed, removed + swept.removed),
+                Err(error) => {
+                    tracing::warn!(%error, "the queue can't be swept");
+                    break;
+                }
+            }
+        }
+        if lapsed + removed > 0 {
+            tracing::info!(lapsed, removed, "swept the queue");
+        }
+        removed > 0
+    }
+
+    async fn sweep_records(&self) {
+        for _ in 0..MOST_CALLS {
+            match self.records.sweep().await {
+                Ok(0) => return,
+                Ok(removed) => tracing::debug!(removed, "swept the records"),
+                Err(error) => return tracing::warn!(%error, "the records can't be swept"),
+            }
+        }
+    }
+
+    async fn sweep_storage(&self) {
+        match self.artifacts.sweep(&QueueKeeper(&*self.queue)).await {
+            Ok(0) => {}
+            Ok(removed) => tracing::info!(removed, "swept artifacts that no job points to"),
+            Err(error) => tracing::warn!(%error, "the artifacts can't be swept"),
+        }
+        let (objects, tmp) = (self.folder.join("objects"), self.folder.join("tmp"));
+        let before = self.clock.now().before(ABANDONED);
+        let swept = tokio::task::spawn_blocking(move || {
+            Ok::<_, std::io::Error>((sweep_staging(&objects, before)?, scratch::sweep(&tmp, before)?))
+        });
+        match swept.await {
+            Ok(Ok((0, 0))) => {}
+            Ok(Ok((staging, scratch))) => {
+                tracing::info!(staging, scratch, "swept what processes left behind")
+            }
+            Ok(Err(error)) => tracing::warn!(%error, "abandoned files can't be swept"),
+            Err(error) => tracing::warn!(%error, "abandoned files can't be swept"),
+        }
+    }
+}
+
+/// Asks the queue what of a job's artifacts must stay.
+struct QueueKeeper<'a>(&'a dyn Queue);
+
+#[async_trait]
+impl Keeper for QueueKeeper<'_> {
+    async fn keep(&self, tenant: &TenantId, job: JobId) -> Result<Keep, ArtifactError> {
+        let found = self.0.inspect(tenant, &[job]).await.map_err(|error| ArtifactError::Storage {
+            doing: "ask the queue what must stay",
+            cause: object_store::Error::Generic { store: "queue", source: error.into() },
+        })?;
+        let Some(job) = found.into_iter().next().flatten() else { return Ok(Keep::Nothing) };
+        Ok(match (job.state, job.output) {
+            (State::Running, _) => Keep::Attempt(job.epoch),
+            (State::Completed, Some(output)) => {
+                Keep::Published(output.artifacts.into_iter().map(|pointer| pointer.manifest).collect())
+            }
+            _ => Keep::Nothing,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{
+        artifact::ArtifactOptions,
+        config::Settings,
+        domain::{
+            KindName, ManualClock, NewJob, Output, Payload, SeededRandom, Timestamp, Verdict, WorkerId,
+        },
+        queue::{Ask, Claim},
+    };
+
+    const RETENTION: Duration = Duration::from_secs(3_600);
+
+    async fn claimed(engine: &Engine) -> Claim {
+        let kind = KindName::literal("print");
+        let payload = Payload { version: 1, bytes: bytes::Bytes::from_static(b"{}") };
+        let id = JobId::new(engine.clock.now(), &*engine.random);
+        let job = NewJob::new(id, "acme".parse().unwrap(), kind.clone(), payload);
+        engine.queue.enqueue(vec![job]).await.unwrap()[0].as_ref().unwrap();
+        let ask = Ask { kinds: vec![kind], most: 1, lease: Duration::from_secs(15) };
+        engine.queue.claim(&WorkerId::new("w"), &ask).await.unwrap().remove(0)
+    }
+
+    #[tokio::test]
+    async fn what_is_published_stays_until_retention_ends_and_orphans_go_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings =
+            Settings { data_dir: folder.path().to_owned(), retention: RETENTION, ..Settings::default() };
+        let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_000_000)));
+        let engine = Engine::open_with(&settings, clock.clone(), Arc::new(SeededRandom::new(1))).unwrap();
+        let claim = claimed(&engine).await;
+        let write = async |epoch| {
+            let (lease, name) = (&claim.lease, "book.txt".parse().unwrap());
+            let options = ArtifactOptions::default();
+            let writer = engine.artifacts.create(&lease.tenant, lease.job, epoch, &name, options);
+            let mut writer = writer.unwrap();
+            writer.write(b"words").await.unwrap();
+            writer.finish().await.unwrap()
+        };
+        // What an earlier attempt would have left, and what this one publishes.
+        let (orphan, kept) = (write(0).await, write(claim.lease.epoch).await);
+        engine.sweep().await;
+        assert!(!engine.artifacts.exists(&orphan.manifest).await.unwrap());
+        assert!(engine.artifacts.exists(&kept.manifest).await.unwrap());
+
+        let output = Output { artifacts: vec![kept.clone()], ..Output::default() };
+        engine.queue.settle(vec![(claim.lease.clone(), Verdict::Done(output))]).await.unwrap();
+        engine.sweep().await;
+        assert!(engine.artifacts.exists(&kept.manifest).await.unwrap());
+
+        clock.advance(RETENTION * 2);
+        engine.sweep().await;
+        assert!(!engine.artifacts.exists(&kept.manifest).await.unwrap());
+        let found = engine.queue.inspect(&claim.lease.tenant, &[claim.lease.job]).await.unwrap();
+        assert_eq!(found, vec![None]);
+    }
+}

@@ -1,0 +1,279 @@
+//! What a process holds: the queue, the records, the progress, the artifacts, the time and the randomness, opened from
+//! [`Settings`]. Owns: the data directory's layout and its maintenance. Must not know: kinds, the command line.
+//!
+//! ```text
+//! <data_dir>/            0700
+//!   presswork.db         the queue, the records, the progress (and SQLite's own files beside it)
+//!   objects/             storage: a folder a tenant
+//!   tmp/                 scratch, a folder a process, locked as long as the process lives
+//! ```
+
+mod maintenance;
+mod scratch;
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use object_store::{ObjectStore, local::LocalFileSystem};
+
+use crate::{
+    artifact::ArtifactStore,
+    config::Settings,
+    domain::{Clock, Random, SystemRandom, clock::SystemClock},
+    progress::{ProgressBus, sqlite::SqliteProgress},
+    queue::{Queue, sqlite as sqlite_queue, sqlite::SqliteQueue},
+    store::{
+        Records,
+        sqlite::{Database, DatabaseError, SqliteRecords},
+    },
+    worker::{Parts, Registry},
+};
+use scratch::Scratch;
+
+/// What a process holds. Cheap to clone; clones share everything.
+#[derive(Clone)]
+pub struct Engine {
+    /// The jobs.
+    pub queue: Arc<dyn Queue>,
+    /// Small documents.
+    pub records: Arc<dyn Records>,
+    /// The events of jobs.
+    pub progress: Arc<dyn ProgressBus>,
+    /// The root of the storage, of all tenants.
+    pub storage: Arc<dyn ObjectStore>,
+    /// What jobs have made.
+    pub artifacts: ArtifactStore,
+    /// Where the time comes from.
+    pub clock: Arc<dyn Clock>,
+    /// Where randomness comes from.
+    pub random: Arc<dyn Random>,
+    database: Arc<Database>,
+    folder: PathBuf,
+    retention: Duration,
+    scratch: Arc<Mutex<Option<Scratch>>>,
+}
+
+/// The data directory can't be used, one variant per next action.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// Make room, mend permissions, or choose another directory.
+    #[error("the data directory {} can't be written: {cause}", folder.display())]
+    Unwritable {
+        /// The data directory.
+        folder: PathBuf,
+        /// Why.
+        #[source]
+        cause: Cause,
+    },
+    /// Try again later.
+    #[error("the data directory {} can't be used now: {cause}", folder.display())]
+    Unavailable {
+        /// The data directory.
+        folder: PathBuf,
+        /// Why.
+        #[source]
+        cause: Cause,
+    },
+    /// Restore it from a backup, or use the Presswork that wrote it.
+    #[error("the data directory {} can't be used: {problem}", folder.display())]
+    Unusable {
+        /// The data directory.
+        folder: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+/// The cause behind an [`EngineError`].
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+impl Engine {
+    /// Opens the data directory, or makes it where there is none, with the machine's clock and random source. Blocks:
+    /// call it from a thread that may.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub fn open(settings: &Settings) -> Result<Self, EngineError> {
+        Self::open_with(settings, Arc::new(SystemClock), Arc::new(SystemRandom))
+    }
+
+    /// The same with another clock and random source.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub fn open_with(
+        settings: &Settings,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> Result<Self, EngineError> {
+        let folder = settings.data_dir.clone();
+        let tables = [sqlite_queue::MIGRATIONS, SqliteRecords::MIGRATIONS, SqliteProgress::MIGRATIONS];
+        let database = Database::open(&folder.join("presswork.db"), &tables);
+        let database = Arc::new(database.map_err(|error| database_error(&folder, error))?);
+        let objects = folder.join("objects");
+        for needed in [&objects, &folder.join("tmp")] {
+            make_folder(needed).map_err(|error| file_error(&folder, needed, error))?;
+        }
+        let storage = LocalFileSystem::new_with_prefix(&objects)
+            .map_err(|error| EngineError::Unavailable { folder: folder.clone(), cause: error.into() })?;
+        // What the queue calls published must survive a power cut; and emptied folders must not pile up.
+        let storage: Arc<dyn ObjectStore> = Arc::new(storage.with_fsync(true).with_automatic_cleanup(true));
+        Ok(Self {
+            queue: Arc::new(SqliteQueue::new(database.clone(), clock.clone())),
+            records: Arc::new(SqliteRecords::new(database.clone(), clock.clone())),
+            progress: Arc::new(SqliteProgress::new(database.clone(), clock.clone())),
+            artifacts: ArtifactStore::new(storage.clone()),
+            storage,
+            clock,
+            random,
+            database,
+            folder,
+            retention: settings.retention,
+            scratch: Arc::default(),
+        })
+    }
+
+    /// What a worker works with. Takes a scratch folder for this process, which is removed when the last clone of the
+    /// engine is dropped.
+    ///
+    /// # Errors
+    /// [`EngineError`] where there can't be a scratch folder.
+    pub async fn parts(&self, registry: Arc<Registry>) -> Result<Parts, EngineError> {
+        let engine = self.clone();
+        let scratch = tokio::task::spawn_blocking(move || engine.scratch()).await;
+        let scratch = scratch.map_err(|error| EngineError::Unavailable {
+            folder: self.folder.clone(),
+            cause: error.into(),
+        })??;
+        Ok(Parts {
+            queue: self.queue.clone(),
+            progress: self.progress.clone(),
+            storage: self.storage.clone(),
+            registry,
+            scratch,
+            clock: self.clock.clone(),
+            random: self.random.clone(),
+        })
+    }
+
+    /// The data directory.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Where the bytes of a storage key are on this machine.
+    pub fn local_path(&self, key: &str) -> PathBuf {
+        self.folder.join("objects").join(key)
+    }
+
+    /// What SQLite finds wrong with the database file; nothing where it is whole. Reads all of it.
+    ///
+    /// # Errors
+    /// [`EngineError`] where it can't be read at all.
+    pub async fn check(&self) -> Result<Vec<String>, EngineError> {
+        let found = self.database.read(|connection| {
+            let mut statement = connection.prepare("PRAGMA integrity_check(20)")?;
+            let rows = statement.query_map([], |row| row.get::<_, String>(0))?;
+            rows.collect::<rusqlite::Result<Vec<_>>>()
+        });
+        let mut found = found.await.map_err(|error| database_error(&self.folder, error))?;
+        found.retain(|line| line != "ok");
+        Ok(found)
+    }
+
+    /// The version of the SQLite that is compiled in.
+    pub fn sqlite_version() -> &'static str {
+        rusqlite::version()
+    }
+
+    fn scratch(&self) -> Result<PathBuf, EngineError> {
+        let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(scratch) = &*scratch {
+            return Ok(scratch.folder().to_owned());
+        }
+        let root = self.folder.join("tmp");
+        let taken =
+            Scratch::take(&root, &*self.random).map_err(|error| file_error(&self.folder, &root, error))?;
+        Ok(scratch.insert(taken).folder().to_owned())
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("folder", &self.folder).finish_non_exhaustive()
+    }
+}
+
+fn make_folder(path: &Path) -> io::Result<()> {
+    let mut folders = fs::DirBuilder::new();
+    folders.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut folders, 0o700);
+    folders.create(path)
+}
+
+fn file_error(folder: &Path, path: &Path, error: io::Error) -> EngineError {
+    EngineError::Unwritable {
+        folder: folder.to_owned(),
+        cause: format!("{}: {error}", path.display()).into(),
+    }
+}
+
+fn database_error(folder: &Path, error: DatabaseError) -> EngineError {
+    let folder = folder.to_owned();
+    match error {
+        DatabaseError::Unwritable(cause) => EngineError::Unwritable { folder, cause: cause.into() },
+        DatabaseError::Unusable(problem) => EngineError::Unusable { folder, problem },
+        other @ (DatabaseError::Unavailable(_) | DatabaseError::Stopped) => {
+            EngineError::Unavailable { folder, cause: other.into() }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(data_dir: PathBuf) -> Settings {
+        Settings { data_dir, ..Settings::default() }
+    }
+
+    #[tokio::test]
+    async fn a_data_directory_is_made_private_and_is_whole() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("deep/data");
+        let engine = Engine::open(&settings(folder.clone())).unwrap();
+        assert_eq!(engine.check().await.unwrap(), Vec::<String>::new());
+        #[cfg(unix)]
+        for name in ["", "objects", "tmp"] {
+            use std::os::unix::fs::PermissionsExt as _;
+            let mode = fs::metadata(folder.join(name)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o700, "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_scratch_folder_goes_with_the_engine() {
+        let root = tempfile::tempdir().unwrap();
+        let engine = Engine::open(&settings(root.path().to_owned())).unwrap();
+        let parts = engine.parts(Arc::default()).await.unwrap();
+        assert!(parts.scratch.starts_with(root.path().join("tmp")));
+        fs::create_dir_all(parts.scratch.join("job")).unwrap();
+        drop((engine, parts));
+        assert_eq!(fs::read_dir(root.path().join("tmp")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_is_no_data_directory_is_named() {
+        let root = tempfile::tempdir().unwrap();
+        let file = root.path().join("file");
+        fs::write(&file, "x").unwrap();
+        let error = Engine::open(&settings(file.clone())).unwrap_err();
+        assert!(matches!(error, EngineError::Unwritable { .. }), "{error}");
+        assert!(error.to_string().contains(&file.display().to_string()));
+    }
+}

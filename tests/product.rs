@@ -1,0 +1,16 @@
+//! The product as its users meet it: the binary `presswork`, real manuscripts, processes that are killed, disks that
+//! are full. Validators and books come from `tests/run`.
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
+#[path = "product/bad_input.rs"]
+mod bad_input;
+#[path = "product/crash.rs"]
+mod crash;
+#[path = "product/demo.rs"]
+mod demo;
+#[path = "product/disk.rs"]
+mod disk;
+#[path = "product/processes.rs"]
+mod processes;
+#[path = "product/world.rs"]
+mod world;

@@ -1,0 +1,73 @@
+//! Several processes on one data directory: one works, others enqueue, watch, cancel, fetch.
+
+use crate::world::{World, long_book, text};
+
+#[test]
+fn another_process_follows_and_fetches_what_a_worker_does() {
+    let world = World::new();
+    let file = world.file("good.md", "# One\n\nWords *here*.\n\n# Two\n\nMore.\n");
+    let _up = world.start(&["up", "--json"]);
+    let imported = world.json(&["enqueue", "import", &file, "--project", "good", "--wait"]);
+    assert_eq!(imported["state"], "completed", "{imported}");
+
+    let enqueued = world.json(&["enqueue", "export", "good", "--format", "markdown"]);
+    let id = enqueued["id"].as_str().unwrap();
+    let watched = world.run(&["watch", id]);
+    assert!(watched.status.success(), "{}", text(&watched));
+    let out = world.path("out.md");
+    world.json(&["artifacts", "get", id, "-o", out.to_str().unwrap()]);
+    let markdown = std::fs::read_to_string(&out).unwrap();
+    assert!(markdown.contains("Words *here*."), "{markdown}");
+    let again = world.run(&["artifacts", "get", id, "-o", out.to_str().unwrap()]);
+    assert_eq!(again.status.code(), Some(2), "a file that is there is not overwritten: {}", text(&again));
+}
+
+#[test]
+fn a_running_export_is_cancelled_from_another_process_and_leaves_nothing() {
+    let world = World::new();
+    let book = world.file("long.md", long_book(6 << 20));
+    let _up = world.start(&["up", "--json"]);
+    world.json(&["enqueue", "import", &book, "--project", "long", "--wait"]);
+    let enqueued = world.json(&["enqueue", "export", "long", "--format", "html", "--compression", "brotli"]);
+    let id = enqueued["id"].as_str().unwrap();
+    let mut watcher = world.start(&["watch", id, "--json"]);
+    watcher.until(|line| line["percent"].as_f64().is_some_and(|percent| percent > 5.0));
+    world.json(&["jobs", "cancel", id]);
+    let last = watcher.until(|line| line["type"] == "state" && line["state"] != "running");
+    assert_eq!(last["state"], "cancelled");
+    assert_eq!(watcher.child.wait().unwrap().code(), Some(1));
+    assert!(!world.objects().iter().any(|key| key.contains("/artifacts/")), "{:?}", world.objects());
+
+    let retried = world.run(&["jobs", "retry", id]);
+    assert!(retried.status.success(), "{}", text(&retried));
+    assert!(world.run(&["watch", id]).status.success());
+}
+
+#[test]
+fn a_repeated_request_with_a_key_makes_one_job() {
+    let world = World::new();
+    let enqueue =
+        || world.json(&["enqueue", "export", "novel", "--format", "epub", "--idempotency-key", "k1"]);
+    let (one, two) = (enqueue(), enqueue());
+    assert_eq!(one["id"], two["id"]);
+    assert_eq!(world.json(&["jobs", "list"])["jobs"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn wrong_usage_and_unknown_things_have_exit_code_two() {
+    let world = World::new();
+    world.json(&["enqueue", "export", "novel", "--format", "html"]);
+    for arguments in [
+        &["enqueue", "export", "novel"][..],
+        &["enqueue", "nonsense", "--payload", "{}"],
+        &["jobs", "show", "job_nonsense"],
+        &["jobs", "show", "job_00000000000000000000000000"],
+        &["artifacts", "get", "job_00000000000000000000000000"],
+        &["watch", "job_00000000000000000000000000"],
+        &["frobnicate"],
+    ] {
+        let output = world.run(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", text(&output));
+        assert!(!output.stderr.is_empty(), "{arguments:?}");
+    }
+}
