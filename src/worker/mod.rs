@@ -192,6 +192,7 @@ impl Worker {
             buffer: buffer.clone(),
             settlements: settlements.clone(),
             workshop: workshop.clone(),
+            stale: fetch::STALE,
         };
 
         // Aborted when this future ends or is dropped.
