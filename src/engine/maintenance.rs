@@ -1,12 +1,12 @@
 //! What has to be cleared away from time to time: lapsed leases, finished jobs, expired records, orphaned artifacts,
-//! files that killed processes left. Safe in many processes at once. Must not know: what runs.
+//! used uploads, files that killed processes left. Safe in many processes at once. Must not know: what runs.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{Engine, scratch};
+use super::{Engine, scratch, uploads};
 use crate::{
     artifact::{
         ArtifactError,
@@ -88,8 +88,13 @@ impl Engine {
             Ok(removed) => tracing::info!(removed, "swept artifacts that no job points to"),
             Err(error) => tracing::warn!(%error, "the artifacts can't be swept"),
         }
-        let (objects, tmp) = (self.folder.join("objects"), self.folder.join("tmp"));
         let before = self.clock.now().before(ABANDONED);
+        match uploads::sweep(&*self.storage, &*self.queue, before).await {
+            Ok(0) => {}
+            Ok(removed) => tracing::info!(removed, "swept uploads that no job needs any more"),
+            Err(error) => tracing::warn!(%error, "the uploads can't be swept"),
+        }
+        let (objects, tmp) = (self.folder.join("objects"), self.folder.join("tmp"));
         let swept = tokio::task::spawn_blocking(move || {
             Ok::<_, std::io::Error>((sweep_staging(&objects, before)?, scratch::sweep(&tmp, before)?))
         });
