@@ -10,6 +10,7 @@
 
 mod maintenance;
 mod scratch;
+mod uploads;
 
 use std::{
     fs, io,
