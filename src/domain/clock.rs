@@ -9,7 +9,8 @@ use std::{
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// An instant: whole microseconds since 1970-01-01T00:00:00Z. Serialised as RFC 3339 text in UTC.
+/// An instant: whole microseconds since 1970-01-01T00:00:00Z. Serialised as RFC 3339 text in UTC; what is beyond the
+/// years -9999 to 9999, which that text can't say, as the nearest that it can.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
@@ -71,10 +72,9 @@ impl fmt::Display for Timestamp {
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match jiff::Timestamp::from_microsecond(self.0) {
-            Ok(instant) => serializer.collect_str(&format_args!("{instant:.6}")),
-            Err(_) => Err(serde::ser::Error::custom("an instant outside the years -9999 to 9999")),
-        }
+        let end = if self.0 < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX };
+        let instant = jiff::Timestamp::from_microsecond(self.0).unwrap_or(end);
+        serializer.collect_str(&format_args!("{instant:.6}"))
     }
 }
 
@@ -149,6 +149,16 @@ mod tests {
         let json = serde_json::to_string(&instant).unwrap();
         assert_eq!(json, "\"2026-11-22T01:47:38.123456Z\"");
         assert_eq!(serde_json::from_str::<Timestamp>(&json).unwrap(), instant);
+    }
+
+    /// A job put off for ever can still be listed.
+    #[test]
+    fn instants_beyond_all_years_have_a_text() {
+        for (micros, text) in [(i64::MAX, "\"9999-12-30T22:00:00.999999Z\""), (i64::MIN, "\"-009999-")] {
+            let json = serde_json::to_string(&Timestamp::from_micros(micros)).unwrap();
+            assert!(json.starts_with(text), "{json}");
+            assert!(serde_json::from_str::<Timestamp>(&json).is_ok(), "{json}");
+        }
     }
 
     #[test]

@@ -16,6 +16,11 @@ pub struct Output {
     pub artifacts: Vec<ArtifactPointer>,
 }
 
+impl Output {
+    /// The most bytes that an output may have as JSON: what is large belongs in an artifact.
+    pub const MOST_BYTES: usize = 256 << 10;
+}
+
 /// Where an artifact is and what it is: enough to list it and to find its manifest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ArtifactPointer {

@@ -10,6 +10,9 @@ use super::{
     verdict::{Failure, Verdict},
 };
 
+/// The longest wait that a server is granted.
+const MOST_ASKED: Duration = Duration::from_secs(86_400);
+
 /// Exponential backoff with full jitter: the wait before attempt n + 1 is drawn evenly from zero to
 /// `min(most, first × 2^(n-1))`. ("Exponential Backoff And Jitter", AWS Architecture Blog, 2015.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,12 +55,13 @@ impl RetryPolicy {
         self.first.saturating_mul(doubled).min(self.most)
     }
 
-    /// The wait after attempt number `attempt`, drawn; never less than what a server asked for.
+    /// The wait after attempt number `attempt`, drawn; never less than what a server asked for, which is heard up to a
+    /// day: nobody's mistake may park a job for ever.
     pub fn wait(&self, attempt: u32, asked: Option<Duration>, random: &dyn Random) -> Duration {
         let ceiling = micros(self.ceiling(attempt)).unsigned_abs();
         let drawn = Duration::from_micros(random.below(ceiling.saturating_add(1)));
         // Spread after a `Retry-After` as well, or the whole fleet comes back in the same instant.
-        asked.map_or(drawn, |asked| asked.saturating_add(drawn.min(asked / 4)))
+        asked.map(|asked| asked.min(MOST_ASKED)).map_or(drawn, |asked| asked + drawn.min(asked / 4))
     }
 
     /// What the queue is told of a failure in attempt number `attempt`; nothing where the lease is gone.
@@ -115,6 +119,7 @@ mod tests {
             let wait = POLICY.wait(1, Some(asked), &random);
             assert!(wait >= asked && wait <= asked + asked / 4);
         }
+        assert!(POLICY.wait(1, Some(Duration::MAX), &random) < Duration::from_secs(2 * 86_400));
     }
 
     #[test]

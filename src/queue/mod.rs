@@ -43,7 +43,7 @@ pub trait Queue: Send + Sync {
     async fn enqueue(&self, jobs: Vec<NewJob>) -> Result<Vec<Result<Enqueued, Refusal>>, QueueError>;
 
     /// Hands out at most `ask.most` jobs of the kinds asked for, each under a lease of `ask.lease`. Fewer, or
-    /// none, where less may run now. Also moves what is due, and what has lapsed, back into its lane.
+    /// none, where less may run now; fewer also where they are large: a claim holds some megabytes. Also moves what is due, and what has lapsed, back into its lane.
     ///
     /// # Errors
     /// [`QueueError`]; no lease was given then.
@@ -68,7 +68,8 @@ pub trait Queue: Send + Sync {
     /// job dead; a `Retry` or `Snooze` of a job that somebody asked to cancel makes it cancelled.
     ///
     /// # Errors
-    /// [`QueueError`]; nothing was settled then, and the same call may be made again.
+    /// [`QueueError`]; nothing was settled then, and the same call may be made again, but for
+    /// [`QueueError::Invalid`]: an output is larger than [`Output::MOST_BYTES`](crate::domain::Output::MOST_BYTES).
     async fn settle(&self, settlements: Vec<(Lease, Verdict)>) -> Result<Vec<Settled>, QueueError>;
 
     /// Cancels jobs: at once where they do not run, else the running handler is told at its next renewal.
@@ -129,7 +130,7 @@ pub trait Queue: Send + Sync {
     /// [`QueueError`].
     async fn inspect(&self, tenant: &TenantId, jobs: &[JobId]) -> Result<Vec<Option<Job>>, QueueError>;
 
-    /// A tenant's jobs, newest first, at most `most` (1 to 1,000) from behind the cursor.
+    /// A tenant's jobs, newest first, at most `most` (1 to 1,000) from behind the cursor; fewer where they are large.
     ///
     /// # Errors
     /// [`QueueError`].
@@ -148,7 +149,8 @@ pub trait Queue: Send + Sync {
     async fn stats(&self, tenant: Option<&TenantId>) -> Result<Stats, QueueError>;
 
     /// Returns lapsed leases to their lanes and removes finished jobs (with their events and idempotency keys) that
-    /// ended before `finished_before`, a bounded batch a call. Call it until it answers that it did nothing.
+    /// ended before `finished_before`, a bounded batch a call. Call it until it answers that it did nothing. Keep jobs
+    /// for longer than any lease: a job of a removed one's id begins with epoch 1 again.
     ///
     /// # Errors
     /// [`QueueError`].

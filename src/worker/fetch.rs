@@ -36,7 +36,7 @@ const MEASURE: Duration = Duration::from_millis(10);
 /// However fast jobs are: a claim stays a call of some milliseconds.
 const MOST_AHEAD: usize = 256;
 /// A job that has waited here for this long is handed back: somebody else may have a slot.
-const STALE: Duration = Duration::from_secs(1);
+pub(crate) const STALE: Duration = Duration::from_secs(1);
 
 /// Jobs that were claimed and wait for a slot.
 pub(crate) struct Buffer {
@@ -106,6 +106,11 @@ impl Buffer {
         }
     }
 
+    /// Since when the job that has waited longest waits.
+    fn oldest(&self) -> Option<Instant> {
+        self.state().ready.front().map(|(since, _)| *since)
+    }
+
     /// Takes out what has waited for at least so long.
     fn take_out(&self, waited: Duration) -> Vec<Claimed> {
         let mut state = self.state();
@@ -128,6 +133,8 @@ pub(crate) struct Fetcher {
     pub(crate) buffer: Arc<Buffer>,
     pub(crate) settlements: Settlements,
     pub(crate) workshop: Arc<Workshop>,
+    /// A job that has waited in the buffer for so long is handed back: [`STALE`].
+    pub(crate) stale: Duration,
 }
 
 impl Fetcher {
@@ -137,6 +144,7 @@ impl Fetcher {
         let mut outage = Pause::new(Duration::from_millis(50), Duration::from_secs(5));
         let mut idle = Pause::new(Duration::from_millis(1), Duration::from_millis(100));
         while !stopping.is_cancelled() {
+            self.hand_back(self.buffer.take_out(self.stale));
             let wanted = self.buffer.wanted();
             if wanted == 0 {
                 self.wait_for_room().await;
@@ -147,6 +155,7 @@ impl Fetcher {
                     let outcome = tokio::select! {
                         () = stopping.cancelled() => Ok(()),
                         outcome = self.wait_for_jobs(&mut idle) => outcome,
+                        () = self.grown_stale() => Ok(()),
                     };
                     self.ride_out(outcome, &mut outage).await;
                 }
@@ -171,11 +180,18 @@ impl Fetcher {
     }
 
     async fn wait_for_room(&self) {
-        self.hand_back(self.buffer.take_out(STALE));
         tokio::select! {
             () = self.buffer.stopping.cancelled() => {}
             () = self.buffer.moved.notified() => {}
-            () = sleep(STALE) => {}
+            () = self.grown_stale() => {}
+        }
+    }
+
+    /// Ends once a job has waited here for too long. Also watched while new jobs are waited for, which may be for ever.
+    async fn grown_stale(&self) {
+        match self.buffer.oldest() {
+            Some(since) => tokio::time::sleep_until(since + self.stale).await,
+            None => std::future::pending().await,
         }
     }
 
@@ -245,5 +261,89 @@ impl Pause {
         let pause = self.next.unwrap_or(self.first);
         self.next = Some((pause * 2).min(self.most));
         sleep(pause).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use bytes::Bytes;
+    use object_store::memory::InMemory;
+
+    use super::*;
+    use crate::{
+        artifact::ArtifactStore,
+        domain::{JobId, ManualClock, NewJob, Payload, SeededRandom, Timestamp},
+        progress::sqlite::SqliteProgress,
+        queue::sqlite::{MIGRATIONS, SqliteQueue},
+        store::sqlite::Database,
+        worker::{Registry, context::Surroundings, reports::Publisher},
+    };
+
+    /// The pace has let the worker claim ahead, then it broke: the one slot is taken for hours, and no job comes that
+    /// would move the fetcher on.
+    #[tokio::test]
+    async fn a_job_that_waits_too_long_goes_back_also_while_new_ones_are_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_800_000_000_000)));
+        let tables = [MIGRATIONS, SqliteProgress::MIGRATIONS];
+        let database = Arc::new(Database::open(&folder.path().join("x.db"), &tables).unwrap());
+        let queue: Arc<dyn Queue> = Arc::new(SqliteQueue::new(database.clone(), clock.clone()));
+        let progress = Arc::new(SqliteProgress::new(database, clock.clone()));
+        let (publisher, _publishing) = Publisher::new(progress);
+        let (settlements, settler) = Settlements::new(queue.clone());
+        tokio::spawn(settler.run());
+        let surroundings = Surroundings {
+            queue: queue.clone(),
+            storage: Arc::new(InMemory::new()),
+            artifacts: ArtifactStore::new(Arc::new(InMemory::new())),
+            scratch: folder.path().to_owned(),
+            clock: clock.clone(),
+            random: Arc::new(SeededRandom::new(1)),
+        };
+        let workshop = Arc::new(Workshop {
+            registry: Arc::new(Registry::new()),
+            publisher,
+            surroundings: Arc::new(surroundings),
+            grace: Duration::ZERO,
+        });
+        let kind = KindName::literal("export");
+        let payload = Payload { version: 1, bytes: Bytes::new() };
+        let jobs: Vec<NewJob> = (1..3)
+            .map(|n| NewJob::new(JobId::from_u128(n), "acme".parse().unwrap(), kind.clone(), payload.clone()))
+            .collect();
+        queue.enqueue(jobs.clone()).await.unwrap();
+
+        let stopping = CancellationToken::new();
+        let buffer = Buffer::new(1, stopping.clone());
+        {
+            let mut state = buffer.state();
+            // Measured when jobs were quick, and not to be measured again before they are stale.
+            (state.ahead, state.measured) = (5, Instant::now() + Duration::from_secs(3_600));
+        }
+        let fetcher = Fetcher {
+            queue: queue.clone(),
+            who: WorkerId::new("w"),
+            kinds: vec![kind],
+            keeper: Keeper::new(queue.clone(), clock, Duration::from_secs(15), Duration::from_secs(1)),
+            buffer: buffer.clone(),
+            settlements,
+            workshop,
+            stale: Duration::from_millis(1),
+        };
+        let fetching = tokio::spawn(fetcher.run());
+        let _running =
+            poll_fn(|cx| buffer.take(cx).map_or(std::task::Poll::Pending, std::task::Poll::Ready)).await;
+        // Handed back, and then claimed again: the epoch counts the claims, the attempts don't.
+        let job = loop {
+            let found = queue.inspect(&jobs[1].tenant, &[jobs[1].id]).await.unwrap().remove(0).unwrap();
+            if found.epoch > 1 {
+                break found;
+            }
+        };
+        assert!(job.attempt <= 1, "handing back costs no attempt");
+        stopping.cancel();
+        fetching.await.unwrap();
     }
 }

@@ -74,7 +74,8 @@ pub struct Options {
     pub beat: Duration,
     /// How long running handlers may go on when the worker is to stop. Default 30 s.
     pub drain: Duration,
-    /// How long a handler that was told to stop may take before it is dropped. Default 5 s.
+    /// How long a handler that was told to stop may take before it is dropped. Default 250 ms: with the
+    /// beat, a cancelled job has stopped within a second.
     pub grace: Duration,
     /// Only jobs of these kinds; `None` for all that are registered.
     pub kinds: Option<Vec<KindName>>,
@@ -90,7 +91,7 @@ impl Options {
             lease: Duration::from_secs(15),
             beat: Duration::from_millis(750),
             drain: Duration::from_secs(30),
-            grace: Duration::from_secs(5),
+            grace: Duration::from_millis(250),
             kinds: None,
         }
     }
@@ -191,6 +192,7 @@ impl Worker {
             buffer: buffer.clone(),
             settlements: settlements.clone(),
             workshop: workshop.clone(),
+            stale: fetch::STALE,
         };
 
         // Aborted when this future ends or is dropped.

@@ -40,6 +40,19 @@ struct Contents {
     announced: bool,
 }
 
+impl Contents {
+    fn begin_text(&mut self) {
+        self.waiting.push_back(EventBody::Text { text: String::new() });
+        self.forget_oldest();
+    }
+
+    fn forget_oldest(&mut self) {
+        while self.waiting.len() > MOST_WAITING {
+            self.waiting.pop_front();
+        }
+    }
+}
+
 enum Message {
     Announced(Arc<Outbox>),
     Flush(Arc<Outbox>, oneshot::Sender<()>),
@@ -57,19 +70,24 @@ impl Outbox {
         self.announce(contents);
     }
 
-    /// Reports a piece of text; joined with the one before where that was not published yet.
-    pub(crate) fn text(self: &Arc<Self>, piece: &str) {
-        if piece.is_empty() {
-            return;
-        }
+    /// Reports a piece of text; joined with the one before where that was not published yet, and cut where it is large.
+    pub(crate) fn text(self: &Arc<Self>, mut piece: &str) {
         let mut contents = self.contents();
-        match contents.waiting.back_mut() {
-            Some(EventBody::Text { text }) if text.len() + piece.len() <= MOST_TEXT_BYTES => {
-                text.push_str(piece);
+        while !piece.is_empty() {
+            let room = match contents.waiting.back() {
+                Some(EventBody::Text { text }) => MOST_TEXT_BYTES.saturating_sub(text.len()),
+                _ => 0,
+            };
+            let (now, later) = piece.split_at(piece.floor_char_boundary(room));
+            match contents.waiting.back_mut() {
+                Some(EventBody::Text { text }) if !now.is_empty() => text.push_str(now),
+                _ => contents.begin_text(),
             }
-            _ => contents.waiting.push_back(EventBody::Text { text: piece.to_owned() }),
+            piece = later;
         }
-        self.announce(contents);
+        if !contents.waiting.is_empty() {
+            self.announce(contents);
+        }
     }
 
     /// Publishes what is left, or tries to: an outage of the bus does not hold up a job's end.
@@ -84,9 +102,7 @@ impl Outbox {
     }
 
     fn announce(self: &Arc<Self>, mut contents: MutexGuard<'_, Contents>) {
-        while contents.waiting.len() > MOST_WAITING {
-            contents.waiting.pop_front();
-        }
+        contents.forget_oldest();
         if !contents.announced {
             // Where the publisher is gone, so is the process.
             contents.announced = self.to_publisher.send(Message::Announced(self.clone())).is_ok();
@@ -163,5 +179,33 @@ async fn publish_all(bus: Arc<dyn ProgressBus>, mut messages: mpsc::UnboundedRec
         }
         // Whoever waits for a flush hears of it by the end of its channel.
         drop(flushed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_cut_and_bounded_however_much_comes_at_once() {
+        let (sender, _messages) = mpsc::unbounded_channel();
+        let lease =
+            Lease { tenant: "acme".parse().unwrap(), job: crate::domain::JobId::from_u128(1), epoch: 1 };
+        let outbox = Publisher(sender).outbox(lease, Timestamp::EPOCH);
+        outbox.text("a");
+        outbox.text(&"é".repeat(MOST_TEXT_BYTES));
+        outbox.text("b");
+        let texts = |outbox: &Outbox| -> Vec<String> {
+            let text = |publication: Publication| match publication.body {
+                EventBody::Text { text } => text,
+                other => panic!("{other:?}"),
+            };
+            outbox.take().into_iter().map(text).collect()
+        };
+        let pieces = texts(&outbox);
+        assert!(pieces.iter().all(|text| !text.is_empty() && text.len() <= MOST_TEXT_BYTES));
+        assert_eq!(pieces.concat(), format!("a{}b", "é".repeat(MOST_TEXT_BYTES)));
+        outbox.text(&"x".repeat(MOST_TEXT_BYTES * MOST_WAITING * 2));
+        assert_eq!(texts(&outbox).len(), MOST_WAITING);
     }
 }

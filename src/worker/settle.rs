@@ -8,6 +8,7 @@ use std::{
 
 use tokio::{
     sync::{mpsc, oneshot},
+    task::JoinSet,
     time::sleep,
 };
 
@@ -45,7 +46,10 @@ impl Settlements {
         // Unbounded, and yet bounded: no more jobs are claimed while the store is away.
         let (sender, messages) = mpsc::unbounded_channel();
         let summary = Arc::<Mutex<Summary>>::default();
-        (Self { sender, summary: summary.clone() }, Settler { queue, messages, summary })
+        (
+            Self { sender, summary: summary.clone() },
+            Settler { queue, messages, summary, removals: JoinSet::new() },
+        )
     }
 
     /// Has an attempt settled soon; without a verdict there is nothing to settle, for the lease is gone.
@@ -76,6 +80,8 @@ pub(crate) struct Settler {
     queue: Arc<dyn Queue>,
     messages: mpsc::UnboundedReceiver<Message>,
     summary: Arc<Mutex<Summary>>,
+    /// Removals of what lost attempts have left on storage, which may be slow: nobody's verdict waits for them.
+    removals: JoinSet<()>,
 }
 
 impl Settler {
@@ -91,12 +97,16 @@ impl Settler {
                 }
             }
             self.settle(batch).await;
+            while self.removals.try_join_next().is_some() {}
+            if !flushes.is_empty() {
+                while self.removals.join_next().await.is_some() {}
+            }
             // Whoever waits for a flush hears of it by the end of its channel.
             drop(flushes);
         }
     }
 
-    async fn settle(&self, mut batch: Vec<Settlement>) {
+    async fn settle(&mut self, mut batch: Vec<Settlement>) {
         let (mut pause, mut away) = (FIRST_PAUSE, false);
         while !batch.is_empty() {
             let call =
@@ -104,7 +114,7 @@ impl Settler {
             match self.queue.settle(call).await {
                 Ok(answers) => {
                     for (settlement, answer) in batch.drain(..).zip(answers) {
-                        self.note(settlement, answer).await;
+                        self.note(settlement, answer);
                     }
                 }
                 Err(QueueError::Invalid(problem)) => batch = self.isolate(batch, &problem).await,
@@ -123,7 +133,7 @@ impl Settler {
 
     /// One verdict that can't be stored must not hold up its neighbours: each goes alone, and the one that is refused
     /// alone ends its job with the queue's own words. Gives back what is to be tried again.
-    async fn isolate(&self, batch: Vec<Settlement>, problem: &str) -> Vec<Settlement> {
+    async fn isolate(&mut self, batch: Vec<Settlement>, problem: &str) -> Vec<Settlement> {
         if let [alone] = &batch[..] {
             if matches!(alone.verdict, Verdict::Dead(_)) {
                 tracing::error!(lease = ?alone.lease(), problem, "an attempt can't be settled");
@@ -149,13 +159,13 @@ impl Settler {
         holds
     }
 
-    async fn note(&self, settlement: Settlement, answer: Settled) {
+    fn note(&mut self, settlement: Settlement, answer: Settled) {
         match answer {
             Settled::Now(state) => count(&self.summary, |summary| summary.count(state)),
             Settled::LeaseLost => {
                 tracing::warn!(lease = ?settlement.lease(), "the lease was gone before the attempt was settled");
                 count(&self.summary, |summary| summary.lost += 1);
-                settlement.attempt.remove_artifacts().await;
+                self.removals.spawn(async move { settlement.attempt.remove_artifacts().await });
             }
         }
     }

@@ -18,7 +18,7 @@ use presswork::{
 use super::{progress::Jobs, queue::World};
 
 /// A handle to the file of all seams in a folder.
-fn database(folder: &Path) -> Arc<Database> {
+pub(crate) fn database(folder: &Path) -> Arc<Database> {
     let migrations = [MIGRATIONS, SqliteProgress::MIGRATIONS, SqliteRecords::MIGRATIONS];
     Arc::new(Database::open(&folder.join("presswork.db"), &migrations).unwrap())
 }

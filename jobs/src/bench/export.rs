@@ -5,6 +5,7 @@
 use std::{
     io::Read,
     path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -12,6 +13,7 @@ use async_compression::{Level, tokio::write::ZstdEncoder};
 use bytes::Bytes;
 use clap::Args;
 use futures_util::{StreamExt as _, stream};
+use object_store::{local::LocalFileSystem, prefix::PrefixStore};
 use presswork::{
     cli::{App, CliError, ErrorKind},
     config::{ByteSize, Settings},
@@ -242,7 +244,9 @@ async fn prepare(app: &App, engine: &Engine, scratch: &Path, size: u64) -> Resul
     let read = tokio::task::spawn_blocking(move || read_handbook(&folder)).await;
     let (book, metadata) = read.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
     let root = presswork::artifact::key([app.tenant().as_str(), "projects", PROJECT]);
-    let storage = std::sync::Arc::new(object_store::prefix::PrefixStore::new(engine.storage.clone(), root));
+    // Past the engine, which puts each file on the disk for good before it goes on: this book need not outlive us.
+    let objects = LocalFileSystem::new_with_prefix(engine.local_path("")).map_err(|error| failed(&error))?;
+    let storage = Arc::new(PrefixStore::new(objects, root));
     let mut writer = ProjectWriter::begin(storage, "bench").map_err(|error| failed(&error))?;
     for (name, media_type, bytes) in book.assets {
         let pieces = stream::iter([Ok(Bytes::from(bytes))]).boxed();

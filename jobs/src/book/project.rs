@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
 use object_store::{Error, ObjectStore, ObjectStoreExt as _, PutPayload, WriteMultipart, path::Path};
 use presswork::domain::FileName;
+use tokio::task::JoinSet;
 
 use super::{
     description::{Asset, Book, ChapterEntry, FORMAT, Metadata, VERSION},
@@ -187,7 +188,15 @@ pub struct ProjectWriter {
     pictures: UniqueNames,
     chapters: Vec<ChapterEntry>,
     assets: Vec<Asset>,
+    /// Chapters on their way to storage; each answers its size.
+    under_way: JoinSet<Result<usize, BookError>>,
+    bytes_under_way: usize,
 }
+
+/// So many chapters are on their way at once at most: storage answers slowly, and takes many at a time.
+const MOST_UNDER_WAY: usize = 16;
+/// And so many bytes of them, but for one chapter that is larger.
+const MOST_BYTES_UNDER_WAY: usize = 4 << 20;
 
 impl ProjectWriter {
     /// Begins a revision, whose name is new in this project.
@@ -197,21 +206,45 @@ impl ProjectWriter {
     pub fn begin(storage: Arc<dyn ObjectStore>, revision: &str) -> Result<Self, BookError> {
         let revision = revision.parse().map_err(|error| BookError::input(revision, format!("{error}")))?;
         let (names, pictures) = (UniqueNames::default(), UniqueNames::default());
-        Ok(Self { storage, revision, names, pictures, chapters: Vec::new(), assets: Vec::new() })
+        Ok(Self {
+            storage,
+            revision,
+            names,
+            pictures,
+            chapters: Vec::new(),
+            assets: Vec::new(),
+            under_way: JoinSet::new(),
+            bytes_under_way: 0,
+        })
+    }
+
+    /// Waits for one chapter that is under way, if any is.
+    async fn landed(&mut self) -> Result<(), BookError> {
+        let Some(landed) = self.under_way.join_next().await else { return Ok(()) };
+        self.bytes_under_way -= landed.map_err(|error| BookError::storage("writing a chapter", error))??;
+        Ok(())
     }
 
     /// Adds the next chapter: its file name (see [`chapter_name`](super::names::chapter_name); numbered where it is
     /// taken), its title and its whole text, `# Title` included.
     ///
     /// # Errors
-    /// `Input` where the name or the size is not allowed, `Storage` where storage fails.
+    /// `Input` where the name or the size is not allowed, `Storage` where storage fails: for this chapter or one of
+    /// those before it, which are stored side by side.
     pub async fn chapter(&mut self, name: &str, title: &str, text: String) -> Result<(), BookError> {
         if text.len() > MOST_CHAPTER_BYTES {
             return Err(BookError::input(name, "the chapter is larger than 4 MiB: split it"));
         }
         let name = self.names.add(name);
         let file = format!("{}/chapters/{name}", self.revision);
-        self.put(&file, text.into()).await?;
+        while self.under_way.len() >= MOST_UNDER_WAY
+            || (self.bytes_under_way + text.len() > MOST_BYTES_UNDER_WAY && !self.under_way.is_empty())
+        {
+            self.landed().await?;
+        }
+        self.bytes_under_way += text.len();
+        let (storage, path, bytes) = (self.storage.clone(), file.clone(), text.len());
+        self.under_way.spawn(async move { put(&*storage, &path, text.into()).await.map(|()| bytes) });
         self.chapters.push(ChapterEntry { file, title: title.to_owned() });
         Ok(())
     }
@@ -238,7 +271,7 @@ impl ProjectWriter {
                 Some(piece) => first.extend_from_slice(&piece?),
                 None => {
                     let bytes = first.len() as u64;
-                    self.put(&file, first.into()).await?;
+                    put(&*self.storage, &file, first.into()).await?;
                     return Ok(self.named(name, file, media_type, bytes));
                 }
             }
@@ -278,7 +311,10 @@ impl ProjectWriter {
     /// # Errors
     /// `Input` where the book is not whole (no chapter, an unknown cover), `Storage` where storage fails or files of
     /// this revision have gone.
-    pub async fn publish(self, metadata: Metadata) -> Result<Book, BookError> {
+    pub async fn publish(mut self, metadata: Metadata) -> Result<Book, BookError> {
+        while !self.under_way.is_empty() {
+            self.landed().await?;
+        }
         let mut book = Book::new(metadata);
         (book.chapters, book.assets) = (self.chapters, self.assets);
         check(&book)?;
@@ -315,14 +351,11 @@ impl ProjectWriter {
         }
         Ok(book)
     }
+}
 
-    async fn put(&self, file: &str, bytes: Bytes) -> Result<(), BookError> {
-        self.storage
-            .put(&checked_path(file)?, bytes.into())
-            .await
-            .map(drop)
-            .map_err(|error| BookError::storage(format!("writing {file}"), error))
-    }
+async fn put(storage: &dyn ObjectStore, file: &str, bytes: Bytes) -> Result<(), BookError> {
+    let put = storage.put(&checked_path(file)?, bytes.into()).await;
+    put.map(drop).map_err(|error| BookError::storage(format!("writing {file}"), error))
 }
 
 #[cfg(test)]

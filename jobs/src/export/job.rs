@@ -1,6 +1,6 @@
 //! The job kind `export`: reads a project chapter by chapter, turns it into one file, streams that to an artifact.
 //!
-//! Two lanes: chapters are fetched ahead by a task, at most two of them; a blocking thread parses and writes, and
+//! Two lanes: chapters are fetched ahead by a task, a few megabytes of them; a blocking thread parses and writes, and
 //! waits wherever storage is slower. Memory is bounded by those chapters, the exporter's open one and the pipeline.
 
 use std::{
@@ -10,14 +10,20 @@ use std::{
 };
 
 use bytes::{Buf as _, Bytes};
-use futures_util::{StreamExt as _, stream::BoxStream};
+use futures_util::{
+    StreamExt as _,
+    stream::{self, BoxStream},
+};
 use presswork::{
     artifact::{ArtifactError, ArtifactOptions, CHUNK_BYTES},
     domain::{Encoding, Failure, FileName, KindName, ProjectId, RetryPolicy},
     worker::{Context, ContextArtifact, Kind},
 };
 use serde::{Deserialize, Serialize};
-use tokio::{runtime::Handle, sync::mpsc};
+use tokio::{
+    runtime::Handle,
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+};
 
 use super::{AssetSource, Exporter, Format, exporter};
 use crate::book::{
@@ -94,12 +100,27 @@ impl Export {
     }
 }
 
-/// Fetches the chapters in order, at most two ahead of whoever reads them; ends early once nobody does.
-fn fetch_ahead(reader: Arc<ProjectReader>) -> mpsc::Receiver<Result<String, BookError>> {
-    let (ahead, chapters) = mpsc::channel(1);
+/// A chapter's text, and its share of the memory that chapters may take while they wait.
+type Fetched = Result<(String, OwnedSemaphorePermit), BookError>;
+
+/// Chapters are fetched ahead up to so many bytes together.
+const AHEAD_BYTES: u32 = 4 << 20;
+/// And so many side by side: storage answers slowly, and takes many questions at a time.
+const SIDE_BY_SIDE: usize = 4;
+
+/// Fetches the chapters ahead of whoever reads them, in order; ends early once nobody does.
+fn fetch_ahead(reader: Arc<ProjectReader>) -> mpsc::Receiver<Fetched> {
+    let (ahead, chapters) = mpsc::channel(64);
+    let room = Arc::new(Semaphore::new(AHEAD_BYTES as usize));
     tokio::spawn(async move {
-        for entry in &reader.book().chapters {
-            let chapter = reader.chapter(entry).await;
+        let all = 0..reader.book().chapters.len();
+        let fetch = async |index: usize| reader.chapter(&reader.book().chapters[index]).await;
+        let mut fetched = std::pin::pin!(stream::iter(all).map(fetch).buffered(SIDE_BY_SIDE));
+        while let Some(chapter) = fetched.next().await {
+            let chapter = match chapter {
+                Ok(text) => with_room(text, &room).await,
+                Err(error) => Err(error),
+            };
             let failed = chapter.is_err();
             if ahead.send(chapter).await.is_err() || failed {
                 return;
@@ -109,12 +130,19 @@ fn fetch_ahead(reader: Arc<ProjectReader>) -> mpsc::Receiver<Result<String, Book
     chapters
 }
 
+/// Waits until there is room for a chapter; one that is larger than all of it has all of it.
+async fn with_room(text: String, room: &Arc<Semaphore>) -> Fetched {
+    let bytes = u32::try_from(text.len()).unwrap_or(u32::MAX).min(AHEAD_BYTES);
+    let taken = room.clone().acquire_many_owned(bytes).await;
+    taken.map(|share| (text, share)).map_err(|error| BookError::storage("fetching a chapter", error))
+}
+
 /// The blocking side: parses each chapter and sends it through the exporter.
 fn write_book(
     format: Format,
     reader: Arc<ProjectReader>,
     runtime: &Handle,
-    mut chapters: mpsc::Receiver<Result<String, BookError>>,
+    mut chapters: mpsc::Receiver<Fetched>,
     out: Out,
 ) -> Result<(ContextArtifact, Losses, usize), BookError> {
     let book = Arc::new(reader.book().clone());
@@ -126,7 +154,7 @@ fn write_book(
     stream.event(Event::BookStart)?;
     for (index, entry) in book.chapters.iter().enumerate() {
         let gone = || BookError::storage("reading the project", "the reader has stopped");
-        let source = chapters.blocking_recv().ok_or_else(gone)??;
+        let (source, _share) = chapters.blocking_recv().ok_or_else(gone)??;
         read_chapter(&source, &entry.file, index, &mut stream, &mut losses)?;
         context.progress(index as u64 + 1, total, &entry.title);
     }

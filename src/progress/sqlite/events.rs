@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use rusqlite::{Connection, Row, params, types::Type};
+use rusqlite::{Connection, OptionalExtension as _, Row, params, types::Type};
 
 use super::job;
 use crate::{
@@ -30,7 +30,7 @@ pub(super) const STEPS: &[&str] = &["CREATE TABLE event_heads (
 const TRIMMED: usize = MOST_EVENTS / 10;
 
 /// Writes a job's next event and answers its sequence number: 1, 2, 3 and so on. A percentage is raised to the
-/// highest before; the oldest events beyond [`MOST_EVENTS`] are trimmed. For use within a write transaction; two
+/// highest before; the oldest events beyond [`MOST_EVENTS`] are trimmed. For use within a write transaction; three
 /// cached statements.
 ///
 /// # Errors
@@ -46,14 +46,18 @@ pub(crate) fn append(
         EventBody::Progress(progress) => tenths(progress.percent),
         EventBody::State { .. } | EventBody::Text { .. } => 0,
     };
-    let sql = "INSERT INTO event_heads (job, last, kept, highest_tenths) VALUES (?1, 1, 1, ?2)
-        ON CONFLICT DO UPDATE SET last = last + 1, kept = kept + 1,
-            highest_tenths = max(highest_tenths, excluded.highest_tenths)
-        RETURNING last, kept, highest_tenths";
-    let (sequence, kept, highest) =
-        connection.prepare_cached(sql)?.query_row(params![key, reached], |row| {
-            Ok((row.get::<_, u64>(0)?, row.get::<_, usize>(1)?, row.get::<_, u32>(2)?))
-        })?;
+    let sql = "SELECT last, kept, highest_tenths FROM event_heads WHERE job = ?1";
+    let mut head = connection.prepare_cached(sql)?;
+    let read = |row: &Row<'_>| Ok((row.get::<_, u64>(0)?, row.get::<_, usize>(1)?, row.get::<_, u32>(2)?));
+    let (last, kept, highest) = head.query_row([key], read).optional()?.unwrap_or_default();
+    let (sequence, kept, highest) = (last + 1, kept + 1, highest.max(reached));
+    // An upsert with RETURNING would open a statement journal each time.
+    let sql = if last == 0 {
+        "INSERT INTO event_heads (last, kept, highest_tenths, job) VALUES (?1, ?2, ?3, ?4)"
+    } else {
+        "UPDATE event_heads SET last = ?1, kept = ?2, highest_tenths = ?3 WHERE job = ?4"
+    };
+    connection.prepare_cached(sql)?.execute(params![sequence, kept, highest, key])?;
 
     let body = raised(body, highest);
     let is_state = matches!(*body, EventBody::State { .. });

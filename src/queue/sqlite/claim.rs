@@ -24,6 +24,8 @@ use crate::{
 const MOST_QUANTUM: usize = 8;
 /// Lanes that one claim takes out of the ring at most: bounds a claim after many were put back at once.
 const MOST_PARKED: usize = 1_000;
+/// Bytes of payloads and checkpoints that one claim hands out before it stops: bounds what a worker has to hold.
+pub(super) const MOST_BYTES: usize = 8 << 20;
 /// Virtual times are set back before they come near the end of their range.
 const REBASE: i64 = 1 << 60;
 
@@ -75,7 +77,7 @@ pub(super) fn claim(
     names.sort();
     names.dedup();
     let mut kinds = Vec::new();
-    due::lapse_others(connection, &names, now)?;
+    due::lapse_all(connection, now)?;
     for name in names {
         due::move_in(connection, &name, now)?;
         kinds.extend(Kind::load(connection, name)?);
@@ -84,12 +86,14 @@ pub(super) fn claim(
     kinds.sort_by_key(|kind| kind.served);
     let mut turn = kinds.iter().map(|kind| kind.served).max().unwrap_or(0);
 
-    let mut desk = Desk { connection, terms, tenants: Tenants::new(connection), claims: Vec::new() };
+    let mut desk =
+        Desk { connection, terms, tenants: Tenants::new(connection), claims: Vec::new(), bytes: 0 };
     let (share, left_over) =
         (ask.most.checked_div(kinds.len()).unwrap_or(0), ask.most.checked_rem(kinds.len()).unwrap_or(0));
+    let byte_share = MOST_BYTES / kinds.len().max(1);
     for (place, kind) in kinds.iter_mut().enumerate() {
         let extra = usize::from(place < left_over);
-        let taken = desk.serve(kind, share + extra)?;
+        let taken = desk.serve(kind, share + extra, byte_share)?;
         if extra > 0 && taken > share {
             turn += 1;
             kind.served = turn;
@@ -97,7 +101,8 @@ pub(super) fn claim(
     }
     for kind in &mut kinds {
         let missing = ask.most.saturating_sub(desk.claims.len());
-        if missing > 0 && desk.serve(kind, missing)? > 0 {
+        let bytes = MOST_BYTES.saturating_sub(desk.bytes);
+        if missing > 0 && desk.serve(kind, missing, bytes)? > 0 {
             turn += 1;
             kind.served = turn;
         }
@@ -150,13 +155,16 @@ struct Desk<'c> {
     terms: Terms<'c>,
     tenants: Tenants<'c>,
     claims: Vec<Claim>,
+    /// Bytes that were handed out.
+    bytes: usize,
 }
 
 impl Desk<'_> {
-    /// Serves a kind's lanes in their order, at most `most` jobs; answers how many it was.
-    fn serve(&mut self, kind: &mut Kind, most: usize) -> rusqlite::Result<usize> {
+    /// Serves a kind's lanes in their order, at most `most` jobs and no more once they have so many bytes; answers how
+    /// many it was.
+    fn serve(&mut self, kind: &mut Kind, most: usize, mut bytes: usize) -> rusqlite::Result<usize> {
         let (most, mut taken, mut parked) = (most.min(kind.room), 0, 0);
-        while taken < most && parked < MOST_PARKED {
+        while taken < most && parked < MOST_PARKED && bytes > 0 {
             let Some((lane, next_tag)) = self.pick(&kind.name)? else { break };
             let tenant = self.tenants.get(&lane.tenant)?;
             let service = Service {
@@ -165,10 +173,13 @@ impl Desk<'_> {
                 tenant,
                 next_tag,
                 most: most - taken,
+                most_bytes: bytes,
                 terms: &self.terms,
             };
             let served = serve_lane(self.connection, &service, &mut self.claims)?;
             tenant.start(served.jobs, served.bytes);
+            self.bytes += served.weight;
+            bytes = bytes.saturating_sub(served.weight);
             kind.tag = kind.tag.max(served.began);
             parked += usize::from(served.jobs == 0);
             taken += served.jobs;

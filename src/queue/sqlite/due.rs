@@ -4,7 +4,7 @@
 use rusqlite::{Connection, params};
 
 use super::{
-    row::{Head, parsed, select_heads},
+    row::{Head, select_heads},
     tally::Tally,
     transition::{Transition, apply, next_state},
 };
@@ -16,18 +16,14 @@ pub(super) const MOST_MOVED: usize = 500;
 pub(super) const DUE: &str = select_heads!(
     "WHERE kind = ?1 AND state IN ('scheduled', 'retrying') AND run_at <= ?2 ORDER BY run_at LIMIT ?3"
 );
-pub(super) const LAPSED: &str = select_heads!(
-    "WHERE kind = ?1 AND state = 'running' AND lease_until <= ?2 ORDER BY lease_until LIMIT ?3"
-);
-/// One search a kind; kinds are few.
-const KINDS_LAPSED: &str = "SELECT name FROM kinds WHERE EXISTS
-    (SELECT 1 FROM jobs WHERE kind = name AND state = 'running' AND lease_until <= ?1)";
+pub(super) const LAPSED: &str =
+    select_heads!("WHERE state = 'running' AND lease_until <= ?1 ORDER BY lease_until LIMIT ?2");
 pub(super) const UNTHROTTLE: &str = "UPDATE lanes SET standing = 'ready', parked_until = NULL,
         tag = max(tag, (SELECT kinds.tag FROM kinds WHERE name = ?1))
     WHERE id IN (SELECT id FROM lanes WHERE kind = ?1 AND standing = 'throttled' AND parked_until <= ?2
         ORDER BY parked_until LIMIT ?3)";
 
-/// Moves a kind's due jobs and lapsed leases into their lanes and its lanes into the ring.
+/// Moves a kind's due jobs into their lanes and its lanes into the ring.
 pub(super) fn move_in(connection: &Connection, kind: &KindName, now: Timestamp) -> rusqlite::Result<()> {
     let mut tally = Tally::default();
     let parameters = params![kind.as_str(), now.as_micros(), MOST_MOVED];
@@ -37,38 +33,22 @@ pub(super) fn move_in(connection: &Connection, kind: &KindName, now: Timestamp) 
         connection.prepare_cached(sql)?.execute(params![head.sequence, to.name()])?;
         tally.moved(&head.place, Some(head.state), Some(to));
     }
-    lapse(connection, &mut tally, kind, now, MOST_MOVED)?;
     tally.apply(connection)?;
     connection.prepare_cached(UNTHROTTLE)?.execute(parameters)?;
     Ok(())
 }
 
-/// Ends lapsed leases of kinds other than these: until then they count against their tenants' caps, which hold for
-/// all kinds together.
-pub(super) fn lapse_others(
-    connection: &Connection,
-    kinds: &[KindName],
-    now: Timestamp,
-) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare_cached(KINDS_LAPSED)?;
-    let lapsed: Vec<KindName> =
-        statement.query_map([now.as_micros()], |row| parsed(row, 0))?.collect::<rusqlite::Result<_>>()?;
+/// Ends lapsed leases, of whatever kind: until then they count against their tenants' caps, which hold for all kinds
+/// together.
+pub(super) fn lapse_all(connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
     let mut tally = Tally::default();
-    for kind in lapsed.iter().filter(|kind| !kinds.contains(kind)) {
-        lapse(connection, &mut tally, kind, now, MOST_MOVED)?;
-    }
+    lapse(connection, &mut tally, now)?;
     tally.apply(connection)
 }
 
-/// Ends at most `most` of a kind's lapsed leases; answers how many.
-pub(super) fn lapse(
-    connection: &Connection,
-    tally: &mut Tally,
-    kind: &KindName,
-    now: Timestamp,
-    most: usize,
-) -> rusqlite::Result<usize> {
-    let parameters = params![kind.as_str(), now.as_micros(), most];
+/// Ends a bounded number of lapsed leases; answers how many.
+pub(super) fn lapse(connection: &Connection, tally: &mut Tally, now: Timestamp) -> rusqlite::Result<usize> {
+    let parameters = params![now.as_micros(), MOST_MOVED];
     let heads = Head::all(connection.prepare_cached(LAPSED)?, parameters)?;
     for head in &heads {
         let died = Reason::new("its worker died or lost its lease on the last attempt");

@@ -128,6 +128,7 @@ impl Queue for SqliteQueue {
     }
 
     async fn settle(&self, settlements: Vec<(Lease, Verdict)>) -> Result<Vec<Settled>, QueueError> {
+        let settlements = settle::prepare(settlements)?;
         self.write("settle jobs", move |connection, now| settle::settle(connection, &settlements, now)).await
     }
 

@@ -20,8 +20,9 @@ const THROTTLED: &str =
     "SELECT parked_until FROM lanes WHERE kind = ?1 AND standing = 'throttled' ORDER BY parked_until LIMIT 1";
 const DUE: &str = "SELECT run_at FROM jobs WHERE kind = ?1 AND state IN ('scheduled', 'retrying')
     ORDER BY run_at LIMIT 1";
-const LEASED: &str =
-    "SELECT lease_until FROM jobs WHERE kind = ?1 AND state = 'running' ORDER BY lease_until LIMIT 1";
+/// Of all kinds: a lapse in one may free a tenant's cap for another.
+const LEASED: &str = "SELECT lease_until FROM jobs WHERE state = 'running' AND lease_until > ?1
+    ORDER BY lease_until LIMIT 1";
 
 #[cfg(test)]
 pub(super) const LOOKS: [&str; 4] = [READY, THROTTLED, DUE, LEASED];
@@ -40,16 +41,16 @@ pub(super) fn prospect(
     let looks: &[&str] = match full {
         None => return Ok(Prospect::Later(None)),
         // Only a lapsed lease makes room by itself.
-        Some(true) => &[LEASED],
+        Some(true) => &[],
         Some(false) if first(connection, READY, kind)?.is_some() => return Ok(Prospect::Now),
-        Some(false) => &[THROTTLED, DUE, LEASED],
+        Some(false) => &[THROTTLED, DUE],
     };
-    let mut next: Option<Timestamp> = None;
+    let mut leased = connection.prepare_cached(LEASED)?;
+    let mut next: Option<i64> = leased.query_row([i64::MIN], |row| row.get(0)).optional()?;
     for sql in looks {
-        if let Some(at) = first(connection, sql, kind)?.map(Timestamp::from_micros) {
-            next = Some(next.map_or(at, |next| next.min(at)));
-        }
+        next = [next, first(connection, sql, kind)?].into_iter().flatten().min();
     }
+    let next = next.map(Timestamp::from_micros);
     Ok(match next {
         Some(at) if at <= now => Prospect::Now,
         at => Prospect::Later(at.map(|at| at.since(now))),

@@ -3,7 +3,10 @@
 
 use rusqlite::{Connection, Row, params};
 
-use super::row::{find_job, job_id, key, parsed};
+use super::{
+    row::{find_job, job_id, key, parsed},
+    serve::weight,
+};
 use crate::{
     domain::{Job, JobId, State, TenantId, Timestamp},
     queue::{Cursor, Filter, LaneStats, Page, QueueError, Stats},
@@ -11,6 +14,8 @@ use crate::{
 
 /// The most that one page may hold.
 const MOST_LISTED: usize = 1_000;
+/// A page ends with the job that reaches so many bytes of payload and checkpoint: bounds what a reader has to hold.
+pub(super) const MOST_BYTES: usize = 8 << 20;
 
 pub(super) const NEWEST: &str =
     "SELECT id FROM jobs WHERE lane = ?1 AND state = ?2 AND id < ?3 ORDER BY id DESC LIMIT ?4";
@@ -62,10 +67,17 @@ pub(super) fn list(
         }
     }
     ids.sort_unstable_by(|one, other| other.cmp(one));
-    let more = ids.len() > most;
-    ids.truncate(most);
-    let next = ids.last().filter(|_| more).map(|id| Cursor(id.to_string()));
-    Ok(Page { items: inspect(connection, tenant, &ids)?.into_iter().flatten().collect(), next })
+    let (mut items, mut bytes) = (Vec::new(), 0);
+    for (place, id) in ids.iter().enumerate() {
+        if place == most || bytes >= MOST_BYTES {
+            let next = items.last().map(|last: &Job| Cursor(last.id.to_string()));
+            return Ok(Page { items, next });
+        }
+        let job = find_job(connection, tenant, *id)?;
+        bytes += job.as_ref().map_or(0, weight);
+        items.extend(job);
+    }
+    Ok(Page { items, next: None })
 }
 
 /// Counts by lane and state.

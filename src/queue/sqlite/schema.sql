@@ -36,7 +36,7 @@ CREATE TABLE checkpoints (sequence INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STR
 CREATE INDEX jobs_waiting ON jobs (lane, priority) WHERE state = 'waiting';
 CREATE INDEX jobs_oldest ON jobs (lane, run_at) WHERE state = 'waiting';
 CREATE INDEX jobs_due ON jobs (kind, run_at) WHERE state IN ('scheduled', 'retrying');
-CREATE INDEX jobs_leased ON jobs (kind, lease_until) WHERE state = 'running';
+CREATE INDEX jobs_leased ON jobs (lease_until) WHERE state = 'running';
 CREATE INDEX jobs_finished ON jobs (finished_at) WHERE finished_at IS NOT NULL;
 CREATE INDEX jobs_listed ON jobs (lane, state, id);
 CREATE UNIQUE INDEX jobs_keyed ON jobs (lane, idempotency_key) WHERE idempotency_key IS NOT NULL;

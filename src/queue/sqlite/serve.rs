@@ -38,6 +38,8 @@ pub(super) struct Service<'a> {
     /// The virtual time of the lane behind it.
     pub(super) next_tag: Option<i64>,
     pub(super) most: usize,
+    /// The turn ends with the job that reaches so many bytes of payloads and checkpoints.
+    pub(super) most_bytes: usize,
     pub(super) terms: &'a Terms<'a>,
 }
 
@@ -46,6 +48,8 @@ pub(super) struct Served {
     pub(super) jobs: usize,
     /// Bytes of their payloads.
     pub(super) bytes: usize,
+    /// The same with their checkpoints.
+    pub(super) weight: usize,
     /// The virtual time at which its last quantum began.
     pub(super) began: i64,
 }
@@ -153,12 +157,14 @@ pub(super) fn serve_lane(
         parked_until,
         jobs
     ])?;
-    Ok(Served { jobs, bytes, began: turn.began })
+    Ok(Served { jobs, bytes, weight: turn.weight, began: turn.began })
 }
 
 /// The jobs of a lane's turn and the virtual times it leads to.
 struct Turn {
     jobs: Vec<(i64, Job)>,
+    /// Bytes of their payloads and checkpoints.
+    weight: usize,
     tag: i64,
     began: i64,
 }
@@ -166,7 +172,7 @@ struct Turn {
 impl Turn {
     fn none(tag: i64) -> Self {
         // Began at the beginning of time: a lane that was not served moves nobody on.
-        Self { jobs: Vec::new(), tag, began: i64::MIN }
+        Self { jobs: Vec::new(), weight: 0, tag, began: i64::MIN }
     }
 }
 
@@ -180,9 +186,10 @@ fn take_turn(connection: &Connection, service: &Service<'_>, most: usize) -> rus
     while let Some(row) = rows.next()? {
         let job = read_job(row)?;
         in_quantum += 1;
+        turn.weight += weight(&job);
         turn.tag = turn.tag.saturating_add(advance(job.cost, tenant.limits.weight));
         turn.jobs.push((row.get(SEQUENCE)?, job));
-        if turn.jobs.len() == most {
+        if turn.jobs.len() == most || turn.weight >= service.most_bytes {
             break;
         }
         if in_quantum == terms.quantum {
@@ -193,6 +200,11 @@ fn take_turn(connection: &Connection, service: &Service<'_>, most: usize) -> rus
         }
     }
     Ok(turn)
+}
+
+/// What a job weighs in memory.
+pub(super) fn weight(job: &Job) -> usize {
+    job.payload.bytes.len() + job.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.0.len())
 }
 
 /// How far a job moves its lane on.

@@ -4,25 +4,56 @@ use rusqlite::Connection;
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    row::{Head, unreadable},
+    row::Head,
     tally::Tally,
     transition::{Transition, apply},
 };
 use crate::{
-    domain::{Timestamp, Trigger, Verdict},
-    queue::{Lease, Settled},
+    domain::{Output, Timestamp, Trigger, Verdict},
+    queue::{Lease, QueueError, Settled},
 };
+
+/// A verdict on its way into the store.
+#[derive(Debug)]
+pub(super) struct Settlement {
+    lease: Lease,
+    verdict: Verdict,
+    /// JSON.
+    output: Option<String>,
+}
+
+/// Writes outputs down, and refuses a call with one that is too large.
+pub(super) fn prepare(settlements: Vec<(Lease, Verdict)>) -> Result<Vec<Settlement>, QueueError> {
+    let prepared = settlements.into_iter().map(|(lease, verdict)| {
+        let output = match &verdict {
+            Verdict::Done(output) => Some(serde_json::to_string(output)),
+            _ => None,
+        };
+        let output = output.transpose().map_err(|error| {
+            QueueError::Invalid(format!("the output of {} is no JSON: {error}", lease.job))
+        })?;
+        let (most, bytes) = (Output::MOST_BYTES, output.as_ref().map_or(0, String::len));
+        if bytes > most {
+            return Err(QueueError::Invalid(format!(
+                "the output of {} has {bytes} bytes, {most} are allowed: put what is large into an artifact",
+                lease.job
+            )));
+        }
+        Ok(Settlement { lease, verdict, output })
+    });
+    prepared.collect()
+}
 
 /// Settles a batch, in order.
 pub(super) fn settle(
     connection: &Connection,
-    settlements: &[(Lease, Verdict)],
+    settlements: &[Settlement],
     now: Timestamp,
 ) -> rusqlite::Result<Vec<Settled>> {
     let mut tally = Tally::default();
     let answers = settlements
         .iter()
-        .map(|(lease, verdict)| settle_one(connection, &mut tally, lease, verdict, now))
+        .map(|settlement| settle_one(connection, &mut tally, settlement, now))
         .collect::<rusqlite::Result<_>>()?;
     tally.apply(connection)?;
     Ok(answers)
@@ -31,15 +62,11 @@ pub(super) fn settle(
 fn settle_one(
     connection: &Connection,
     tally: &mut Tally,
-    lease: &Lease,
-    verdict: &Verdict,
+    settlement: &Settlement,
     now: Timestamp,
 ) -> rusqlite::Result<Settled> {
+    let Settlement { lease, verdict, output } = settlement;
     let Some(head) = Head::find(connection, &lease.tenant, lease.job)? else { return Ok(Settled::LeaseLost) };
-    let output = match verdict {
-        Verdict::Done(output) => Some(serde_json::to_string(output).map_err(|error| unreadable(0, error))?),
-        _ => None,
-    };
     let fingerprint = fingerprint(verdict, output.as_deref());
     if !head.is_leased(lease.epoch, now) {
         return Ok(match head.settled {

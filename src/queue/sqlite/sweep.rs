@@ -30,10 +30,7 @@ pub(super) fn sweep(
     now: Timestamp,
 ) -> rusqlite::Result<Swept> {
     let mut tally = Tally::default();
-    let mut lapsed = 0;
-    for kind in kinds(connection)? {
-        lapsed += lapse(connection, &mut tally, &kind, now, MOST_MOVED - lapsed.min(MOST_MOVED))?;
-    }
+    let lapsed = lapse(connection, &mut tally, now)?;
     let parameters = params![finished_before.as_micros(), MOST_MOVED];
     let finished = Head::all(connection.prepare_cached(FINISHED)?, parameters)?;
     for head in &finished {
@@ -50,10 +47,6 @@ pub(super) fn sweep(
     tally.apply(connection)?;
     forget_lanes(connection, now)?;
     Ok(Swept { lapsed, removed: finished.len() })
-}
-
-fn kinds(connection: &Connection) -> rusqlite::Result<Vec<KindName>> {
-    connection.prepare_cached("SELECT name FROM kinds")?.query_map([], |row| parsed(row, 0))?.collect()
 }
 
 fn forget_lanes(connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {

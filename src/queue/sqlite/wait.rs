@@ -23,8 +23,9 @@ use crate::{domain::KindName, queue::QueueError, store::sqlite::Bell};
 
 /// How long a woken waiter has for its claim before another is woken in its place.
 const GRACE: Duration = Duration::from_secs(5);
-/// A look at the store at least so often, whatever is heard: other machines' clocks and bells may fail.
-const LONGEST: Duration = Duration::from_secs(120);
+/// A look at the store at least so often, whatever is heard: a process that is killed between its commit and its
+/// ringing tells nobody, and file events may fail.
+const LONGEST: Duration = Duration::from_secs(5);
 /// Timers are no finer.
 const SHORTEST: Duration = Duration::from_millis(1);
 

@@ -17,7 +17,7 @@ use std::{
 use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
 use tokio::sync::oneshot;
 
-use super::{bell::Bell, files};
+use super::{bell::Bell, files, log::Log};
 
 /// One module's tables: `steps[n]` brings its schema from version n to n + 1. Steps never change once released.
 #[derive(Clone, Copy, Debug)]
@@ -83,6 +83,8 @@ pub struct Database {
 /// How many writes share a transaction at most: bounds how long the first of them waits.
 const MOST_WRITES: usize = 512;
 const READERS: usize = 2;
+/// How long a statement waits for other processes.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Database {
     /// Opens or makes the file at `path` (0600) with its folder (0700), brings its tables up to date and starts its
@@ -100,7 +102,8 @@ impl Database {
 
         let (writes, queue) = blocking::channel();
         let ringer = bell.clone();
-        start("store-writer", move || write_all(&connection, &queue, &ringer))?;
+        let log = Log::of(path);
+        start("store-writer", move || write_all(&connection, &queue, &ringer, log))?;
         let (reads, queue) = blocking::channel::<Read>();
         let queue = Arc::new(Mutex::new(queue));
         for _ in 0..READERS {
@@ -160,7 +163,7 @@ impl Database {
     }
 }
 
-fn write_all(connection: &Connection, queue: &blocking::Receiver<Write>, bell: &Bell) {
+fn write_all(connection: &Connection, queue: &blocking::Receiver<Write>, bell: &Bell, mut log: Log) {
     while let Ok(first) = queue.recv() {
         let mut deliveries = Vec::new();
         let outcome =
@@ -169,13 +172,15 @@ fn write_all(connection: &Connection, queue: &blocking::Receiver<Write>, bell: &
             // Nothing to add where even this fails: the next BEGIN will say so.
             drop(connection.execute_batch("ROLLBACK"));
         }
-        // Listeners must find what they are woken for, so: commit, answer, ring.
-        for delivery in deliveries {
-            (delivery.deliver)(outcome.clone());
-        }
+        // Listeners must find what they are woken for, and a process that ends with its answer must have rung, or those
+        // in others would sleep through what it did. So: commit, ring, answer.
         if outcome.is_ok() {
             bell.ring();
         }
+        for delivery in deliveries {
+            (delivery.deliver)(outcome.clone());
+        }
+        log.keep_short(connection, BUSY_TIMEOUT);
     }
 }
 
@@ -234,7 +239,7 @@ fn connect(path: &Path, reads_only: bool) -> Result<Connection, DatabaseError> {
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
     let connection = Connection::open_with_flags(path, flags.difference(OpenFlags::SQLITE_OPEN_URI))?;
-    connection.busy_timeout(Duration::from_secs(10))?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(128);
     // Else SQLite compiles a cached statement anew whenever its parameters change, to look for a better plan.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
@@ -346,6 +351,19 @@ mod tests {
         one.write(insert(1)).await.unwrap();
         heard.changed().await.unwrap();
         assert_eq!(two.read(count).await.unwrap(), 1);
+    }
+
+    /// A command that enqueues a job and exits with the answer.
+    #[tokio::test]
+    async fn a_write_that_has_answered_has_rung() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(&folder.path().join("x.db"), &[TABLES]).unwrap();
+        let bell = fs::canonicalize(folder.path().join("x.bell")).unwrap();
+        for n in 0..100 {
+            fs::write(&bell, "").unwrap();
+            database.write(insert(n)).await.unwrap();
+            assert_eq!(fs::read(&bell).unwrap(), b"\n", "write {n}");
+        }
     }
 
     #[cfg(unix)]

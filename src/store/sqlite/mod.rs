@@ -3,6 +3,7 @@
 mod bell;
 mod database;
 mod files;
+mod log;
 mod records;
 
 pub use bell::Bell;

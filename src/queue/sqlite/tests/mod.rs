@@ -1,6 +1,7 @@
 //! What is internal to this engine: its query plans, the ring, what is forgotten, who is woken. The laws are proved
 //! elsewhere, on every engine.
 
+mod bounds;
 mod fairness;
 mod plans;
 mod sweeping;

@@ -106,3 +106,19 @@ async fn a_freed_place_and_a_resumption_are_heard() {
     world.queue.resume(&crate::queue::Scope::Everything).await.unwrap();
     waits.next().await.unwrap().unwrap();
 }
+
+#[tokio::test]
+async fn a_lapse_in_another_kind_that_frees_the_tenants_cap_is_heard() {
+    let world = World::new();
+    world.limit("acme", TenantLimits { max_running: Some(1), ..TenantLimits::default() }).await;
+    let mut jobs = world.jobs("acme", 2);
+    jobs[0].kind = KindName::literal("import");
+    let ask = Ask { kinds: vec![jobs[0].kind.clone()], most: 1, lease: Duration::from_millis(40) };
+    world.queue.enqueue(jobs).await.unwrap();
+    assert_eq!(world.queue.claim(&WorkerId::new("w"), &ask).await.unwrap().len(), 1);
+    assert!(world.claim(1).await.is_empty(), "the cap is reached");
+    let mut waits = asleep(&world, 1).await;
+    world.clock.advance(Duration::from_millis(40));
+    waits.next().await.unwrap().unwrap();
+    assert_eq!(world.claim(1).await.len(), 1);
+}
