@@ -38,5 +38,14 @@ impl Kind for Translate {
 
 async fn translate(number: u64) -> Result<(), Failure> {
     let wait = Duration::from_secs(number);
-    return Err(Failure::Retry { reason: Reason::new("the printer is warming up"), after: Some(wait) });
+    if number > 1_000 {
+        return Err(Failure::Retry { reason: Reason::new("the printer is warming up"), after: Some(wait) });
+    }
+    Ok(())
+}
+
+#[test]
+fn a_kind_refuses_what_it_can_not_use() {
+    let check = |text: &str| Translate { text: text.to_owned() }.check();
+    assert!(check("").is_err() && check("to be").is_ok());
 }
