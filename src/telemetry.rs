@@ -78,7 +78,7 @@ fn harmless(record: &str, format: LogFormat) -> String {
 pub(crate) fn escape_controls(text: &str, format: LogFormat, keeps_line_feeds: bool) -> String {
     let mut escaped = String::with_capacity(text.len() + 1);
     for c in text.chars() {
-        let harmful = c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}');
+        let harmful = c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
         match format {
             _ if !harmful || (c == '\n' && keeps_line_feeds) => escaped.push(c),
             LogFormat::Text => escaped.extend(c.escape_default()),
@@ -95,9 +95,9 @@ mod tests {
 
     #[test]
     fn a_record_stays_on_one_line_and_drives_no_terminal() {
-        let hostile = "name=a\r\nERROR forged\u{1b}[2J\u{9b}x\u{2028}y\n";
+        let hostile = "name=a\r\nERROR forged\u{1b}[2J\u{9b}x\u{2028}y\u{2066}z\n";
         let line = harmless(hostile, LogFormat::Text);
-        assert_eq!(line, "name=a\\r\\nERROR forged\\u{1b}[2J\\u{9b}x\\u{2028}y\n");
+        assert_eq!(line, "name=a\\r\\nERROR forged\\u{1b}[2J\\u{9b}x\\u{2028}y\\u{2066}z\n");
     }
 
     #[test]

@@ -67,7 +67,7 @@ struct Line {
 
 impl Command for Demo {
     const NAME: &'static str = "demo";
-    const ABOUT: &'static str = "Import a book, export it to every format, all in this process";
+    const ABOUT: &'static str = "Imports a book and exports it to every format, all in this process";
     type Arguments = DemoArguments;
 
     async fn run(arguments: DemoArguments, app: &App) -> Result<(), CliError> {

@@ -165,9 +165,7 @@ async fn get(
     path: PathBuf,
     force: bool,
 ) -> Result<(), CliError> {
-    if !force && tokio::fs::try_exists(&path).await.unwrap_or(false) {
-        return Err(is_there(&path));
-    }
+    let path = blocking(move || destination(path, force)).await??;
     let target = path.clone();
     let beside = blocking(move || new_file_beside(&target)).await?;
     let (mut file, temporary) = beside.map_err(|error| cannot_write(&path, &error))?.into_parts();
@@ -194,6 +192,23 @@ async fn get(
     app.output().document(&Fetched { file: &path, bytes, sha256: &pointer.sha256 })
 }
 
+/// Where the file goes: a link's own target, so that the link stays. Only an ordinary file is ever replaced. Blocks.
+fn destination(path: PathBuf, force: bool) -> Result<PathBuf, CliError> {
+    let Ok(there) = path.metadata() else { return Ok(path) };
+    if there.is_dir() {
+        return Err(CliError::usage(format_args!("{} is a folder", path.display()))
+            .hint("name the file in it: -o FOLDER/FILE"));
+    }
+    if !there.is_file() {
+        return Err(CliError::usage(format_args!("{} is no ordinary file", path.display()))
+            .hint("-o - writes to standard output"));
+    }
+    if !force {
+        return Err(is_there(&path));
+    }
+    path.canonicalize().map_err(|error| cannot_write(&path, &error))
+}
+
 /// A new file in the folder of `path`, with the permissions that any new file would have; gone unless it is kept.
 fn new_file_beside(path: &Path) -> std::io::Result<tempfile::NamedTempFile> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -217,5 +232,30 @@ fn cannot_write(path: &Path, error: &std::io::Error) -> CliError {
             ErrorKind::Unavailable,
             format_args!("{} can't be written: {error}", path.display()),
         ),
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_ordinary_file_is_replaced_and_a_link_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().canonicalize().unwrap();
+        let at = |name: &str| folder.join(name);
+        std::fs::write(at("file"), "x").unwrap();
+        std::os::unix::fs::symlink(at("file"), at("link")).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
+        std::os::unix::fs::symlink(at("socket"), at("link-to-socket")).unwrap();
+
+        assert_eq!(destination(at("new"), false).unwrap(), at("new"));
+        assert_eq!(destination(at("link"), true).unwrap(), at("file"));
+        for (name, force) in
+            [("file", false), ("link", false), ("socket", true), ("link-to-socket", true), ("", true)]
+        {
+            let error = destination(at(name), force).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Usage, "{name}: {error}");
+        }
     }
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{
     app::App,
+    choice::one_of,
     command::Entry,
     error::{CliError, ErrorKind},
     follow::{Show, follow},
@@ -26,8 +27,8 @@ struct Common {
     /// Stay until the job has ended
     #[arg(long)]
     wait: bool,
-    /// Before or after others of the same tenant and kind: urgent, high, normal, low
-    #[arg(long, default_value_t)]
+    /// Before or after others of the same tenant and kind
+    #[arg(long, default_value_t, value_parser = one_of::<Priority>(Priority::ALL.map(Priority::name)))]
     priority: Priority,
     /// Not before this time from now, such as 10m
     #[arg(long, value_name = "TIME", conflicts_with = "at")]

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::choice::one_of;
 use crate::{
     config::{Layer, LogFormat},
     domain::TenantId,
@@ -24,8 +25,8 @@ pub(super) struct Flags {
     /// What is logged: error, warn, info, debug, trace, or by module as in presswork=debug,warn [default: info for up, else warn]
     #[arg(long, global = true, value_name = "LEVELS")]
     log: Option<String>,
-    /// How logs are written: text or json [default: json with --json, else text]
-    #[arg(long, global = true, value_name = "FORMAT")]
+    /// How logs are written [default: json with --json, else text]
+    #[arg(long, global = true, value_name = "FORMAT", value_parser = one_of::<LogFormat>(["text", "json"]))]
     log_format: Option<LogFormat>,
     /// Results as JSON
     #[arg(long, global = true)]

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::{
     app::App,
+    choice::one_of,
     command::Command,
     error::CliError,
     follow::{inspect, unknown_job},
@@ -46,7 +47,7 @@ enum Action {
 #[derive(Args)]
 struct ListArguments {
     /// Only in this state
-    #[arg(long)]
+    #[arg(long, value_parser = one_of::<State>(State::ALL.map(State::name)))]
     state: Option<State>,
     /// Only of this kind
     #[arg(long)]
@@ -129,7 +130,12 @@ async fn list(arguments: ListArguments, app: &App, engine: &Engine) -> Result<()
                 ]
             })
             .collect();
-        app.output().table(&["JOB", "STATE", "KIND", "ATTEMPT", "CREATED", "REASON"], &rows)?;
+        let header = ["JOB", "STATE", "KIND", "ATTEMPT", "CREATED", "REASON"];
+        if is_first {
+            app.output().table(&header, &rows)?;
+        } else {
+            app.output().more_rows(&header, &rows)?;
+        }
         is_first &= rows.is_empty();
         cursor = page.next;
         if cursor.is_none() || left == 0 {

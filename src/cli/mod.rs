@@ -12,6 +12,7 @@
 
 mod app;
 mod artifacts;
+mod choice;
 mod command;
 mod completion;
 mod doctor;
@@ -35,6 +36,7 @@ use std::{ffi::OsString, process::ExitCode, sync::Arc, time::Duration};
 use clap::FromArgMatches as _;
 
 pub use app::App;
+pub use choice::one_of;
 pub use command::Command;
 pub use error::{CliError, ErrorKind};
 pub use output::Output;
@@ -62,7 +64,7 @@ const EXIT_CODES: &str = "Exit codes:
   1    a job that was waited for ended dead or cancelled
   2    wrong usage: a flag, a name, a payload or a setting is wrong
   3    unavailable: the data directory can't be used, or a limit is reached; try again later
-  130  ctrl-c: watching was stopped; the job goes on
+  130  ctrl-c: watching was stopped, the job goes on; or, the second time, `up` at once
 
 Settings: a flag goes before the environment (PRESSWORK_DATA_DIR for --data-dir and so on), which goes before
 presswork.toml (data_dir), which goes before the default. Results go to standard output, all else to standard error.";
@@ -208,12 +210,13 @@ fn refuse_arguments(error: &clap::Error, is_json: bool) -> ExitCode {
         drop(error.print());
         return ExitCode::SUCCESS;
     }
+    // Without colours: what was typed is in it, and may hold what drives a terminal.
+    let text = error.render().to_string();
+    let text = text.trim();
     if is_json {
-        let text = error.render().to_string();
-        let text = text.trim().strip_prefix("error: ").unwrap_or(text.trim());
-        return report(&CliError::usage(text), true);
+        return report(&CliError::usage(text.strip_prefix("error: ").unwrap_or(text)), true);
     }
-    drop(error.print());
+    output::complain(text, LogFormat::Text);
     ErrorKind::Usage.exit_code().into()
 }
 

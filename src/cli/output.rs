@@ -123,6 +123,18 @@ impl Output {
         self.line(aligned(header, rows))
     }
 
+    /// More rows of a table whose head stands already; they are as wide as they need to be.
+    ///
+    /// # Errors
+    /// As [`line`](Self::line).
+    pub(super) fn more_rows(&self, header: &[&str], rows: &[Vec<String>]) -> Result<(), CliError> {
+        if self.is_json || rows.is_empty() {
+            return Ok(());
+        }
+        let text = aligned(header, rows);
+        self.line(text.split_once('\n').map_or("", |(_, rows)| rows))
+    }
+
     fn json(&self, text: impl FnOnce() -> serde_json::Result<String>, end: &str) -> Result<(), CliError> {
         if !self.is_json {
             return Ok(());
@@ -229,6 +241,7 @@ mod tests {
     fn everything(output: &Output) {
         output.line("a\u{1b}[2Jb").unwrap();
         output.table(&["NAME", "BYTES"], &[vec!["x".to_owned(), "7".to_owned()]]).unwrap();
+        output.more_rows(&["NAME", "BYTES"], &[vec!["y".to_owned(), "8".to_owned()]]).unwrap();
         output.document(&serde_json::json!({ "a": "\u{9b}" })).unwrap();
         let mut list = output.list("jobs").unwrap();
         list.item(&1).unwrap();
@@ -238,7 +251,7 @@ mod tests {
 
     #[test]
     fn each_form_is_alone_on_standard_output() {
-        assert_eq!(written(false, everything), "a\\u{1b}[2Jb\nNAME  BYTES\nx         7\n");
+        assert_eq!(written(false, everything), "a\\u{1b}[2Jb\nNAME  BYTES\nx         7\ny         8\n");
         let json = written(true, everything);
         let mut documents = serde_json::Deserializer::from_str(&json).into_iter::<serde_json::Value>();
         assert_eq!(documents.next().unwrap().unwrap()["a"], "\u{9b}");

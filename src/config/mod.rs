@@ -182,6 +182,10 @@ impl Settings {
             let (least, most) = (TimeSpan(least), TimeSpan(most));
             Err(ConfigError::wrong(name, format_args!("{} is not from {least} to {most}", TimeSpan(span))))
         };
+        let data_dir = layer.data_dir.unwrap_or(self.data_dir);
+        if data_dir.as_os_str().is_empty() {
+            return Err(ConfigError::wrong("data_dir", "it is empty: name a folder, `.` for this one"));
+        }
         let concurrency = layer.concurrency.or(self.concurrency);
         if concurrency.is_some_and(|slots| !(1..=MOST_SLOTS).contains(&slots)) {
             return Err(ConfigError::wrong("concurrency", format_args!("choose 1 to {MOST_SLOTS}")));
@@ -191,7 +195,7 @@ impl Settings {
         let chunk_size =
             chunk_size.ok_or_else(|| ConfigError::wrong("chunk_size", "choose 256B to 128KiB"))?;
         Ok(Self {
-            data_dir: layer.data_dir.unwrap_or(self.data_dir),
+            data_dir,
             tenant: layer.tenant.unwrap_or(self.tenant),
             concurrency,
             lease: bounded("lease", layer.lease, self.lease, 1, 3_600)?,
@@ -314,6 +318,7 @@ mod tests {
     #[test]
     fn values_out_of_bounds_are_refused() {
         for layer in [
+            Layer { data_dir: Some(PathBuf::new()), ..Layer::default() },
             Layer { concurrency: Some(0), ..Layer::default() },
             Layer { lease: Some(TimeSpan(Duration::ZERO)), ..Layer::default() },
             Layer { chunk_size: Some(ByteSize(1 << 40)), ..Layer::default() },

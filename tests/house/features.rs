@@ -45,10 +45,12 @@ fn tests() -> BTreeSet<(String, String)> {
         let tokens = tokens(&source.text);
         for (place, pair) in tokens.windows(2).enumerate() {
             // `#[test] fn name`, `#[tokio::test(…)] async fn name`: an attribute shortly before; or a law of a
-            // suite, which a macro makes a test on every engine: `pub async fn name` under tests/.
+            // suite, which a macro makes a test on every engine: a public `async fn name` under tests/.
             let before = &tokens[place.saturating_sub(12)..place];
             let law = source.path.starts_with("tests/")
-                && before.ends_with(&["pub".to_owned(), "async".to_owned()]);
+                && [&["pub", "async"][..], &["pub", "(", "crate", ")", "async"]].iter().any(|open| {
+                    before.iter().rev().zip(open.iter().rev()).filter(|(a, b)| a == b).count() == open.len()
+                });
             if pair[0] == "fn" && (law || before.iter().any(|t| t == "test")) {
                 found.insert((source.path.clone(), pair[1].clone()));
             }

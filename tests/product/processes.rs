@@ -71,3 +71,55 @@ fn wrong_usage_and_unknown_things_have_exit_code_two() {
         assert!(!output.stderr.is_empty(), "{arguments:?}");
     }
 }
+
+#[test]
+fn dead_jobs_are_put_back_all_at_once() {
+    let world = World::new();
+    let _up = world.start(&["up", "--json"]);
+    // More than are read at a time would take minutes here; the cursor has tests of its own.
+    for project in ["one", "two", "three"] {
+        let waited = world.run(&["enqueue", "export", project, "--format", "text", "--wait", "--json"]);
+        assert_eq!(waited.status.code(), Some(1), "there is no such project: {}", text(&waited));
+    }
+    world.json(&["pause", "--everything"]);
+    let put_back = world.json(&["jobs", "retry", "--all-dead"]);
+    assert_eq!(put_back["jobs"].as_array().unwrap().len(), 3, "{put_back}");
+    let listed = world.json(&["jobs", "list", "--state", "waiting"]);
+    let attempts: Vec<_> =
+        listed["jobs"].as_array().unwrap().iter().map(|job| job["attempt"].clone()).collect();
+    assert_eq!(attempts, [0, 0, 0]);
+    assert_eq!(world.json(&["jobs", "retry", "--all-dead"])["jobs"].as_array().unwrap().len(), 0);
+}
+
+#[test]
+fn each_command_has_one_json_document_and_nothing_else() {
+    let world = World::new();
+    let enqueued = world.json(&["enqueue", "export", "novel", "--format", "text", "--delay", "1h"]);
+    let id = enqueued["id"].as_str().unwrap();
+    for arguments in [
+        &["stats"][..],
+        &["jobs", "list"],
+        &["jobs", "show", id],
+        &["tenants", "show"],
+        &["tenants", "set", "acme", "--weight", "2"],
+        &["kinds", "list"],
+        &["kinds", "set", "export", "--max-running", "4"],
+        &["pause", "--kind", "import"],
+        &["resume", "--kind", "import"],
+        &["doctor"],
+        &["jobs", "cancel", id],
+        &["jobs", "retry", id],
+    ] {
+        assert!(world.json(arguments).is_object(), "{arguments:?}");
+    }
+    for (arguments, kind) in [
+        (&["frobnicate", "--json"][..], "usage"),
+        (&["jobs", "show", "job_00000000000000000000000000", "--json"], "not-found"),
+        (&["artifacts", "list", id, "--json"], "not-found"),
+    ] {
+        let output = world.run(arguments);
+        let error: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
+        assert_eq!(error["error"]["type"], kind, "{error}");
+        assert!(output.stdout.is_empty(), "{arguments:?}");
+    }
+}

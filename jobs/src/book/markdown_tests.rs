@@ -1,3 +1,5 @@
+//! A chapter's Markdown becomes the events that it means, and nothing else.
+
 use super::*;
 
 /// Writes events down, one a line.

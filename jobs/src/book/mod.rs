@@ -7,17 +7,20 @@
 //! - [`project`]: a project on storage, read and written.
 //! - [`names`]: names of chapters, pictures and anchors, made from titles.
 //! - [`markdown`]: a chapter's Markdown read as events.
+//! - [`writer`]: events written as a chapter's Markdown.
 //! - [`error`]: what can go wrong, one variant per next action.
 
 pub mod check;
 pub mod description;
 pub mod error;
 pub mod event;
+pub(crate) mod loss;
 pub mod markdown;
 mod markdown_html;
 mod markdown_tags;
 pub mod names;
 pub mod project;
+pub mod writer;
 
 pub use check::Checked;
 pub use description::{Asset, Book, ChapterEntry, LinkTarget, Metadata};

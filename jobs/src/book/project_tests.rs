@@ -1,3 +1,5 @@
+//! A project on storage: written whole or not at all, read back as it was written.
+
 use futures_util::stream;
 use object_store::memory::InMemory;
 

@@ -1,151 +1,180 @@
-//! Markdown: CommonMark with tables, footnotes, strikethrough, raised and lowered text and heading attributes, as
-//! pulldown-cmark reads it with [`dialect`]. Used twice: for the chapter files of projects ([`MarkdownWriter`]) and
-//! for the export of a whole book (`export`). What is written reads back as the same events, except for what the
-//! language can't say; that is counted.
-//!
-//! - `block`: blocks, their prefixes and the blank lines between them.
-//! - `inline`: runs, brought into a form that Markdown can say. `render`: that form as text. `escape`: text in it.
+//! A whole book as one Markdown file: front matter in TOML, chapters under headings of the first level, pictures as
+//! definitions at the end, so that the text stays readable. What was unique in a chapter gets the chapter's number.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, io::Write, sync::Arc};
 
-use pulldown_cmark::Options;
+use crate::{
+    book::{
+        Asset, BookError, Event, LinkTarget, Losses, Metadata,
+        writer::{Image, MarkdownWriter, Naming, plain_name},
+    },
+    export::{
+        AssetSource, Exporter,
+        html::encode,
+        lookup::{Lookup, Picture},
+    },
+};
 
-use super::loss;
-use crate::book::{Event, Losses};
-
-mod block;
-mod escape;
-pub(super) mod export;
-mod inline;
-mod render;
-
-/// The extensions that the writer uses, and so what a reader must enable.
-pub fn dialect() -> Options {
-    Options::ENABLE_TABLES
-        | Options::ENABLE_FOOTNOTES
-        | Options::ENABLE_STRIKETHROUGH
-        | Options::ENABLE_SUPERSCRIPT
-        | Options::ENABLE_SUBSCRIPT
-        | Options::ENABLE_HEADING_ATTRIBUTES
+/// Writes a Markdown file.
+pub(in crate::export) struct Markdown {
+    lookup: Arc<Lookup>,
+    assets: Box<dyn AssetSource>,
+    writer: MarkdownWriter<BookNames>,
 }
 
-/// How a writer names things that are unique in a chapter only, and where links and images lead.
-pub trait Naming: Send {
-    /// What stands behind `](` of a link, or `None` where the link leads nowhere and only its text is to be kept.
-    fn link<'a>(&mut self, target: &'a str) -> Option<Cow<'a, str>>;
-    /// How an image is shown.
-    fn image<'a>(&mut self, source: &'a str) -> Image<'a>;
-    /// A heading's anchor.
-    fn anchor<'a>(&self, anchor: &'a str) -> Cow<'a, str>;
-    /// A footnote's label.
-    fn label<'a>(&self, label: &'a str) -> Cow<'a, str>;
-    /// The anchor of the chapter's own heading, if it has one.
-    fn chapter_anchor(&self) -> Option<String>;
+/// Names that are unique in the book.
+struct BookNames {
+    lookup: Arc<Lookup>,
+    chapter: usize,
+    used: Vec<bool>,
 }
 
-/// How an image is shown.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Image<'a> {
-    /// By its address.
-    At(Cow<'a, str>),
-    /// By the name of a definition that stands elsewhere, which leaves no room for a caption.
-    Defined(String),
-    /// Not at all: its alternative text takes its place.
-    Missing,
+impl BookNames {
+    fn chapter_name(index: usize) -> String {
+        format!("c{}", index + 1)
+    }
 }
 
-/// Names of a chapter file in a project: as they come, images below `../images/`.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct ProjectNames;
-
-impl Naming for ProjectNames {
+impl Naming for BookNames {
     fn link<'a>(&mut self, target: &'a str) -> Option<Cow<'a, str>> {
-        // Inside the book, the anchor must be spelt as its heading spells it.
-        Some(match target.split_once('#') {
-            Some((file, anchor)) if !file.contains(':') && !anchor.is_empty() => {
-                format!("{file}#{}", plain_name(anchor)).into()
+        Some(match self.lookup.link(self.chapter, target) {
+            LinkTarget::External(url) => Cow::Borrowed(url),
+            LinkTarget::Chapter { index, anchor: "" } => format!("#{}", Self::chapter_name(index)).into(),
+            LinkTarget::Chapter { index, anchor } => {
+                let anchor = format!("{}-{anchor}", Self::chapter_name(index));
+                format!("#{}", plain_name(&anchor)).into()
             }
-            _ => Cow::Borrowed(target),
+            LinkTarget::Nowhere => return None,
         })
     }
 
     fn image<'a>(&mut self, source: &'a str) -> Image<'a> {
-        let is_remote = source.contains("://");
-        Image::At(if is_remote { Cow::Borrowed(source) } else { Cow::Owned(format!("../images/{source}")) })
+        match self.lookup.picture(source) {
+            Picture::Asset(index, _) => {
+                self.used[index] = true;
+                Image::Defined(image_name(index))
+            }
+            Picture::Remote => Image::At(Cow::Borrowed(source)),
+            Picture::Missing => Image::Missing,
+        }
     }
 
     fn anchor<'a>(&self, anchor: &'a str) -> Cow<'a, str> {
-        Cow::Borrowed(anchor)
+        format!("{}-{anchor}", Self::chapter_name(self.chapter)).into()
     }
 
     fn label<'a>(&self, label: &'a str) -> Cow<'a, str> {
-        Cow::Borrowed(label)
+        format!("{}-{label}", Self::chapter_name(self.chapter)).into()
     }
 
     fn chapter_anchor(&self) -> Option<String> {
-        None
+        Some(Self::chapter_name(self.chapter))
     }
 }
 
-/// Writes chapters as Markdown into a buffer that its user drains. It holds the open block at most.
-#[derive(Debug)]
-pub struct MarkdownWriter<N> {
-    naming: N,
-    blocks: block::Blocks,
-    losses: Losses,
+fn image_name(index: usize) -> String {
+    format!("image-{}", index + 1)
 }
 
-impl MarkdownWriter<ProjectNames> {
-    /// For the chapter files of a project: each `ChapterStart` writes `# Title` as the first line.
-    pub fn for_project() -> Self {
-        Self::new(ProjectNames)
-    }
-}
-
-impl<N: Naming> MarkdownWriter<N> {
-    /// With names of its user's choice.
-    pub fn new(naming: N) -> Self {
-        Self { naming, blocks: block::Blocks::default(), losses: Losses::default() }
+impl Markdown {
+    /// A Markdown file of the book, not begun.
+    pub(in crate::export) fn new(lookup: Arc<Lookup>, assets: Box<dyn AssetSource>) -> Self {
+        let used = vec![false; lookup.book().assets.len()];
+        let writer = MarkdownWriter::new(BookNames { lookup: Arc::clone(&lookup), chapter: 0, used });
+        Self { lookup, assets, writer }
     }
 
-    /// What is written and not yet drained. The user empties it when it likes; before the next chapter's file at the
-    /// latest.
-    pub fn buffer(&mut self) -> &mut String {
-        &mut self.blocks.out
+    fn definitions(&mut self, out: &mut dyn Write) -> Result<(), BookError> {
+        let lookup = Arc::clone(&self.lookup);
+        for (index, asset) in lookup.book().assets.iter().enumerate() {
+            if self.writer.naming().used[index] {
+                self.definition(index, asset, out)?;
+            }
+        }
+        Ok(())
     }
 
-    /// The names.
-    pub fn naming(&mut self) -> &mut N {
-        &mut self.naming
-    }
-
-    /// What could not be written so far.
-    pub fn losses(&self) -> &Losses {
-        &self.losses
-    }
-
-    /// Takes an event of a checked stream; those around the whole book mean nothing here.
-    pub fn event(&mut self, event: &Event<'_>) {
-        self.blocks.event(event, &mut self.naming, &mut self.losses);
+    fn definition(&mut self, index: usize, asset: &Asset, out: &mut dyn Write) -> Result<(), BookError> {
+        // The media type comes from a book.json that people may edit: nothing in it may end the address.
+        let kind: String =
+            asset.media_type.chars().filter(|c| c.is_ascii_alphanumeric() || "/+-.".contains(*c)).collect();
+        write!(out, "\n[{}]: data:{kind};base64,", image_name(index))?;
+        encode(self.assets.as_mut(), asset, out)?;
+        Ok(out.write_all(b"\n")?)
     }
 }
 
-/// A name without what ends or splits it in Markdown: spaces, brackets, quotes and the like become `_20_`.
-fn plain_name(name: &str) -> Cow<'_, str> {
-    let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | ':');
-    if name.chars().all(is_plain) && !name.is_empty() {
-        return Cow::Borrowed(name);
-    }
-    let mut out = String::with_capacity(name.len() + 8);
-    for c in name.chars() {
-        if is_plain(c) {
-            out.push(c);
-        } else {
-            out.push_str(&format!("_{:x}_", u32::from(c)));
+/// The front matter, between lines of `+++`.
+fn front_matter(metadata: &Metadata, cover: Option<usize>) -> String {
+    let mut out = String::from("+++\n");
+    for (key, value) in [
+        ("title", &metadata.title),
+        ("subtitle", &metadata.subtitle),
+        ("language", &metadata.language),
+        ("identifier", &metadata.identifier),
+        ("description", &metadata.description),
+        ("date", &metadata.date),
+        ("publisher", &metadata.publisher),
+        ("rights", &metadata.rights),
+    ] {
+        if !value.is_empty() {
+            out.push_str(&format!("{key} = {}\n", toml_string(value)));
         }
     }
-    if out.is_empty() {
-        out.push('_');
+    for (key, values) in [("authors", &metadata.authors), ("subjects", &metadata.subjects)] {
+        if !values.is_empty() {
+            let values: Vec<String> = values.iter().map(|value| toml_string(value)).collect();
+            out.push_str(&format!("{key} = [{}]\n", values.join(", ")));
+        }
     }
-    Cow::Owned(out)
+    if let Some(index) = cover {
+        out.push_str(&format!("cover = {}\n", toml_string(&image_name(index))));
+    }
+    out.push_str("+++\n");
+    out
+}
+
+/// A basic string of TOML (<https://toml.io/en/v1.0.0#string>).
+fn toml_string(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            '\n' => out.push_str("\\n"),
+            '\t' => out.push_str("\\t"),
+            c if c.is_control() => out.push_str(&format!("\\u{:04X}", u32::from(c))),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+impl Exporter for Markdown {
+    fn event(&mut self, event: Event<'_>, out: &mut dyn Write) -> Result<(), BookError> {
+        match &event {
+            Event::BookStart => {
+                let cover = self.lookup.cover().map(|(index, _)| index);
+                if let Some(index) = cover {
+                    self.writer.naming().used[index] = true;
+                }
+                out.write_all(front_matter(&self.lookup.book().metadata, cover).as_bytes())?;
+            }
+            Event::ChapterStart { index, .. } => {
+                self.writer.naming().chapter = *index;
+                out.write_all(b"\n")?;
+            }
+            Event::BookEnd => return self.definitions(out),
+            _ => {}
+        }
+        self.writer.event(&event);
+        let text = self.writer.buffer();
+        out.write_all(text.as_bytes())?;
+        text.clear();
+        Ok(())
+    }
+
+    fn losses(&self) -> &Losses {
+        self.writer.losses()
+    }
 }

@@ -9,14 +9,14 @@
 //! - `escape`, `url`, `language`: text, addresses and language tags made safe for markup.
 //! - `markup`: blocks as XHTML that HTML parsers read as well; EPUB and HTML share it.
 //! - `job`: the job kind [`Export`]. `submit`: its arguments on the command line.
-//! - `epub` (on `zip`), `html`, [`markdown`], `text`, [`json`]: one format each.
+//! - `epub` (on `zip`), `html`, `markdown`, `text`, [`json`]: one format each.
 
 use std::{
     io::{Read, Write},
     sync::Arc,
 };
 
-use crate::book::{Asset, Book, BookError, Event, Losses};
+use crate::book::{Asset, Book, BookError, Event, Losses, loss};
 
 mod anchors;
 mod epub;
@@ -27,7 +27,7 @@ mod job;
 pub mod json;
 mod language;
 mod lookup;
-pub mod markdown;
+mod markdown;
 mod markup;
 mod submit;
 #[cfg(test)]
@@ -70,36 +70,8 @@ pub fn exporter(format: Format, book: Arc<Book>, assets: Box<dyn AssetSource>) -
     match format {
         Format::Epub => Box::new(epub::Epub::new(lookup, assets)),
         Format::Html => Box::new(html::Html::new(lookup, assets)),
-        Format::Markdown => Box::new(markdown::export::Markdown::new(lookup, assets)),
+        Format::Markdown => Box::new(markdown::Markdown::new(lookup, assets)),
         Format::Text => Box::new(text::Text::new(lookup)),
         Format::Json => Box::new(json::Json::new(lookup, assets)),
     }
-}
-
-/// Names of losses, the same in every format, so that users can add them up.
-mod loss {
-    /// A link to an unknown chapter, a relative path or a scheme that readers should not be sent to.
-    pub(super) const LINK: &str = "link that leads nowhere";
-    /// A link inside another; the outer one stays.
-    pub(super) const NESTED_LINK: &str = "link inside a link";
-    /// A link to a place that does not exist in a chapter that does.
-    pub(super) const ANCHOR: &str = "link to a place that is not there";
-    /// A picture that is not part of the book.
-    pub(super) const MISSING_IMAGE: &str = "missing image";
-    /// A picture on the web, where the format asks for it inside.
-    pub(super) const REMOTE_IMAGE: &str = "remote image";
-    /// A picture in a format without pictures.
-    pub(super) const IMAGE: &str = "image";
-    /// A link's target in a format without links.
-    pub(super) const LINK_TARGET: &str = "link target";
-    /// A picture's caption.
-    pub(super) const CAPTION: &str = "image caption";
-    /// A mark for a note that the chapter does not have.
-    pub(super) const FOOTNOTE: &str = "footnote without a text";
-    /// A line break where the format has single lines.
-    pub(super) const LINE_BREAK: &str = "line break in a heading or table cell";
-    /// Cells beyond the table's columns.
-    pub(super) const CELL: &str = "table cell beyond the last column";
-    /// Marks (bold, raised…) that the format can't nest or join in this way.
-    pub(super) const MARK: &str = "mark that can't be combined";
 }

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use presswork::{
-    cli::{CliError, Door, Submit},
+    cli::{CliError, Door, Submit, one_of},
     config::ByteSize,
     domain::{Encoding, ProjectId},
 };
@@ -14,11 +14,11 @@ use super::{Export, Format};
 pub struct ExportArguments {
     /// The project whose book goes out
     project: ProjectId,
-    /// Into what: epub, html, markdown, text or json
-    #[arg(long)]
+    /// Into what
+    #[arg(long, value_parser = one_of::<Format>(Format::ALL.map(Format::name)))]
     format: Format,
-    /// How the artifact is stored: zstd, gzip, brotli or none [default: zstd; none for EPUB, which is compressed inside]
-    #[arg(long)]
+    /// How the artifact is stored [default: zstd; none for EPUB, which is compressed inside]
+    #[arg(long, value_parser = one_of::<Encoding>(Encoding::ALL.map(Encoding::name)))]
     compression: Option<Encoding>,
     /// In what pieces it is streamed, 256B to 128KiB [default: the setting chunk_size, 8KiB]
     #[arg(long)]
@@ -26,7 +26,7 @@ pub struct ExportArguments {
 }
 
 impl Submit for Export {
-    const ABOUT: &'static str = "Turn a project's book into one file";
+    const ABOUT: &'static str = "Turns a project's book into one file";
     type Arguments = ExportArguments;
 
     async fn prepare(arguments: ExportArguments, door: &Door) -> Result<Self, CliError> {

@@ -4,13 +4,11 @@
 use std::{borrow::Cow, collections::HashSet};
 
 use super::{BookSink, Report, one_line};
-use crate::{
-    book::{
-        BookError, Checked, EndTag, Event, EventSink, Losses, Tag,
-        names::{UniqueNames, chapter_name},
-        project::MOST_CHAPTER_BYTES,
-    },
-    export::markdown::{MarkdownWriter, ProjectNames},
+use crate::book::{
+    BookError, Checked, EndTag, Event, EventSink, Losses, Tag,
+    names::{UniqueNames, chapter_name},
+    project::MOST_CHAPTER_BYTES,
+    writer::{MarkdownWriter, ProjectNames},
 };
 
 /// A chapter that is larger is split where its current block ends.

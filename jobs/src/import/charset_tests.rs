@@ -1,3 +1,5 @@
+//! Plain text in the charsets that people use is read as they wrote it.
+
 use std::io::Write as _;
 
 use super::*;

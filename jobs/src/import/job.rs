@@ -65,7 +65,7 @@ pub struct Brought {
 }
 
 /// How many bytes a manuscript has at most, all files together.
-const MOST_BYTES: u64 = 4 << 30;
+pub(super) const MOST_BYTES: u64 = 4 << 30;
 /// How many files a folder has at most: their names must fit the payload, too.
 const MOST_FILES: usize = 2_000;
 /// How many bytes a picture has at most; it is held in memory while it is stored.

@@ -9,12 +9,12 @@ use clap::Args;
 use object_store::{ObjectStore, WriteMultipart};
 use presswork::{
     artifact::key,
-    cli::{CliError, Door, Submit},
+    cli::{CliError, Door, Submit, one_of},
     domain::{FileName, ProjectId},
 };
 use tokio::io::AsyncReadExt as _;
 
-use super::{Import, SourceFormat, Upload};
+use super::{Import, SourceFormat, Upload, job::MOST_BYTES};
 
 /// What `enqueue import` is told.
 #[derive(Debug, Args)]
@@ -24,8 +24,8 @@ pub struct ImportArguments {
     /// The project that it goes into; what that holds is replaced
     #[arg(long)]
     project: ProjectId,
-    /// What it is: markdown, text or epub [default: told by its content]
-    #[arg(long)]
+    /// What it is [default: told by its content]
+    #[arg(long, value_parser = one_of::<SourceFormat>(["markdown", "text", "epub"]))]
     format: Option<SourceFormat>,
     /// A title in place of the manuscript's own
     #[arg(long)]
@@ -46,7 +46,7 @@ impl ImportArguments {
 }
 
 impl Submit for Import {
-    const ABOUT: &'static str = "Bring a manuscript into a project";
+    const ABOUT: &'static str = "Brings a manuscript into a project";
     type Arguments = ImportArguments;
 
     async fn prepare(arguments: ImportArguments, door: &Door) -> Result<Self, CliError> {
@@ -92,13 +92,20 @@ async fn manuscript(path: &Path) -> Result<Manuscript, CliError> {
 /// Blocking.
 fn look(path: &Path) -> Result<Manuscript, CliError> {
     let unreadable = |error| CliError::usage(format_args!("{} can't be read: {error}", path.display()));
-    if !std::fs::metadata(path).map_err(unreadable)?.is_dir() {
+    let there = std::fs::metadata(path).map_err(unreadable)?;
+    if !there.is_dir() {
+        // A device or a pipe may have no end.
+        if !there.is_file() {
+            return Err(CliError::usage(format_args!("{} is neither a file nor a folder", path.display())));
+        }
+        check_size(there.len())?;
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let files = vec![LocalFile { name: presentable(&name), path: path.to_owned() }];
         return Ok(Manuscript { files, folder: false });
     }
-    let mut files = Vec::new();
-    collect(path, "", &mut files)?;
+    let (mut files, mut bytes) = (Vec::new(), 0);
+    collect(path, "", &mut files, &mut bytes)?;
+    check_size(bytes)?;
     if files.is_empty() {
         let path = path.display();
         return Err(CliError::usage(format_args!(
@@ -111,7 +118,7 @@ fn look(path: &Path) -> Result<Manuscript, CliError> {
 
 /// The book's files below a folder. Hidden ones are left out and links are not followed: what is outside of the
 /// folder was not given.
-fn collect(folder: &Path, prefix: &str, files: &mut Vec<LocalFile>) -> Result<(), CliError> {
+fn collect(folder: &Path, prefix: &str, files: &mut Vec<LocalFile>, bytes: &mut u64) -> Result<(), CliError> {
     let unreadable = |error| CliError::usage(format_args!("{} can't be read: {error}", folder.display()));
     for entry in std::fs::read_dir(folder).map_err(unreadable)? {
         let entry = entry.map_err(unreadable)?;
@@ -126,10 +133,19 @@ fn collect(folder: &Path, prefix: &str, files: &mut Vec<LocalFile>) -> Result<()
         }
         let name: FileName = name.parse()?;
         if kind.is_dir() {
-            collect(&path, &format!("{prefix}{name}/"), files)?;
+            collect(&path, &format!("{prefix}{name}/"), files, bytes)?;
         } else {
+            *bytes += entry.metadata().map_err(unreadable)?.len();
             files.push(LocalFile { name: format!("{prefix}{name}"), path });
         }
+    }
+    Ok(())
+}
+
+/// Said before anything is copied, not when the job runs.
+fn check_size(bytes: u64) -> Result<(), CliError> {
+    if bytes > MOST_BYTES {
+        return Err(CliError::usage("a manuscript may have 4 GiB at most"));
     }
     Ok(())
 }
@@ -165,7 +181,8 @@ async fn send(
     key: &object_store::path::Path,
     path: &Path,
 ) -> std::io::Result<()> {
-    let mut file = tokio::fs::File::open(path).await?;
+    // What grows meanwhile, or has no length, ends here too; one byte too many is noticed by the job.
+    let mut file = tokio::fs::File::open(path).await?.take(MOST_BYTES + 1);
     let mut upload = WriteMultipart::new(storage.put_multipart_opts(key, Default::default()).await?);
     let mut piece = vec![0; READ_BYTES];
     loop {
@@ -178,4 +195,23 @@ async fn send(
     }
     upload.finish().await?;
     Ok(())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_no_end_is_no_manuscript() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("book.md");
+        let _socket = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let error = look(&socket).unwrap_err();
+        assert!(error.to_string().contains("neither a file nor a folder"), "{error}");
+
+        let huge = folder.path().join("huge.md");
+        std::fs::File::create(&huge).unwrap().set_len(MOST_BYTES + 1).unwrap();
+        assert!(look(&huge).unwrap_err().to_string().contains("4 GiB"));
+        assert!(look(folder.path()).unwrap_err().to_string().contains("4 GiB"));
+    }
 }

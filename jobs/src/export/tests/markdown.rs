@@ -9,11 +9,11 @@ use super::{
     sample::{Script, exported},
 };
 use crate::{
-    book::{Alignment, Event, Tag},
-    export::{
-        Format,
-        markdown::{MarkdownWriter, dialect},
+    book::{
+        Alignment, Event, Tag,
+        writer::{MarkdownWriter, dialect},
     },
+    export::Format,
 };
 
 /// Events of a chapter as text, one a line; texts that touch are one.

@@ -1,3 +1,5 @@
+//! EPUBs, sound and hostile, made entry by entry.
+
 use std::io::Write as _;
 
 use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};

@@ -1,3 +1,5 @@
+//! Markdown manuscripts, one file or a folder of them, as people write them.
+
 use super::super::{
     Source, SourceFile, import,
     tests::{Kept, PNG, file, run},

@@ -1,3 +1,5 @@
+//! Plain text: where chapters and paragraphs begin.
+
 use super::super::{
     SourceFormat,
     tests::{Kept, run},

@@ -1,14 +1,11 @@
 //! The blocks that hold text instead of blocks: paragraphs, headings, code, tables.
 
 use super::{Blocks, Kind};
-use crate::{
-    book::{Alignment, Losses},
-    export::{
-        loss,
-        markdown::{
-            escape::{Place, longest_run},
-            render::render,
-        },
+use crate::book::{
+    Alignment, Losses, loss,
+    writer::{
+        escape::{Place, longest_run},
+        render::render,
     },
 };
 
