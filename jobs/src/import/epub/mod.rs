@@ -142,13 +142,23 @@ fn plan(archive: &mut Archive, package: &Package) -> Result<Vec<Planned>, BookEr
         if only_cover {
             continue;
         }
-        let title = match package.titles.get(&item.path).or(outline.heading.as_ref()) {
+        // A navigation may say less than the heading, whose words would be lost: `The Fall` for `7. The Fall`.
+        let told = package.titles.get(&item.path);
+        let title = match told.filter(|told| !says_more(&outline, told)).or(outline.heading.as_ref()) {
             Some(title) => one_line(title, 200),
             None => format!("Chapter {}", planned.len() + 1),
         };
         planned.push(Planned { path: item.path.clone(), title, outline, picture });
     }
     Ok(planned)
+}
+
+/// Whether a file's heading is a title with more words in front.
+fn says_more(outline: &Outline, title: &str) -> bool {
+    outline.heading.as_ref().is_some_and(|heading| {
+        let (heading, title) = (slug(heading, 200), slug(title, 200));
+        heading.len() > title.len() && !title.is_empty() && heading.ends_with(&title)
+    })
 }
 
 /// Whether a heading says the same as a title, so that it need not be said twice.

@@ -21,8 +21,8 @@ use super::super::{
 };
 use crate::book::{
     BookError, Losses,
-    markdown::{Resolve, dialect, is_web, percent_decode, unique_anchor},
-    names::heading_anchor,
+    markdown::{Resolve, dialect, is_web, percent_decode},
+    names::{UniqueAnchors, heading_anchor},
 };
 
 /// How many places that links name are remembered.
@@ -227,7 +227,7 @@ pub(super) struct Manuscript<'a> {
     index: usize,
     level: u8,
     anchors: &'a Anchors,
-    taken: HashSet<String>,
+    taken: UniqueAnchors,
     /// The names of pictures by their sources; `None` where there is no such picture.
     pub(super) found: HashMap<String, Option<String>>,
 }
@@ -235,7 +235,7 @@ pub(super) struct Manuscript<'a> {
 impl<'a> Manuscript<'a> {
     /// Chapter `index`, from a file whose chapters begin at headings of `level`.
     pub(super) fn new(file: &'a str, index: usize, level: u8, anchors: &'a Anchors) -> Self {
-        Self { file, index, level, anchors, taken: HashSet::new(), found: HashMap::new() }
+        Self { file, index, level, anchors, taken: UniqueAnchors::default(), found: HashMap::new() }
     }
 
     fn inside(&self, target: &str) -> Option<String> {
@@ -281,17 +281,17 @@ impl Resolve for Manuscript<'_> {
 
     fn heading(&mut self, level: u8, anchor: Option<&str>, text: &str) -> (u8, Option<String>) {
         let anchor = match anchor {
-            Some(own) => unique_anchor(&mut self.taken, own),
+            Some(own) => self.taken.add(own),
             None => {
                 let by_text = heading_anchor(text);
                 let numbered = (1..10).map(|number| format!("{by_text}-{number}"));
                 let here = |anchor: &String| {
                     let place = self.anchors.place(self.file, anchor);
                     place.is_some_and(|place| place.index == self.index && !place.at_start)
-                        && !self.taken.contains(anchor)
+                        && !self.taken.has(anchor)
                 };
                 let found = std::iter::once(by_text.clone()).chain(numbered).find(here);
-                found.and_then(|anchor| unique_anchor(&mut self.taken, &anchor))
+                found.and_then(|anchor| self.taken.add(&anchor))
             }
         };
         (level.saturating_sub(self.level.saturating_sub(1)).clamp(2, 6), anchor)
