@@ -33,6 +33,11 @@ impl Pictures {
         self.known.get(key)
     }
 
+    /// How many are known.
+    pub(super) fn count(&self) -> usize {
+        self.known.len()
+    }
+
     /// Remembers that there is no such picture.
     pub(super) fn missing(&mut self, key: &str) {
         if self.known.len() < MOST_PICTURES {

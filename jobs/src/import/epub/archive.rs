@@ -24,7 +24,7 @@ use crate::{
 const MOST_ENTRIES: usize = 20_000;
 /// How many bytes of an archive are read to open it: enough for the names of [`MOST_ENTRIES`], and not so much that a list
 /// of millions of entries fills the memory.
-const MOST_DIRECTORY_BYTES: u64 = 8 << 20;
+const MOST_DIRECTORY_BYTES: u64 = 4 << 20;
 /// How many bytes a text entry has at most: it is held whole.
 const MOST_TEXT_BYTES: u64 = 16 << 20;
 /// How many bytes all entries have together at most.
@@ -50,7 +50,7 @@ impl Archive {
         let opening = Opening { file, left: Rc::clone(&left) };
         let mut zip = ZipArchive::new(opening).map_err(|error| {
             if left.get() == Some(0) {
-                return BookError::input(&name, "the archive's list of entries is larger than 8 MiB");
+                return BookError::input(&name, "the archive's list of entries is larger than 4 MiB");
             }
             BookError::input(&name, format!("it isn't an EPUB, or it is broken: {error}"))
         })?;
