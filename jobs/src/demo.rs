@@ -46,6 +46,9 @@ struct Report {
     chapters: u64,
     words: u64,
     import_job: JobId,
+    /// What the import could not keep, and how often.
+    lost: serde_json::Value,
+    warnings: Vec<String>,
     artifacts: Vec<Line>,
     #[serde(skip_serializing_if = "Option::is_none")]
     peak_memory_bytes: Option<u64>,
@@ -137,6 +140,8 @@ impl Stage<'_> {
             chapters: result["chapters"].as_u64().unwrap_or_default(),
             words: result["words"].as_u64().unwrap_or_default(),
             import_job: imported.id,
+            lost: result["losses"].clone(),
+            warnings: serde_json::from_value(result["warnings"].clone()).unwrap_or_default(),
             artifacts,
             peak_memory_bytes: memory::peak_bytes(),
         })
@@ -296,6 +301,12 @@ fn print(app: &App, report: &Report) -> Result<(), CliError> {
         "{}: {} chapters, {} words, imported by {}\n",
         report.title, report.chapters, report.words, report.import_job
     ))?;
+    for (what, count) in report.lost.as_object().into_iter().flatten() {
+        out.line(format_args!("not taken in, {what}: {count}"))?;
+    }
+    for warning in &report.warnings {
+        out.line(format_args!("warning: {warning}"))?;
+    }
     let rows: Vec<Vec<String>> = report.artifacts.iter().map(Line::row).collect();
     out.table(&["FORMAT", "SIZE", "STORED", "TIME", "SPEED", "FILE"], &rows)?;
     let mut dropped: BTreeMap<String, Vec<&str>> = BTreeMap::new();

@@ -13,6 +13,7 @@ use super::{
     event::{EndTag, Event, EventSink, Losses, Tag},
     markdown_html::{Inline, inline},
     markdown_tags::{end_tag, tag},
+    names::UniqueAnchors,
 };
 
 /// Where images and links of a text lead, and what its headings are.
@@ -61,7 +62,7 @@ pub fn read_chapter(
         }
     }
     sink.event(Event::ChapterStart { index, title: title.trim().into() })?;
-    let mut project = InProject { file, anchors: HashSet::new() };
+    let mut project = InProject { file, anchors: UniqueAnchors::default() };
     Reader::new(sink, &mut project, losses).read(events)?;
     sink.event(Event::ChapterEnd)
 }
@@ -129,7 +130,7 @@ pub(crate) fn is_web(target: &str) -> bool {
 /// A project's own chapter: images by name, links as they are.
 struct InProject<'a> {
     file: &'a str,
-    anchors: HashSet<String>,
+    anchors: UniqueAnchors,
 }
 
 impl Resolve for InProject<'_> {
@@ -153,19 +154,8 @@ impl Resolve for InProject<'_> {
     }
 
     fn heading(&mut self, level: u8, anchor: Option<&str>, _text: &str) -> (u8, Option<String>) {
-        (level.max(2), anchor.and_then(|anchor| unique_anchor(&mut self.anchors, anchor)))
+        (level.max(2), anchor.and_then(|anchor| self.anchors.add(anchor)))
     }
-}
-
-/// The anchor, or a numbered one where it is taken; `None` for an empty one.
-pub(crate) fn unique_anchor(taken: &mut HashSet<String>, anchor: &str) -> Option<String> {
-    if anchor.is_empty() {
-        return None;
-    }
-    let numbered = (2_u32..).map(|number| format!("{anchor}-{number}"));
-    let free = std::iter::once(anchor.to_owned()).chain(numbered).find(|name| !taken.contains(name))?;
-    taken.insert(free.clone());
-    Some(free)
 }
 
 /// Turns the parser's events into ours.

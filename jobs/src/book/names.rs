@@ -1,7 +1,7 @@
 //! Names made from titles: of chapter files, of pictures, of anchors. What comes out is always a
 //! [`FileName`] and needs no escaping in a Markdown link.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use presswork::domain::FileName;
 use unicode_normalization::UnicodeNormalization as _;
@@ -78,7 +78,7 @@ pub fn heading_anchor(text: &str) -> String {
 
 /// Names that are told apart even where case is not.
 #[derive(Clone, Debug, Default)]
-pub struct UniqueNames(HashSet<String>);
+pub struct UniqueNames(Numbered);
 
 impl UniqueNames {
     /// The name, or where it is taken a numbered one: `cover.png`, `cover-2.png`.
@@ -87,13 +87,54 @@ impl UniqueNames {
             Some((stem, extension)) => (stem, format!(".{extension}")),
             None => (name, String::new()),
         };
-        let mut chosen = name.to_owned();
-        let mut number = 2_u32;
-        while !self.0.insert(chosen.to_lowercase()) {
-            chosen = format!("{stem}-{number}{extension}");
-            number += 1;
+        let number =
+            self.0.add(&name.to_lowercase(), |number| format!("{stem}-{number}{extension}").to_lowercase());
+        number.map_or_else(|| name.to_owned(), |number| format!("{stem}-{number}{extension}"))
+    }
+}
+
+/// The anchors of a chapter.
+#[derive(Clone, Debug, Default)]
+pub struct UniqueAnchors(Numbered);
+
+impl UniqueAnchors {
+    /// Whether the anchor is taken.
+    pub fn has(&self, anchor: &str) -> bool {
+        self.0.taken.contains(anchor)
+    }
+
+    /// The anchor, or where it is taken a numbered one: `the-end-2`. `None` for an empty one.
+    pub fn add(&mut self, anchor: &str) -> Option<String> {
+        if anchor.is_empty() {
+            return None;
         }
-        chosen
+        let number = self.0.add(anchor, |number| format!("{anchor}-{number}"));
+        Some(number.map_or_else(|| anchor.to_owned(), |number| format!("{anchor}-{number}")))
+    }
+}
+
+/// What is taken, and where the count stands for what was asked for again: counting from the start each time would
+/// take a book of a hundred thousand equal anchors minutes.
+#[derive(Clone, Debug, Default)]
+struct Numbered {
+    taken: HashSet<String>,
+    next: HashMap<String, u32>,
+}
+
+impl Numbered {
+    /// Takes the name, or else the first free one of those with a number; answers the number.
+    fn add(&mut self, name: &str, numbered: impl Fn(u32) -> String) -> Option<u32> {
+        if self.taken.insert(name.to_owned()) {
+            return None;
+        }
+        let next = self.next.entry(name.to_owned()).or_insert(2);
+        loop {
+            let number = *next;
+            *next += 1;
+            if self.taken.insert(numbered(number)) {
+                return Some(number);
+            }
+        }
     }
 }
 
@@ -118,6 +159,15 @@ mod tests {
         assert_eq!(names.add("a.png"), "a.png");
         assert_eq!(names.add("A.png"), "A-2.png");
         assert_eq!(names.add("a.png"), "a-3.png");
+    }
+
+    #[test]
+    fn a_hundred_thousand_equal_anchors_are_numbered_in_one_go() {
+        let mut anchors = UniqueAnchors::default();
+        assert_eq!(anchors.add("x-3"), Some("x-3".into()));
+        let last = (0..100_000).filter_map(|_| anchors.add("x")).last();
+        assert_eq!(last.as_deref(), Some("x-100001"));
+        assert_eq!(anchors.add(""), None);
     }
 
     #[test]

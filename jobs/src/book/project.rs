@@ -2,7 +2,7 @@
 //! already prefixed at the project's root and name nothing outside of it: each segment of each path is a
 //! [`FileName`].
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
@@ -26,6 +26,8 @@ const PART_BYTES: usize = 5 << 20;
 /// The media types that an asset may have.
 pub const MEDIA_TYPES: [&str; 5] = ["image/png", "image/jpeg", "image/gif", "image/webp", "image/svg+xml"];
 
+/// After what time a file that no book names is taken for one that a dead import left behind.
+const LEFT_BEHIND: Duration = Duration::from_secs(24 * 3600);
 const DESCRIPTION: &str = "book.json";
 
 /// A path whose every segment is a checked name.
@@ -128,7 +130,14 @@ impl ProjectReader {
     ) -> Result<object_store::GetResult, BookError> {
         match self.storage.get(&checked_path(file)?).await {
             Ok(got) => Ok(got),
-            Err(Error::NotFound { .. }) => Err(missing(file)),
+            // An import removes the files of the book that it replaces, after it has put its own in place.
+            Err(Error::NotFound { .. }) => match Self::open(self.storage.clone()).await {
+                Ok(now) if now.book != self.book => Err(BookError::storage(
+                    format!("reading {file}"),
+                    "an import has put another book in its place meanwhile",
+                )),
+                _ => Err(missing(file)),
+            },
             Err(error) => Err(BookError::storage(format!("reading {file}"), error)),
         }
     }
@@ -305,8 +314,8 @@ impl ProjectWriter {
         name
     }
 
-    /// Makes this revision the project's book: `book.json` is written last, in one step. Files that it does not name
-    /// are removed then, as far as that succeeds.
+    /// Makes this revision the project's book: `book.json` is written last, in one step. The files of the book before
+    /// are removed then, as far as that succeeds. Where several imports run, the last one to get here wins, whole.
     ///
     /// # Errors
     /// `Input` where the book is not whole (no chapter, an unknown cover), `Storage` where storage fails or files of
@@ -316,7 +325,7 @@ impl ProjectWriter {
             self.landed().await?;
         }
         let mut book = Book::new(metadata);
-        (book.chapters, book.assets) = (self.chapters, self.assets);
+        (book.chapters, book.assets) = (std::mem::take(&mut self.chapters), std::mem::take(&mut self.assets));
         check(&book)?;
         let own = Path::from_iter([self.revision.as_str()]);
         let there: HashSet<Path> = self
@@ -337,19 +346,41 @@ impl ProjectWriter {
         }
         let json = serde_json::to_vec_pretty(&book)
             .map_err(|error| BookError::storage("describing the book", error))?;
-        let description = Path::from(DESCRIPTION);
+        let before = ProjectReader::open(self.storage.clone()).await.ok().map(|reader| reader.book);
         self.storage
-            .put(&description, PutPayload::from(json))
+            .put(&Path::from(DESCRIPTION), PutPayload::from(json))
             .await
             .map_err(|error| BookError::storage("writing book.json", error))?;
-        let mut listed = self.storage.list(None);
-        while let Some(Ok(object)) = listed.next().await {
-            let keep = object.location == description || object.location.prefix_matches(&own);
-            if !keep && let Err(error) = self.storage.delete(&object.location).await {
+        self.clear(before.as_ref(), LEFT_BEHIND).await;
+        Ok(book)
+    }
+
+    /// Removes the revisions of the book `before` this one, and what no one has written to for the time `left_behind`.
+    /// All else may be the work of an import that runs now, which would publish a book without files.
+    async fn clear(&self, before: Option<&Book>, left_behind: Duration) {
+        let revision = |file: &str| file.split_once('/').map(|(revision, _)| revision.to_owned());
+        let own = Some(self.revision.to_string());
+        let replaced: HashSet<String> = before
+            .map(|book| book.chapters.iter().map(|c| &c.file).chain(book.assets.iter().map(|a| &a.file)))
+            .into_iter()
+            .flatten()
+            .filter_map(|file| revision(file))
+            .collect();
+        let Ok(listed) = self.storage.list(None).try_collect::<Vec<_>>().await else { return };
+        // Storage's own time, as the machines' may differ.
+        let newest = listed.iter().map(|object| object.last_modified).max();
+        for object in listed {
+            let of = revision(object.location.as_ref());
+            let is_old = newest.is_some_and(|newest| object.last_modified + left_behind <= newest);
+            let goes = of.as_ref().is_some_and(|of| replaced.contains(of)) || is_old;
+            if of.is_some()
+                && of != own
+                && goes
+                && let Err(error) = self.storage.delete(&object.location).await
+            {
                 tracing::warn!(file = %object.location, %error, "a file of an older revision was left behind");
             }
         }
-        Ok(book)
     }
 }
 

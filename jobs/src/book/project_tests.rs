@@ -52,13 +52,36 @@ async fn an_import_that_crashes_leaves_the_old_book_whole() {
 }
 
 #[tokio::test]
-async fn the_slower_of_two_imports_says_so_and_publishes_nothing() {
+async fn the_last_of_two_imports_at_once_wins_with_all_its_files() {
     let storage: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
     let slow = revision(&storage, "r1").await;
-    let fast = revision(&storage, "r2").await.publish(titled("Fast")).await.unwrap();
-    let error = slow.publish(titled("Slow")).await.unwrap_err().to_string();
-    assert!(error.contains("another import"), "{error}");
-    assert_eq!(ProjectReader::open(storage).await.unwrap().book(), &fast);
+    revision(&storage, "r2").await.publish(titled("Fast")).await.unwrap();
+    let book = slow.publish(titled("Slow")).await.unwrap();
+    let reader = ProjectReader::open(storage.clone()).await.unwrap();
+    assert_eq!(reader.book(), &book);
+    assert!(reader.chapter(&book.chapters[0]).await.is_ok());
+    assert!(files(&storage).await.iter().all(|file| !file.starts_with("r2/")));
+}
+
+#[tokio::test]
+async fn what_a_dead_import_left_behind_goes_once_it_is_old() {
+    let storage: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    drop(revision(&storage, "dead").await);
+    let own = revision(&storage, "own").await;
+    own.clear(None, LEFT_BEHIND).await;
+    assert_eq!(files(&storage).await.len(), 6);
+    own.clear(None, Duration::ZERO).await;
+    assert!(files(&storage).await.iter().all(|file| file.starts_with("own/")));
+}
+
+#[tokio::test]
+async fn a_book_that_is_replaced_while_it_is_read_is_a_reason_to_try_again() {
+    let storage: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    let book = revision(&storage, "r1").await.publish(titled("One")).await.unwrap();
+    let reader = ProjectReader::open(storage.clone()).await.unwrap();
+    revision(&storage, "r2").await.publish(titled("Two")).await.unwrap();
+    let error = reader.chapter(&book.chapters[0]).await.unwrap_err();
+    assert!(matches!(error, BookError::Storage { .. }), "{error}");
 }
 
 #[tokio::test]

@@ -361,6 +361,9 @@ impl Markup {
             }
         };
         self.has_silent_image |= alt.trim().is_empty();
+        if self.tag_is_open && self.out().ends_with("<p") {
+            self.out().push_str(" class=\"picture\"");
+        }
         let mut tag = format!("<img src=\"{address}\" alt=\"{}\"", escaped(alt));
         if !title.is_empty() {
             tag.push_str(&format!(" title=\"{}\"", escaped(title)));

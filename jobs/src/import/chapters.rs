@@ -16,7 +16,7 @@ const SPLIT_BYTES: usize = MOST_CHAPTER_BYTES / 4 * 3;
 /// A paragraph or code block that is larger is split where it stands.
 const SPLIT_BLOCK_BYTES: usize = MOST_CHAPTER_BYTES / 8;
 /// How many chapters a book has at most.
-const MOST_CHAPTERS: usize = 50_000;
+pub(super) const MOST_CHAPTERS: usize = 50_000;
 /// How many characters a title has at most.
 const MOST_TITLE: usize = 200;
 

@@ -19,6 +19,8 @@ use crate::book::BookError;
 const CHUNK: usize = 64 << 10;
 /// Longer lines are handed on in pieces.
 const MOST_LINE_BYTES: usize = 256 << 10;
+/// How long a line of Markdown that defines a picture (`[image-1]: data:…`) may be; in pieces it would become text.
+const MOST_PICTURE_LINE_BYTES: usize = 16 << 20;
 
 /// How a file's bytes are to be read.
 #[derive(Clone, Copy, Debug)]
@@ -203,7 +205,13 @@ impl Lines {
                 self.at = end + if rest.starts_with(b"\r\n") { 2 } else { 1 };
                 return Ok(Some(&self.text[begin..end]));
             }
-            if self.text.len() - self.at > MOST_LINE_BYTES {
+            let is_picture = self.begins_picture();
+            if is_picture && self.text.len() - self.at > MOST_PICTURE_LINE_BYTES {
+                let problem =
+                    "a picture in the text is larger than 12 MiB: put it into a file beside the text";
+                return Err(BookError::input(&self.name, problem));
+            }
+            if !is_picture && self.text.len() - self.at > MOST_LINE_BYTES {
                 let (begin, rest) = (self.at, &self.text[self.at..]);
                 let cut = rest.floor_char_boundary(MOST_LINE_BYTES);
                 let cut = rest[..cut].rfind(' ').map_or(cut, |space| space + 1);
@@ -223,6 +231,13 @@ impl Lines {
     }
 
     /// Decodes one more chunk; what was read is dropped, so that `at` is 0.
+    fn begins_picture(&self) -> bool {
+        let rest = self.text[self.at..].trim_start_matches(' ');
+        let head = &rest[..rest.floor_char_boundary(1 << 10)];
+        head.starts_with('[')
+            && head.split_once("]:").is_some_and(|(_, body)| body.trim_start().starts_with("data:image/"))
+    }
+
     fn fill(&mut self) -> Result<(), BookError> {
         self.text.drain(..self.at);
         self.at = 0;

@@ -70,13 +70,20 @@ pub(super) fn utf16_by_zeros(head: &[u8]) -> Option<bool> {
         even += usize::from(pair[0] == 0);
         odd += usize::from(pair[1] == 0);
     }
-    // Line feeds and spaces have a zero in any script.
-    let enough = (head.len() / 100).max(1);
+    // Line feeds and spaces have a zero in any script; but what reads as text but for its zeros has strays in it, unless
+    // every other byte is one.
+    let enough = if is_plain_but_for_zeros(head) { head.len() / 4 } else { head.len() / 100 }.max(1);
     match (even, odd) {
         (0, odd) if odd >= enough => Some(true),
         (even, 0) if even >= enough => Some(false),
         _ => None,
     }
+}
+
+fn is_plain_but_for_zeros(head: &[u8]) -> bool {
+    // The last character may be cut off.
+    let is_utf8 = std::str::from_utf8(head).map_or_else(|error| error.error_len().is_none(), |_| true);
+    is_utf8 && !head.iter().any(|byte| matches!(byte, 1..=8 | 14..=31))
 }
 
 /// Whether more than one byte in fifty is a control character that no text has.
@@ -88,6 +95,16 @@ pub(super) fn is_binary(head: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_stray_zero_does_not_make_a_text_utf_16() {
+        let stray = format!("{}hello\0world{}", "some text ".repeat(20), " and more".repeat(20));
+        assert!(!is_utf16(stray.as_bytes()));
+        for text in ["Plain text here", "Просто текст на языке", "第三章 此の本"] {
+            let little: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+            assert!(is_utf16(&little), "{text}");
+        }
+    }
 
     #[test]
     fn content_comes_before_the_name() {

@@ -33,6 +33,11 @@ impl Pictures {
         self.known.get(key)
     }
 
+    /// How many are known.
+    pub(super) fn count(&self) -> usize {
+        self.known.len()
+    }
+
     /// Remembers that there is no such picture.
     pub(super) fn missing(&mut self, key: &str) {
         if self.known.len() < MOST_PICTURES {
@@ -56,6 +61,21 @@ impl Pictures {
         data.take(HEAD_BYTES).read_to_end(&mut head).map_err(own_error(source))?;
         let name = match media_type(&head) {
             None => None,
+            Some("image/svg+xml") => {
+                let mut drawing = head;
+                data.take(MOST_PICTURE_BYTES + 1).read_to_end(&mut drawing).map_err(own_error(source))?;
+                if drawing.len() as u64 > MOST_PICTURE_BYTES {
+                    return Err(BookError::input(source, "the picture is larger than 32 MiB"));
+                }
+                // A book is to be read, not run; and an EPUB with a script in it would have to say so.
+                if is_active(&drawing) {
+                    None
+                } else {
+                    let name = self.names.add(&picture_name(source, "image/svg+xml"));
+                    sink.asset(&name, "image/svg+xml", &mut drawing.as_slice())?;
+                    Some(name)
+                }
+            }
             Some(media_type) => {
                 let name = self.names.add(&picture_name(source, media_type));
                 let limited = Cursor::new(head).chain(data).take(MOST_PICTURE_BYTES + 1);
@@ -95,6 +115,23 @@ impl<R: Read> Read for Counted<'_, R> {
     }
 }
 
+/// Whether a drawing holds scripts, other documents, or entities that might hide some.
+fn is_active(drawing: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(drawing).to_ascii_lowercase();
+    let named = ["<script", ":script", "<!entity", "foreignobject", "javascript:", "<iframe"];
+    // An attribute such as onload, behind white space or the quote of the one before it.
+    let handler = || {
+        text.match_indices("on").any(|(place, _)| {
+            let before = text[..place].chars().next_back();
+            let rest = text[place + 2..].trim_start_matches(|c: char| c.is_ascii_lowercase());
+            before.is_some_and(|c| c.is_whitespace() || matches!(c, '"' | '\'' | '/'))
+                && rest.len() < text.len() - place - 2
+                && rest.trim_start().starts_with('=')
+        })
+    };
+    named.iter().any(|name| text.contains(name)) || handler()
+}
+
 /// The media type of a picture that begins like this.
 pub(super) fn media_type(head: &[u8]) -> Option<&'static str> {
     let svg = || {
@@ -116,6 +153,24 @@ pub(super) fn media_type(head: &[u8]) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn drawings_with_scripts_are_told() {
+        for active in [
+            "<svg><script>x</script></svg>",
+            "<svg xmlns:s='x'><s:script/></svg>",
+            "<svg onload=\"x\"/>",
+            "<svg a='b'onClick = 'x'/>",
+            "<!DOCTYPE svg [<!ENTITY a '&#60;'>]><svg/>",
+            "<svg><a href='JavaScript:x'/></svg>",
+            "<svg><foreignObject/></svg>",
+        ] {
+            assert!(is_active(active.as_bytes()), "{active}");
+        }
+        for quiet in ["<svg><text>based on x = y</text></svg>", "<svg><text>one on two</text></svg>"] {
+            assert!(!is_active(quiet.as_bytes()), "{quiet}");
+        }
+    }
 
     #[test]
     fn pictures_are_told_by_their_first_bytes() {

@@ -1,7 +1,13 @@
 //! The ZIP archive around an EPUB, with its names checked and its sizes bounded: what an entry says of its size is not
 //! believed, what comes out of it is counted.
 
-use std::{collections::HashMap, fs::File, io::Read};
+use std::{
+    cell::Cell,
+    collections::HashMap,
+    fs::File,
+    io::{self, Read, Seek, SeekFrom},
+    rc::Rc,
+};
 
 use zip::ZipArchive;
 
@@ -16,8 +22,11 @@ use crate::{
 
 /// How many entries an archive has at most.
 const MOST_ENTRIES: usize = 20_000;
-/// How many bytes a text entry has at most.
-const MOST_TEXT_BYTES: u64 = 64 << 20;
+/// How many bytes of an archive are read to open it: enough for the names of [`MOST_ENTRIES`], and not so much that a list
+/// of millions of entries fills the memory.
+const MOST_DIRECTORY_BYTES: u64 = 4 << 20;
+/// How many bytes a text entry has at most: it is held whole.
+const MOST_TEXT_BYTES: u64 = 16 << 20;
 /// How many bytes all entries have together at most.
 const MOST_TOTAL_BYTES: u64 = 2 << 30;
 /// An entry that shrank more than this is a bomb, where it is larger than [`SMALL_BYTES`].
@@ -27,7 +36,7 @@ const SMALL_BYTES: u64 = 1 << 20;
 /// An open EPUB.
 pub(super) struct Archive {
     name: String,
-    zip: ZipArchive<File>,
+    zip: ZipArchive<Opening>,
     entries: HashMap<String, usize>,
     total: u64,
 }
@@ -37,9 +46,15 @@ impl Archive {
     pub(super) fn open(source: &SourceFile) -> Result<Self, BookError> {
         let name = source.name.clone();
         let file = File::open(&source.path).map_err(read_error(&name))?;
-        let mut zip = ZipArchive::new(file).map_err(|error| {
+        let left = Rc::new(Cell::new(Some(MOST_DIRECTORY_BYTES)));
+        let opening = Opening { file, left: Rc::clone(&left) };
+        let mut zip = ZipArchive::new(opening).map_err(|error| {
+            if left.get() == Some(0) {
+                return BookError::input(&name, "the archive's list of entries is larger than 4 MiB");
+            }
             BookError::input(&name, format!("it isn't an EPUB, or it is broken: {error}"))
         })?;
+        left.set(None);
         if zip.len() > MOST_ENTRIES {
             return Err(BookError::input(&name, "the archive has more than 20,000 entries"));
         }
@@ -106,7 +121,8 @@ impl Archive {
             .map_err(|error| BookError::input(&place, format!("the archive is broken there: {error}")))?;
         let (said, packed) = (file.size(), file.compressed_size().max(1));
         if said > most {
-            return Err(BookError::input(place, format!("it has more than {} MiB", most >> 20)));
+            let problem = format!("it has more than {} MiB: divide it into several files", most >> 20);
+            return Err(BookError::input(place, problem));
         }
         Ok(Entry { inner: Box::new(file), place, said, packed, most, read: 0, total: &mut self.total })
     }
@@ -118,9 +134,12 @@ impl Archive {
 
     /// An entry's text: UTF-8, UTF-16 with a mark, or what its XML declaration says.
     pub(super) fn text(&mut self, path: &str) -> Result<String, BookError> {
-        let mut bytes = Vec::new();
         let place = self.place(path);
-        self.open_entry(path, MOST_TEXT_BYTES)?.read_to_end(&mut bytes).map_err(own_error(&place))?;
+        let mut entry = self.open_entry(path, MOST_TEXT_BYTES)?;
+        // One more, so that reading learns of the end without room for twice as much.
+        let mut bytes = Vec::with_capacity(entry.said.min(MOST_TEXT_BYTES) as usize + 1);
+        entry.read_to_end(&mut bytes).map_err(own_error(&place))?;
+        drop(entry);
         if let Some((encoding, mark)) = encoding_rs::Encoding::for_bom(&bytes) {
             if encoding != encoding_rs::UTF_8 {
                 return Ok(encoding.decode(&bytes).0.into_owned());
@@ -140,6 +159,32 @@ impl Archive {
                 _ => Err(BookError::at(place, format!("byte {bad}"), "the text is not UTF-8")),
             }
         })
+    }
+}
+
+/// An archive's file, of which only so much may be read while it is opened.
+struct Opening {
+    file: File,
+    /// How many bytes may still be read; no bound once the archive is open.
+    left: Rc<Cell<Option<u64>>>,
+}
+
+impl Read for Opening {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let Some(left) = self.left.get() else { return self.file.read(into) };
+        let most = into.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        if most == 0 && !into.is_empty() {
+            return Err(io::Error::other("the list of entries is too large"));
+        }
+        let read = self.file.read(&mut into[..most])?;
+        self.left.set(Some(left - read as u64));
+        Ok(read)
+    }
+}
+
+impl Seek for Opening {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.file.seek(to)
     }
 }
 

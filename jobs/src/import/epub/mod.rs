@@ -13,7 +13,7 @@ use super::{
     pictures::Pictures,
 };
 use crate::book::{
-    BookError, Losses,
+    BookError, Losses, Metadata,
     markdown::{is_web, percent_decode},
     names::slug,
 };
@@ -139,16 +139,44 @@ fn plan(archive: &mut Archive, package: &Package) -> Result<Vec<Planned>, BookEr
                 let entry = if picture { Some(image.clone()) } else { resolve(&item.path, image) };
                 entry.is_some() && entry == package.cover
             });
-        if only_cover {
+        // Each export makes a title page, so one that says nothing new would be there twice.
+        let only_title = outline.images.is_empty()
+            && outline.title_page.as_ref().is_some_and(|page| is_told(page, &package.metadata));
+        if only_cover || only_title {
             continue;
         }
-        let title = match package.titles.get(&item.path).or(outline.heading.as_ref()) {
+        // A navigation may say less than the heading, whose words would be lost: `The Fall` for `7. The Fall`.
+        let told = package.titles.get(&item.path);
+        let title = match told.filter(|told| !says_more(&outline, told)).or(outline.heading.as_ref()) {
             Some(title) => one_line(title, 200),
             None => format!("Chapter {}", planned.len() + 1),
         };
         planned.push(Planned { path: item.path.clone(), title, outline, picture });
     }
     Ok(planned)
+}
+
+/// Whether the metadata has each of a title page's words.
+fn is_told(page: &str, metadata: &Metadata) -> bool {
+    let lines = [
+        &metadata.title,
+        &metadata.subtitle,
+        &metadata.publisher,
+        &metadata.date,
+        &metadata.rights,
+        &metadata.description,
+    ];
+    let words: HashSet<&str> =
+        lines.into_iter().chain(&metadata.authors).flat_map(|line| line.split_whitespace()).collect();
+    page.split_whitespace().all(|word| words.contains(word))
+}
+
+/// Whether a file's heading is a title with more words in front.
+fn says_more(outline: &Outline, title: &str) -> bool {
+    outline.heading.as_ref().is_some_and(|heading| {
+        let (heading, title) = (slug(heading, 200), slug(title, 200));
+        heading.len() > title.len() && !title.is_empty() && heading.ends_with(&title)
+    })
 }
 
 /// Whether a heading says the same as a title, so that it need not be said twice.

@@ -10,6 +10,8 @@ use crate::book::BookError;
 
 /// How many ids at a chapter's beginning, notes and images are remembered.
 const MOST_REMEMBERED: usize = 20_000;
+/// How many bytes of text a title page has at most.
+const MOST_TITLE_PAGE_BYTES: usize = 4 << 10;
 
 /// What a chapter's file has.
 #[derive(Debug, Default)]
@@ -18,6 +20,8 @@ pub(super) struct Outline {
     pub(super) heading: Option<String>,
     /// How many bytes of text, white space aside.
     pub(super) words: u64,
+    /// The text of a title page, where the file says that it is one and is as short as one.
+    pub(super) title_page: Option<String>,
     /// The sources of its images, as they are written.
     pub(super) images: Vec<String>,
     /// Ids before the first text.
@@ -55,6 +59,9 @@ impl Handler for Reader {
         let name = element.name.as_str();
         self.open.push(element.name.clone());
         self.skipped += usize::from(matches!(name, "head" | "script" | "style"));
+        if element.has_word("epub:type", "titlepage") && self.outline.words == 0 {
+            self.outline.title_page = Some(String::new());
+        }
         if let Some(id) = element.get("id") {
             let at_start =
                 self.outline.words == 0 && self.outline.images.is_empty() || self.in_heading.is_some();
@@ -106,6 +113,13 @@ impl Handler for Reader {
             && heading.len() < 4096
         {
             heading.push_str(text);
+        }
+        if let Some(page) = &mut self.outline.title_page {
+            page.push_str(text);
+            page.push(' ');
+            if page.len() > MOST_TITLE_PAGE_BYTES {
+                self.outline.title_page = None;
+            }
         }
         self.outline.words += text.split_whitespace().map(|word| word.len() as u64).sum::<u64>();
         Ok(())

@@ -254,3 +254,33 @@ fn an_ncx_names_the_chapters_of_epub_2_and_meta_its_cover() {
     // Another title than the heading's: the heading stays.
     assert!(kept.chapters[1].2.contains("## Second One {#x}"), "{}", kept.chapters[1].2);
 }
+
+#[test]
+fn a_heading_that_says_more_than_the_navigation_keeps_its_words() {
+    let nav = "<html><body><nav><ol><li><a href=\"two.xhtml\">The Fall</a></li></ol></nav></body></html>";
+    let two = body("<h1>Chapter 7. The Fall</h1><p>x</p>");
+    let parts = Parts::small().with("OEBPS/nav.xhtml", nav).with("OEBPS/two.xhtml", two);
+    assert_eq!(parts.import().unwrap().0.titles()[1], "Chapter 7. The Fall");
+}
+
+#[test]
+fn a_title_page_that_says_nothing_new_is_no_chapter() {
+    let page = |text: &str| body(&format!("<section epub:type=\"titlepage\"><h1>{text}</h1></section>"));
+    let titles = |text: &str| {
+        let parts = Parts::small().with("OEBPS/two.xhtml", page(text));
+        parts.import().unwrap().0.chapters.len()
+    };
+    assert_eq!((titles("The Book A Tale"), titles("The Book for my mother")), (1, 2));
+}
+
+#[test]
+fn lines_of_code_stay_apart() {
+    assert!(markdown("<p><code>alpha<br/>beta</code></p>").contains("`alpha beta`"));
+}
+
+#[test]
+fn a_list_of_entries_larger_than_any_book_has_is_not_read_to_its_end() {
+    let parts: Vec<_> = (0..40_000).map(|n| (format!("{n:0100}"), Vec::new())).collect();
+    let error = run(SourceFormat::Epub, "book.epub", &zip_of(&parts)).err().unwrap().to_string();
+    assert_eq!(error, "book.epub: the archive's list of entries is larger than 4 MiB");
+}

@@ -10,7 +10,7 @@ use super::{
     flow::Flow,
     xml::{Element, Handler},
 };
-use crate::book::{BookError, EndTag, Event, Losses, Tag, markdown::unique_anchor};
+use crate::book::{BookError, EndTag, Event, Losses, Tag, names::UniqueAnchors};
 
 /// What the end of an element ends.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ pub(super) struct Xhtml<'a> {
     ends: Vec<Ends>,
     skipping: usize,
     code: Option<String>,
-    anchors: HashSet<String>,
+    anchors: UniqueAnchors,
     /// Whether the next heading is the chapter's title, which stands elsewhere.
     skip_heading: bool,
     in_skipped: bool,
@@ -76,7 +76,7 @@ impl<'a> Xhtml<'a> {
             ends: Vec::new(),
             skipping: 0,
             code: None,
-            anchors: HashSet::new(),
+            anchors: UniqueAnchors::default(),
             skip_heading,
             in_skipped: false,
             svg_images: None,
@@ -165,7 +165,7 @@ impl<'a> Xhtml<'a> {
             return Ok(Ends::SkippedHeading);
         }
         let id = element.get("id").map(str::to_owned).or(pending);
-        let anchor = id.and_then(|id| unique_anchor(&mut self.anchors, &id));
+        let anchor = id.and_then(|id| self.anchors.add(&id));
         self.flow.begin_heading(level.clamp(2, 6), anchor)?;
         Ok(Ends::Heading)
     }
@@ -318,6 +318,11 @@ impl Handler for Xhtml<'_> {
             return Ok(());
         }
         let quiet = self.code.is_some() || self.in_skipped;
+        if element.name == "br"
+            && let Some(code) = &mut self.code
+        {
+            code.push(' ');
+        }
         let ends = match element.name.as_str() {
             // In code and in a title that stands elsewhere only images and nesting count.
             "img" | "image" | "script" | "style" => self.element(&element)?,

@@ -3,7 +3,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::lines::{Scanner, label};
+use super::{
+    lines::{Scanner, label},
+    resolve::EMBEDDED,
+};
 
 /// How many bytes of definitions are kept; later ones stay where they stand.
 const MOST_BYTES: usize = 16 << 20;
@@ -97,6 +100,13 @@ impl Definitions {
     /// How many footnotes no chapter has asked for.
     pub(super) fn unused_footnotes(&self) -> usize {
         self.texts.keys().filter(|key| key.starts_with('^') && !self.used.contains(*key)).count()
+    }
+
+    /// The source of the picture that a definition of this name brought.
+    pub(super) fn embedded(&self, name: &str) -> Option<String> {
+        let body = self.texts.get(&key(name))?.split_once("]:")?.1;
+        let source = body.split_whitespace().next()?;
+        source.starts_with(EMBEDDED).then(|| source.to_owned())
     }
 }
 

@@ -228,7 +228,8 @@ fn definition_begins(text: &str) -> Option<bool> {
         let alone = format!("{text}\n");
         pulldown_cmark::Parser::new(&alone).reference_definitions().iter().next().is_some()
     };
-    (footnote || (!rest.is_empty() && text.len() < 4096 && whole())).then_some(footnote)
+    let is_data = rest.starts_with("data:") && !rest.contains(char::is_whitespace);
+    (footnote || is_data || (!rest.is_empty() && text.len() < 4096 && whole())).then_some(footnote)
 }
 
 /// The label of `[label]: …`, as it is written.

@@ -6,7 +6,7 @@
 
 use super::{
     BookSink, Imported, Report, SourceFile, SourceFormat,
-    chapters::Chapters,
+    chapters::{Chapters, MOST_CHAPTERS},
     charset::{Allowed, Lines, examine},
     one_line,
     pictures::Pictures,
@@ -22,7 +22,7 @@ mod scan;
 mod tests;
 
 use lines::{Line, Scanner};
-use resolve::{Anchors, Files, Manuscript};
+use resolve::{Anchors, Embedded, Files, Manuscript};
 use scan::{Scan, scan};
 
 /// A chapter's source that is larger is parsed in pieces: what the parser holds grows with them.
@@ -73,12 +73,18 @@ fn import(files: &[&SourceFile], all: Files, sink: &mut dyn BookSink) -> Result<
     let mut scans = Vec::new();
     let mut anchors = Anchors::default();
     let mut count = 0;
+    let mut pictures = Pictures::default();
     for source in files {
         let charset = examine(source, Allowed::Unicode)?;
         report.charset = Some(charset.encoding.name().to_owned());
         let mut lines = Lines::open(source, charset)?;
-        let scan = scan(&mut lines, source, files.len() > 1, count, &mut anchors, &mut report)?;
+        let mut embedded = Embedded { pictures: &mut pictures, sink };
+        let scan =
+            scan(&mut lines, source, files.len() > 1, count, &mut anchors, &mut embedded, &mut report)?;
         count += scan.chapters;
+        if count > MOST_CHAPTERS {
+            return Err(BookError::input(&source.name, "the book has more than 50,000 chapters"));
+        }
         scans.push((*source, charset, scan));
     }
     anchors.finish();
@@ -89,8 +95,10 @@ fn import(files: &[&SourceFile], all: Files, sink: &mut dyn BookSink) -> Result<
     metadata.title = one_line(&metadata.title, 300);
     let cover = metadata.cover.take();
 
+    // A cover may be named like the picture of a definition: our own exports do.
+    let cover = cover.map(|cover| scans[0].2.definitions.embedded(&cover).unwrap_or(cover));
+
     let mut chapters = Chapters::new(sink, report, &scans[0].0.name);
-    let mut pictures = Pictures::default();
     let mut index = 0;
     for (source, charset, scan) in &mut scans {
         chapters.set_file(&source.name);

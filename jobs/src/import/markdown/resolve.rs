@@ -14,15 +14,15 @@ use presswork::domain::FileName;
 use pulldown_cmark::{Event, Parser, Tag};
 
 use super::super::{
-    SourceFile,
+    BookSink, SourceFile,
     chapters::{Chapters, file_name},
     pictures::Pictures,
     read_error,
 };
 use crate::book::{
     BookError, Losses,
-    markdown::{Resolve, dialect, is_web, percent_decode, unique_anchor},
-    names::heading_anchor,
+    markdown::{Resolve, dialect, is_web, percent_decode},
+    names::{UniqueAnchors, heading_anchor},
 };
 
 /// How many places that links name are remembered.
@@ -40,7 +40,16 @@ impl Files {
 
     /// All files of a folder.
     pub(super) fn folder(files: &[SourceFile]) -> Self {
-        Self(files.iter().map(|file| (file.name.to_lowercase(), file.path.clone())).collect())
+        let mut all: HashMap<String, PathBuf> = HashMap::new();
+        let (lower, mixed): (Vec<_>, Vec<_>) =
+            files.iter().partition(|file| file.name == file.name.to_lowercase());
+        for file in lower.into_iter().chain(mixed) {
+            // In lower case, so that a text may be careless; as it is where another has that place.
+            let lower = file.name.to_lowercase();
+            let name = if all.contains_key(&lower) { file.name.clone() } else { lower };
+            all.insert(name, file.path.clone());
+        }
+        Self(all)
     }
 }
 
@@ -66,15 +75,16 @@ pub(super) fn beside(base: &str, target: &str) -> Option<String> {
 }
 
 /// The sources of a text's images.
-pub(super) fn image_sources(text: &str) -> HashSet<String> {
+pub(super) fn image_sources(text: &str) -> Vec<String> {
     if !text.contains("![") {
-        return HashSet::new();
+        return Vec::new();
     }
+    let mut seen = HashSet::new();
     let images = Parser::new_ext(text, dialect()).filter_map(|event| match event {
         Event::Start(Tag::Image { dest_url, .. }) if !is_web(&dest_url) => Some(dest_url.into_string()),
         _ => None,
     });
-    images.collect()
+    images.filter(|source| seen.insert(source.clone())).collect()
 }
 
 /// Brings a picture in; `None` where there is none.
@@ -97,8 +107,11 @@ pub(super) fn picture(
             None => Ok(None),
         };
     }
+    if source.starts_with(EMBEDDED) {
+        return Ok(pictures.known(source).cloned().flatten());
+    }
     let Some(name) = beside(base, source) else { return Ok(None) };
-    let key = name.to_lowercase();
+    let key = if all.0.contains_key(&name) { name.clone() } else { name.to_lowercase() };
     if let Some(known) = pictures.known(&key) {
         return Ok(known.clone());
     }
@@ -111,6 +124,34 @@ pub(super) fn picture(
             let mut file = File::open(path).map_err(read_error(&name))?;
             pictures.add(&key, &name, &mut file, chapters.sink())
         }
+    }
+}
+
+/// What the pictures of definitions are called on the way: no name of a file and no address.
+pub(super) const EMBEDDED: &str = "embedded:";
+
+/// Takes the pictures that stand in definitions (`[image-1]: data:…`), as in our own exports: they may be large and
+/// every chapter may show them, so they are handed on at once and the definition keeps a short name.
+pub(super) struct Embedded<'a> {
+    pub(super) pictures: &'a mut Pictures,
+    pub(super) sink: &'a mut dyn BookSink,
+}
+
+impl Embedded<'_> {
+    /// The definition in short, where it holds a picture.
+    pub(super) fn take(&mut self, line: &str) -> Result<Option<String>, BookError> {
+        let Some((name, body)) = line.trim().split_once("]:") else { return Ok(None) };
+        let Some(body) = body.trim().strip_prefix("data:") else { return Ok(None) };
+        let (data, title) = body.split_once(char::is_whitespace).unwrap_or((body, ""));
+        let source = format!("{EMBEDDED}{}", self.pictures.count());
+        match inline_data(data) {
+            Some(bytes) => {
+                let called = name.trim_start_matches('[');
+                self.pictures.add(&source, called, &mut bytes.as_slice(), self.sink)?;
+            }
+            None => self.pictures.missing(&source),
+        }
+        Ok(Some(format!("{name}]: {source} {title}")))
     }
 }
 
@@ -227,7 +268,7 @@ pub(super) struct Manuscript<'a> {
     index: usize,
     level: u8,
     anchors: &'a Anchors,
-    taken: HashSet<String>,
+    taken: UniqueAnchors,
     /// The names of pictures by their sources; `None` where there is no such picture.
     pub(super) found: HashMap<String, Option<String>>,
 }
@@ -235,7 +276,7 @@ pub(super) struct Manuscript<'a> {
 impl<'a> Manuscript<'a> {
     /// Chapter `index`, from a file whose chapters begin at headings of `level`.
     pub(super) fn new(file: &'a str, index: usize, level: u8, anchors: &'a Anchors) -> Self {
-        Self { file, index, level, anchors, taken: HashSet::new(), found: HashMap::new() }
+        Self { file, index, level, anchors, taken: UniqueAnchors::default(), found: HashMap::new() }
     }
 
     fn inside(&self, target: &str) -> Option<String> {
@@ -281,17 +322,17 @@ impl Resolve for Manuscript<'_> {
 
     fn heading(&mut self, level: u8, anchor: Option<&str>, text: &str) -> (u8, Option<String>) {
         let anchor = match anchor {
-            Some(own) => unique_anchor(&mut self.taken, own),
+            Some(own) => self.taken.add(own),
             None => {
                 let by_text = heading_anchor(text);
                 let numbered = (1..10).map(|number| format!("{by_text}-{number}"));
                 let here = |anchor: &String| {
                     let place = self.anchors.place(self.file, anchor);
                     place.is_some_and(|place| place.index == self.index && !place.at_start)
-                        && !self.taken.contains(anchor)
+                        && !self.taken.has(anchor)
                 };
                 let found = std::iter::once(by_text.clone()).chain(numbered).find(here);
-                found.and_then(|anchor| unique_anchor(&mut self.taken, &anchor))
+                found.and_then(|anchor| self.taken.add(&anchor))
             }
         };
         (level.saturating_sub(self.level.saturating_sub(1)).clamp(2, 6), anchor)

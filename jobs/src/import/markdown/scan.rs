@@ -4,7 +4,7 @@ use super::{
     definitions::Definitions,
     front_matter,
     lines::{Line, Scanner},
-    resolve::{Anchors, Heading},
+    resolve::{Anchors, Embedded, Heading},
 };
 use crate::{
     book::{BookError, Metadata},
@@ -42,6 +42,7 @@ pub(super) fn scan(
     in_folder: bool,
     first_index: usize,
     anchors: &mut Anchors,
+    embedded: &mut Embedded<'_>,
     report: &mut Report,
 ) -> Result<Scan, BookError> {
     let (metadata, front_lines) = front(lines, source, report)?;
@@ -71,6 +72,11 @@ pub(super) fn scan(
                 }
             }
             Line::Definition => {
+                let short = match scanner.begins_definition() {
+                    true => embedded.take(line)?,
+                    false => None,
+                };
+                let line = short.as_deref().unwrap_or(line);
                 anchors.refer(line);
                 full |= !definitions.add(line, scanner.begins_definition());
             }

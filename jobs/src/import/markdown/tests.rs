@@ -132,3 +132,44 @@ fn huge_chapters_are_split_and_told() {
     let (kept, _) = md(&"word ".repeat(2_000_000));
     assert!(kept.chapters.len() >= 2);
 }
+
+#[test]
+fn pictures_in_definitions_come_in_whatever_their_size_and_may_be_the_cover() {
+    use base64::Engine as _;
+    let encode = |bytes: &[u8]| base64::engine::general_purpose::STANDARD.encode(bytes);
+    let large = [PNG, &vec![7; 600_000]].concat();
+    let text = format!(
+        "+++\ncover = \"image-2\"\n+++\n\n# One\n\n![a][image-1]\n\n# Two\n\n![b][image-1] ![c](embedded:9)\n\n\
+         [image-1]: data:image/png;base64,{}\n[image-2]: data:image/png;base64,{}\n",
+        encode(&large),
+        encode(PNG)
+    );
+    let (kept, imported) = md(&text);
+    assert_eq!(imported.metadata.cover.as_deref(), Some("image-2.png"));
+    assert_eq!(kept.assets["image-1.png"].1, large);
+    for (_, _, chapter) in &kept.chapters {
+        assert!(chapter.contains("](../images/image-1.png)"), "{}", &chapter[..chapter.len().min(200)]);
+    }
+    assert_eq!(imported.report.images, 2);
+    assert!(imported.report.words < 10, "{}", imported.report.words);
+}
+
+#[test]
+fn a_book_of_too_many_chapters_is_refused_before_any_is_written() {
+    let (text, mut kept) = ("# A\n\nx\n\n".repeat(50_001), Kept::default());
+    let (_folder, source) = file("book.md", text.as_bytes());
+    let error = import(SourceFormat::Markdown, &Source::File(source), &mut kept).unwrap_err().to_string();
+    assert!(error.contains("more than 50,000 chapters") && kept.chapters.is_empty(), "{error}");
+}
+
+#[test]
+fn pictures_whose_names_differ_by_case_stay_two() {
+    let other = [PNG, b"other"].concat();
+    let (_a, text) = file("1.md", b"# One\n\n![a](pic.png) ![b](PIC.png) ![c](Pic.png)\n");
+    let ((_b, upper), (_c, lower)) = (file("PIC.png", &other), file("pic.png", PNG));
+    let mut kept = Kept::default();
+    import(SourceFormat::Markdown, &Source::Folder(vec![text, upper, lower]), &mut kept).unwrap();
+    assert_eq!(kept.assets["pic.png"].1, PNG);
+    assert_eq!(kept.assets.len(), 2);
+    assert!(kept.assets.values().any(|(_, bytes)| *bytes == other));
+}

@@ -160,7 +160,8 @@ fn emphasis(text: &str) -> Option<(&str, &str, &str)> {
     let mut from = 0;
     while let Some(found) = text[from..].find('_') {
         let open = from + found;
-        let opens = !text[..open].chars().next_back().is_some_and(char::is_alphanumeric)
+        // Two underscores are part of a name: `__init__`.
+        let opens = !text[..open].chars().next_back().is_some_and(|c| c.is_alphanumeric() || c == '_')
             && text[open + 1..].chars().next().is_some_and(|c| !c.is_whitespace() && c != '_');
         from = open + 1;
         if !opens {
@@ -169,8 +170,8 @@ fn emphasis(text: &str) -> Option<(&str, &str, &str)> {
         // One search for the end: where there is none, there is none for a later begin either.
         let mut ends = text[open + 1..].match_indices('_').map(|(place, _)| open + 1 + place);
         let close = ends.find(|close| {
-            !text[..*close].chars().next_back().is_some_and(char::is_whitespace)
-                && !text[close + 1..].chars().next().is_some_and(char::is_alphanumeric)
+            !text[..*close].chars().next_back().is_some_and(|c| c.is_whitespace() || c == '_')
+                && !text[close + 1..].chars().next().is_some_and(|c| c.is_alphanumeric() || c == '_')
         })?;
         return Some((&text[..open], &text[open + 1..close], &text[close + 1..]));
     }
@@ -186,6 +187,9 @@ mod tests {
         assert_eq!(emphasis("a _b c_, d"), Some(("a ", "b c", ", d")));
         assert_eq!(emphasis("snake_case_name"), None);
         assert_eq!(emphasis("_ a_"), None);
+        for name in ["__init__", "(__main__)", "___x___", "_x__ y"] {
+            assert_eq!(emphasis(name), None, "{name}");
+        }
         assert_eq!(emphasis("“_Was_ it?”"), Some(("“", "Was", " it?”")));
     }
 
