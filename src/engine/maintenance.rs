@@ -91,8 +91,13 @@ impl Engine {
         let before = self.clock.now().before(ABANDONED);
         match uploads::sweep(&*self.storage, &*self.queue, before).await {
             Ok(0) => {}
+<<<<<<< HEAD
             Ok(removed) => tracing::info!(removed, "swept uploads that no job needs"),
             Err(error) => tracing::warn!(%error, "uploads can't be swept"),
+=======
+            Ok(removed) => tracing::info!(removed, "swept uploads that no job needs any more"),
+            Err(error) => tracing::warn!(%error, "the uploads can't be swept"),
+>>>>>>> review-cli
         }
         let (objects, tmp) = (self.folder.join("objects"), self.folder.join("tmp"));
         let swept = tokio::task::spawn_blocking(move || {
@@ -134,15 +139,12 @@ impl Keeper for QueueKeeper<'_> {
 mod tests {
     use std::sync::Arc;
 
-    use object_store::ObjectStoreExt as _;
-
     use super::*;
     use crate::{
         artifact::ArtifactOptions,
         config::Settings,
         domain::{
-            KindName, ManualClock, NewJob, Output, Payload, Reason, SeededRandom, Timestamp, Verdict,
-            WorkerId,
+            KindName, ManualClock, NewJob, Output, Payload, SeededRandom, Timestamp, Verdict, WorkerId,
         },
         queue::{Ask, Claim},
     };
@@ -191,40 +193,5 @@ mod tests {
         assert!(!engine.artifacts.exists(&kept.manifest).await.unwrap());
         let found = engine.queue.inspect(&claim.lease.tenant, &[claim.lease.job]).await.unwrap();
         assert_eq!(found, vec![None]);
-    }
-    #[tokio::test]
-    async fn an_upload_stays_until_its_job_has_completed_or_is_not_known_for_a_day() {
-        let folder = tempfile::tempdir().unwrap();
-        let settings = Settings { data_dir: folder.path().to_owned(), ..Settings::default() };
-        let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_000_000_000)));
-        let engine = Engine::open_with(&settings, clock.clone(), Arc::new(SeededRandom::new(1))).unwrap();
-        let upload = async |job: JobId| {
-            let key = object_store::path::Path::from(format!("acme/uploads/{job}/0000"));
-            engine.storage.put(&key, "words".into()).await.unwrap();
-            key
-        };
-        let is_there = async |key: &object_store::path::Path| engine.storage.head(key).await.is_ok();
-        let (dead, done) = (claimed(&engine).await, claimed(&engine).await);
-        let early = JobId::new(engine.clock.now(), &*engine.random);
-        let keys = [upload(early).await, upload(dead.lease.job).await, upload(done.lease.job).await];
-        engine.sweep().await;
-        for key in &keys {
-            assert!(is_there(key).await, "{key}");
-        }
-
-        let verdicts = vec![
-            (dead.lease.clone(), Verdict::Dead(Reason::new("no book"))),
-            (done.lease.clone(), Verdict::Done(Output::default())),
-        ];
-        engine.queue.settle(verdicts).await.unwrap();
-        engine.sweep().await;
-        assert!(is_there(&keys[0]).await && is_there(&keys[1]).await && !is_there(&keys[2]).await);
-
-        clock.advance(ABANDONED + Duration::from_secs(1));
-        engine.sweep().await;
-        assert!(!is_there(&keys[0]).await && is_there(&keys[1]).await);
-        clock.advance(settings.retention);
-        engine.sweep().await;
-        assert!(!is_there(&keys[1]).await);
     }
 }

@@ -1,55 +1,95 @@
-//! What producers uploaded for their jobs: everything below `<tenant>/uploads/<job>/`. It stays as long as the job may
-//! still need it, which a dead one does too, and goes with the job's completion or removal. Must not know: kinds.
+//! Uploads: what a producer stored for a job before it asked for it, at `<tenant>/uploads/<job>/`. They stay for as
+//! long as the job may still be run. Owns: that rule. Must not know: what they are.
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use object_store::{ObjectStore, path::Path};
 
 use crate::{
+    artifact::key,
     domain::{JobId, State, TenantId, Timestamp},
-    queue::Queue,
+    queue::{BoxError, Queue},
 };
 
-/// The folder's name: a kind that uploads what its jobs need puts it below this and the job's id.
-const FOLDER: &str = "uploads";
-
-/// Removes what no job needs any more; answers how many objects that were. What was uploaded for a job that is not
-/// known, and whose id is older than `before`, was uploaded for a job that was refused or has been removed.
+/// Removes the uploads of jobs that have completed, and those of jobs that nobody knows (any more) and that were
+/// stored before `before`: a producer may be about to ask for a newer one. Answers how many objects that were.
 pub(super) async fn sweep(
     storage: &dyn ObjectStore,
     queue: &dyn Queue,
     before: Timestamp,
-) -> Result<usize, Box<dyn std::error::Error + Send + Sync>> {
+) -> Result<usize, BoxError> {
     let mut removed = 0;
     for tenant in folders(storage, None).await? {
         let Ok(tenant) = tenant.parse::<TenantId>() else { continue };
-        let uploads = Path::from_iter([tenant.as_str(), FOLDER]);
-        for job in folders(storage, Some(&uploads)).await? {
-            let Ok(job) = job.parse::<JobId>() else { continue };
-            let found = queue.inspect(&tenant, &[job]).await?.into_iter().next().flatten();
-            let is_needed = match found {
-                Some(job) => job.state != State::Completed,
-                None => made_at(job) >= before,
+        for name in folders(storage, Some(&key([tenant.as_str(), "uploads"]))).await? {
+            let Ok(job) = name.parse::<JobId>() else { continue };
+            let known = queue.inspect(&tenant, &[job]).await?.into_iter().next().flatten();
+            let uploads = key([tenant.as_str(), "uploads", &name]);
+            removed += match known.map(|job| job.state) {
+                Some(State::Completed) => remove(storage, &uploads, None).await?,
+                Some(_) => 0,
+                None => remove(storage, &uploads, Some(before)).await?,
             };
-            if !is_needed {
-                removed += remove_below(storage, uploads.clone().join(job.to_string())).await?;
-            }
         }
     }
     Ok(removed)
 }
 
-/// The instant in a job's id: its first 48 bits are milliseconds.
-fn made_at(job: JobId) -> Timestamp {
-    Timestamp::from_millis(i64::try_from(job.as_u128() >> 80).unwrap_or(i64::MAX))
-}
-
-async fn folders(storage: &dyn ObjectStore, folder: Option<&Path>) -> object_store::Result<Vec<String>> {
+async fn folders(storage: &dyn ObjectStore, folder: Option<&Path>) -> Result<Vec<String>, BoxError> {
     let listed = storage.list_with_delimiter(folder).await?;
     let name = |path: Path| path.parts().next_back().map(|part| part.as_ref().to_owned());
     Ok(listed.common_prefixes.into_iter().filter_map(name).collect())
 }
 
-async fn remove_below(storage: &dyn ObjectStore, folder: Path) -> object_store::Result<usize> {
-    let keys = storage.list(Some(&folder)).map_ok(|found| found.location).boxed();
-    storage.delete_stream(keys).try_fold(0, |count, _| async move { Ok(count + 1) }).await
+/// Removes what is below a folder; of it only what was stored before `before`, where that is said.
+async fn remove(
+    storage: &dyn ObjectStore,
+    folder: &Path,
+    before: Option<Timestamp>,
+) -> Result<usize, BoxError> {
+    let is_old = move |object: &object_store::ObjectMeta| {
+        before.is_none_or(|before| Timestamp::from_micros(object.last_modified.timestamp_micros()) < before)
+    };
+    let listed = storage.list(Some(folder)).try_filter(move |object| std::future::ready(is_old(object)));
+    let keys = listed.map_ok(|object| object.location).boxed();
+    Ok(storage.delete_stream(keys).try_fold(0, |count, _| async move { Ok(count + 1) }).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use object_store::{ObjectStoreExt as _, PutPayload, memory::InMemory};
+
+    use super::*;
+    use crate::{
+        config::Settings,
+        domain::{KindName, NewJob, Output, Payload, Verdict, WorkerId},
+        engine::Engine,
+        queue::Ask,
+    };
+
+    #[tokio::test]
+    async fn uploads_stay_while_their_job_may_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = Settings { data_dir: folder.path().to_owned(), ..Settings::default() };
+        let engine = Engine::open(&settings).unwrap();
+        let (storage, tenant): (_, TenantId) = (InMemory::new(), "acme".parse().unwrap());
+        let kind = KindName::literal("import");
+        let id = JobId::new(engine.clock.now(), &*engine.random);
+        let unknown = JobId::new(engine.clock.now(), &*engine.random);
+        let payload = Payload { version: 1, bytes: Bytes::from_static(b"{}") };
+        engine.queue.enqueue(vec![NewJob::new(id, tenant, kind.clone(), payload)]).await.unwrap();
+        for job in [id, unknown] {
+            let key = key(["acme", "uploads", &job.to_string(), "0000"]);
+            storage.put(&key, PutPayload::from_static(b"text")).await.unwrap();
+        }
+        let sweep = async |before| sweep(&storage, &*engine.queue, before).await.unwrap();
+        assert_eq!(sweep(Timestamp::EPOCH).await, 0);
+        assert_eq!(sweep(Timestamp::from_micros(i64::MAX)).await, 1, "the unknown job's");
+
+        let ask = Ask { kinds: vec![kind], most: 1, lease: std::time::Duration::from_secs(15) };
+        let claims = engine.queue.claim(&WorkerId::new("w"), &ask).await.unwrap();
+        let done = Verdict::Done(Output::default());
+        engine.queue.settle(vec![(claims[0].lease.clone(), done)]).await.unwrap();
+        assert_eq!(sweep(Timestamp::EPOCH).await, 1);
+    }
 }

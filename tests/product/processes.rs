@@ -25,7 +25,7 @@ fn another_process_follows_and_fetches_what_a_worker_does() {
 #[test]
 fn a_running_export_is_cancelled_from_another_process_and_leaves_nothing() {
     let world = World::new();
-    let book = world.file("long.md", long_book(6 << 20));
+    let book = world.file("long.md", long_book(24 << 20));
     let _up = world.start(&["up", "--json"]);
     world.json(&["enqueue", "import", &book, "--project", "long", "--wait"]);
     let enqueued = world.json(&["enqueue", "export", "long", "--format", "html", "--compression", "brotli"]);
