@@ -140,7 +140,7 @@ impl Stage<'_> {
             chapters: result["chapters"].as_u64().unwrap_or_default(),
             words: result["words"].as_u64().unwrap_or_default(),
             import_job: imported.id,
-            lost: result["losses"].clone(),
+            lost: result["dropped"].clone(),
             warnings: serde_json::from_value(result["warnings"].clone()).unwrap_or_default(),
             artifacts,
             peak_memory_bytes: memory::peak_bytes(),

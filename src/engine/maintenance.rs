@@ -1,5 +1,5 @@
 //! What has to be cleared away from time to time: lapsed leases, finished jobs, expired records, orphaned artifacts,
-//! files that killed processes left. Safe in many processes at once. Must not know: what runs.
+//! used uploads, files that killed processes left. Safe in many processes at once. Must not know: what runs.
 
 use std::time::Duration;
 
@@ -91,13 +91,8 @@ impl Engine {
         let before = self.clock.now().before(ABANDONED);
         match uploads::sweep(&*self.storage, &*self.queue, before).await {
             Ok(0) => {}
-<<<<<<< HEAD
-            Ok(removed) => tracing::info!(removed, "swept uploads that no job needs"),
-            Err(error) => tracing::warn!(%error, "uploads can't be swept"),
-=======
             Ok(removed) => tracing::info!(removed, "swept uploads that no job needs any more"),
             Err(error) => tracing::warn!(%error, "the uploads can't be swept"),
->>>>>>> review-cli
         }
         let (objects, tmp) = (self.folder.join("objects"), self.folder.join("tmp"));
         let swept = tokio::task::spawn_blocking(move || {

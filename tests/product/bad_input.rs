@@ -71,6 +71,10 @@ fn a_file_that_is_not_what_it_says_is_refused() {
 #[test]
 fn an_epub_that_lies_is_refused_with_the_place() {
     let package_one = package(ONE_ITEM, ONE_REF);
+    let two_chapters = package(
+        &format!(r#"{ONE_ITEM}<item id="two" href="two.xhtml" media-type="application/xhtml+xml"/>"#),
+        &format!(r#"{ONE_REF}<itemref idref="two"/>"#),
+    );
     let good = ("META-INF/container.xml", CONTAINER.as_bytes());
     let outside =
         package(r#"<item id="one" href="../../../etc/passwd" media-type="application/xhtml+xml"/>"#, ONE_REF);
@@ -119,6 +123,17 @@ fn an_epub_that_lies_is_refused_with_the_place() {
             &["one.xhtml"],
         ),
         ("empty.epub", epub(&[good, ("OEBPS/content.opf", package("", "").as_bytes())]), &["empty.epub"]),
+        // A whole chapter comes in before the broken one: it goes again.
+        (
+            "half.epub",
+            epub(&[
+                good,
+                ("OEBPS/content.opf", two_chapters.as_bytes()),
+                ("OEBPS/one.xhtml", PAGE.as_bytes()),
+                ("OEBPS/two.xhtml", b"<html><body><p>x</b></html>"),
+            ]),
+            &["two.xhtml"],
+        ),
     ];
     for (name, content, words) in cases {
         let world = World::new();

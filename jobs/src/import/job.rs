@@ -2,7 +2,7 @@
 //! pictures into a project. The book that was there stays whole and in use until the new one takes its place in one
 //! step; an import that fails leaves nothing that anybody sees.
 
-use std::{io::Read, path::Path, time::Duration};
+use std::{io::Read, path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
@@ -15,7 +15,10 @@ use serde::{Deserialize, Serialize};
 use tokio::{io::AsyncWriteExt as _, runtime::Handle};
 
 use super::{BookSink, Imported, Report, Source, SourceFile, SourceFormat, detect, import};
-use crate::book::{BookError, Metadata, project::ProjectWriter};
+use crate::book::{
+    BookError, Metadata,
+    project::{ProjectWriter, discard},
+};
 
 /// Brings a manuscript into a project; what the project held before is replaced.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,14 +96,14 @@ impl Kind for Import {
     async fn run(self, context: Context) -> Result<Brought, Failure> {
         let scratch = context.scratch().await?;
         let source = self.fetch(&context, scratch.path()).await?;
-        let (writer, project) = (self.writer(&context)?, self.project.clone());
-        let (runtime, reading) = (Handle::current(), context.clone());
-        let read = tokio::task::spawn_blocking(move || self.read(&source, writer, runtime, reading));
-        let (writer, imported) = read.await.map_err(Failure::retry)??;
-        // A last look at the lease: whoever has lost it must not put its book in the place of a newer one.
-        context.save(&()).await?;
-        let book = writer.publish(imported.metadata).await?;
-        Ok(Brought { project, title: book.metadata.title, report: imported.report })
+        let storage = context.project(&self.project);
+        // A revision of its own for each attempt.
+        let revision = format!("{}-{}", context.job().id, context.job().epoch);
+        let brought = self.bring(&context, source, storage.clone(), &revision).await;
+        if brought.is_err() {
+            discard(&*storage, &revision).await;
+        }
+        brought
     }
 }
 
@@ -133,11 +136,22 @@ impl Import {
         }
     }
 
-    /// A revision of its own for each attempt.
-    fn writer(&self, context: &Context) -> Result<ProjectWriter, Failure> {
-        let job = context.job();
-        let revision = format!("{}-{}", job.id, job.epoch);
-        Ok(ProjectWriter::begin(context.project(&self.project), &revision)?)
+    /// Reads the manuscript into a new revision and publishes that.
+    async fn bring(
+        self,
+        context: &Context,
+        source: Source,
+        storage: Arc<dyn ObjectStore>,
+        revision: &str,
+    ) -> Result<Brought, Failure> {
+        let (writer, project) = (ProjectWriter::begin(storage, revision)?, self.project.clone());
+        let (runtime, reading) = (Handle::current(), context.clone());
+        let read = tokio::task::spawn_blocking(move || self.read(&source, writer, runtime, reading));
+        let (writer, imported) = read.await.map_err(Failure::retry)??;
+        // A last look at the lease: whoever has lost it must not put its book in the place of a newer one.
+        context.save(&()).await?;
+        let book = writer.publish(imported.metadata).await?;
+        Ok(Brought { project, title: book.metadata.title, report: imported.report })
     }
 
     /// The blocking side.

@@ -122,6 +122,7 @@ pub struct Report {
     /// How many pictures.
     pub images: u64,
     /// What could not be carried over, counted.
+    #[serde(rename = "dropped")]
     pub losses: Losses,
     /// What the owner should know, at most 100 sentences.
     pub warnings: Vec<String>,

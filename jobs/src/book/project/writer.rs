@@ -1,190 +1,24 @@
-//! A project on storage; [`description`](super::description) has its layout. Both sides work on a store that is
-//! already prefixed at the project's root and name nothing outside of it: each segment of each path is a
-//! [`FileName`].
+//! Writes a project's next revision, and puts it in the place of the one before.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
-use object_store::{Error, ObjectStore, ObjectStoreExt as _, PutPayload, WriteMultipart, path::Path};
-use presswork::domain::FileName;
+use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload, WriteMultipart, path::Path};
+use presswork::{artifact::key, domain::FileName};
 use tokio::task::JoinSet;
 
-use super::{
-    description::{Asset, Book, ChapterEntry, FORMAT, Metadata, VERSION},
+use super::{DESCRIPTION, MEDIA_TYPES, MOST_CHAPTER_BYTES, ProjectReader, check, checked_path};
+use crate::book::{
+    description::{Asset, Book, ChapterEntry, Metadata},
     error::BookError,
     names::UniqueNames,
 };
 
-/// How many bytes a chapter's text has at most.
-pub const MOST_CHAPTER_BYTES: usize = 4 << 20;
-/// How many bytes `book.json` has at most.
-const MOST_DESCRIPTION_BYTES: u64 = 64 << 20;
 /// Up to here an asset goes up in one request; above in parts of this size.
 const PART_BYTES: usize = 5 << 20;
-
-/// The media types that an asset may have.
-pub const MEDIA_TYPES: [&str; 5] = ["image/png", "image/jpeg", "image/gif", "image/webp", "image/svg+xml"];
-
 /// After what time a file that no book names is taken for one that a dead import left behind.
-const LEFT_BEHIND: Duration = Duration::from_secs(24 * 3600);
-const DESCRIPTION: &str = "book.json";
-
-/// A path whose every segment is a checked name.
-fn checked_path(file: &str) -> Result<Path, BookError> {
-    let segments = file.split('/').map(str::parse::<FileName>).collect::<Result<Vec<_>, _>>();
-    match segments {
-        Ok(names) => Ok(Path::from_iter(names.iter().map(FileName::as_str))),
-        Err(error) => Err(BookError::at(DESCRIPTION, format!("file {file:?}"), error.to_string())),
-    }
-}
-
-/// Reads a project.
-#[derive(Debug)]
-pub struct ProjectReader {
-    storage: Arc<dyn ObjectStore>,
-    book: Book,
-}
-
-impl ProjectReader {
-    /// Reads and checks `book.json`: format, version, names, uniqueness.
-    ///
-    /// # Errors
-    /// `Input` where there is no book or it can't be used, `Storage` where storage fails.
-    pub async fn open(storage: Arc<dyn ObjectStore>) -> Result<Self, BookError> {
-        let doing = "reading book.json";
-        let got = match storage.get(&Path::from(DESCRIPTION)).await {
-            Err(Error::NotFound { .. }) => {
-                return Err(BookError::input(
-                    DESCRIPTION,
-                    "the project has no book yet: import a manuscript first",
-                ));
-            }
-            other => other.map_err(|error| BookError::storage(doing, error))?,
-        };
-        if got.meta.size > MOST_DESCRIPTION_BYTES {
-            return Err(BookError::input(DESCRIPTION, "is larger than 64 MiB"));
-        }
-        let bytes = got.bytes().await.map_err(|error| BookError::storage(doing, error))?;
-        let book: Book = serde_json::from_slice(&bytes).map_err(|error| {
-            let place = format!("line {} column {}", error.line(), error.column());
-            BookError::at(DESCRIPTION, place, format!("is no description of a book: {error}"))
-        })?;
-        check(&book)?;
-        Ok(Self { storage, book })
-    }
-
-    /// What the project says of its book.
-    pub fn book(&self) -> &Book {
-        &self.book
-    }
-
-    /// The Markdown of a chapter.
-    ///
-    /// # Errors
-    /// `Input` where the file is missing, above [`MOST_CHAPTER_BYTES`] or no UTF-8 (the place of the first bad byte is
-    /// named), `Storage` where storage fails.
-    pub async fn chapter(&self, entry: &ChapterEntry) -> Result<String, BookError> {
-        let place = format!("chapter {:?}", entry.title);
-        let missing = |file: &str| {
-            BookError::at(file, place.clone(), "the file is missing: put it back or import the book again")
-        };
-        let got = self.get(&entry.file, missing).await?;
-        if got.meta.size > MOST_CHAPTER_BYTES as u64 {
-            let problem = format!("the chapter has {} bytes, more than 4 MiB: split it", got.meta.size);
-            return Err(BookError::at(&entry.file, place, problem));
-        }
-        let bytes = got
-            .bytes()
-            .await
-            .map_err(|error| BookError::storage(format!("reading {}", entry.file), error))?;
-        String::from_utf8(bytes.into()).map_err(|error| {
-            let valid = error.utf8_error().valid_up_to();
-            let line = error.as_bytes()[..valid].iter().filter(|byte| **byte == b'\n').count() + 1;
-            BookError::at(
-                &entry.file,
-                format!("{place}, line {line}, byte {valid}"),
-                "the text is not UTF-8: save it in UTF-8",
-            )
-        })
-    }
-
-    /// The bytes of a picture, as they come.
-    ///
-    /// # Errors
-    /// `Input` where the file is missing, `Storage` where storage fails, also later in the stream.
-    pub async fn asset(
-        &self,
-        asset: &Asset,
-    ) -> Result<BoxStream<'static, Result<Bytes, BookError>>, BookError> {
-        let missing = |file: &str| BookError::input(file, format!("the picture {:?} is missing", asset.name));
-        let got = self.get(&asset.file, missing).await?;
-        let doing = format!("reading {}", asset.file);
-        Ok(got.into_stream().map_err(move |error| BookError::storage(doing.clone(), error)).boxed())
-    }
-
-    async fn get(
-        &self,
-        file: &str,
-        missing: impl FnOnce(&str) -> BookError,
-    ) -> Result<object_store::GetResult, BookError> {
-        match self.storage.get(&checked_path(file)?).await {
-            Ok(got) => Ok(got),
-            // An import removes the files of the book that it replaces, after it has put its own in place.
-            Err(Error::NotFound { .. }) => match Self::open(self.storage.clone()).await {
-                Ok(now) if now.book != self.book => Err(BookError::storage(
-                    format!("reading {file}"),
-                    "an import has put another book in its place meanwhile",
-                )),
-                _ => Err(missing(file)),
-            },
-            Err(error) => Err(BookError::storage(format!("reading {file}"), error)),
-        }
-    }
-}
-
-/// Whether a description can be used.
-fn check(book: &Book) -> Result<(), BookError> {
-    let wrong = |problem: String| Err(BookError::input(DESCRIPTION, problem));
-    if book.format != FORMAT {
-        return wrong(format!("its format is {:?}, not {FORMAT:?}", book.format));
-    }
-    if book.version == 0 || book.version > VERSION {
-        return wrong(format!(
-            "its version is {}, this program reads up to {VERSION}: update Presswork",
-            book.version
-        ));
-    }
-    if book.chapters.is_empty() {
-        return wrong("the book has no chapters".to_owned());
-    }
-    let mut seen = HashSet::new();
-    for chapter in &book.chapters {
-        checked_path(&chapter.file)?;
-        if !seen.insert(chapter.name().to_lowercase()) {
-            return wrong(format!("two chapters have the file name {:?}", chapter.name()));
-        }
-    }
-    seen.clear();
-    for asset in &book.assets {
-        checked_path(&asset.file)?;
-        if asset.name.parse::<FileName>().is_err() || !seen.insert(asset.name.to_lowercase()) {
-            return wrong(format!("the picture name {:?} is not usable or used twice", asset.name));
-        }
-        if !MEDIA_TYPES.contains(&asset.media_type.as_str()) {
-            return wrong(format!(
-                "the picture {:?} has the unknown media type {:?}",
-                asset.name, asset.media_type
-            ));
-        }
-    }
-    match &book.metadata.cover {
-        Some(cover) if book.asset(cover).is_none() => {
-            wrong(format!("the cover {cover:?} is none of its pictures"))
-        }
-        _ => Ok(()),
-    }
-}
+pub(super) const LEFT_BEHIND: Duration = Duration::from_secs(24 * 3600);
 
 /// Writes a project's next revision beside the one in use, then puts it in its place in one step. Dropped before
 /// [`publish`](Self::publish), it leaves the old book whole. One import a project at a time is the caller's affair;
@@ -327,7 +161,7 @@ impl ProjectWriter {
         let mut book = Book::new(metadata);
         (book.chapters, book.assets) = (std::mem::take(&mut self.chapters), std::mem::take(&mut self.assets));
         check(&book)?;
-        let own = Path::from_iter([self.revision.as_str()]);
+        let own = key([self.revision.as_str()]);
         let there: HashSet<Path> = self
             .storage
             .list(Some(&own))
@@ -357,7 +191,7 @@ impl ProjectWriter {
 
     /// Removes the revisions of the book `before` this one, and what no one has written to for the time `left_behind`.
     /// All else may be the work of an import that runs now, which would publish a book without files.
-    async fn clear(&self, before: Option<&Book>, left_behind: Duration) {
+    pub(super) async fn clear(&self, before: Option<&Book>, left_behind: Duration) {
         let revision = |file: &str| file.split_once('/').map(|(revision, _)| revision.to_owned());
         let own = Some(self.revision.to_string());
         let replaced: HashSet<String> = before
@@ -389,6 +223,10 @@ async fn put(storage: &dyn ObjectStore, file: &str, bytes: Bytes) -> Result<(), 
     put.map(drop).map_err(|error| BookError::storage(format!("writing {file}"), error))
 }
 
-#[cfg(test)]
-#[path = "project_tests.rs"]
-mod tests;
+/// Removes what an import that came to nothing has stored of its revision, as far as that succeeds.
+pub async fn discard(storage: &dyn ObjectStore, revision: &str) {
+    let keys = storage.list(Some(&key([revision]))).map_ok(|object| object.location).boxed();
+    if let Err(error) = storage.delete_stream(keys).try_for_each(|_| std::future::ready(Ok(()))).await {
+        tracing::warn!(revision, %error, "an import's files were left behind");
+    }
+}

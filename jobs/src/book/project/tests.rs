@@ -3,7 +3,14 @@
 use futures_util::stream;
 use object_store::memory::InMemory;
 
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload};
+
 use super::*;
+use crate::book::Metadata;
 
 fn titled(title: &str) -> Metadata {
     Metadata { title: title.into(), language: "en".into(), ..Metadata::default() }
@@ -68,7 +75,7 @@ async fn what_a_dead_import_left_behind_goes_once_it_is_old() {
     let storage: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
     drop(revision(&storage, "dead").await);
     let own = revision(&storage, "own").await;
-    own.clear(None, LEFT_BEHIND).await;
+    own.clear(None, writer::LEFT_BEHIND).await;
     assert_eq!(files(&storage).await.len(), 6);
     own.clear(None, Duration::ZERO).await;
     assert!(files(&storage).await.iter().all(|file| file.starts_with("own/")));

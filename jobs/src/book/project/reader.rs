@@ -1,0 +1,120 @@
+//! Reads a project: its description, its chapters, its pictures.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
+use object_store::{Error, ObjectStore, ObjectStoreExt as _, path::Path};
+
+use super::{DESCRIPTION, MOST_CHAPTER_BYTES, check, checked_path};
+use crate::book::{
+    description::{Asset, Book, ChapterEntry},
+    error::BookError,
+};
+
+/// How many bytes `book.json` has at most.
+const MOST_DESCRIPTION_BYTES: u64 = 64 << 20;
+
+/// Reads a project.
+#[derive(Debug)]
+pub struct ProjectReader {
+    storage: Arc<dyn ObjectStore>,
+    pub(super) book: Book,
+}
+
+impl ProjectReader {
+    /// Reads and checks `book.json`: format, version, names, uniqueness.
+    ///
+    /// # Errors
+    /// `Input` where there is no book or it can't be used, `Storage` where storage fails.
+    pub async fn open(storage: Arc<dyn ObjectStore>) -> Result<Self, BookError> {
+        let doing = "reading book.json";
+        let got = match storage.get(&Path::from(DESCRIPTION)).await {
+            Err(Error::NotFound { .. }) => {
+                return Err(BookError::input(
+                    DESCRIPTION,
+                    "the project has no book yet: import a manuscript first",
+                ));
+            }
+            other => other.map_err(|error| BookError::storage(doing, error))?,
+        };
+        if got.meta.size > MOST_DESCRIPTION_BYTES {
+            return Err(BookError::input(DESCRIPTION, "is larger than 64 MiB"));
+        }
+        let bytes = got.bytes().await.map_err(|error| BookError::storage(doing, error))?;
+        let book: Book = serde_json::from_slice(&bytes).map_err(|error| {
+            let place = format!("line {} column {}", error.line(), error.column());
+            BookError::at(DESCRIPTION, place, format!("is no description of a book: {error}"))
+        })?;
+        check(&book)?;
+        Ok(Self { storage, book })
+    }
+
+    /// What the project says of its book.
+    pub fn book(&self) -> &Book {
+        &self.book
+    }
+
+    /// The Markdown of a chapter.
+    ///
+    /// # Errors
+    /// `Input` where the file is missing, above [`MOST_CHAPTER_BYTES`] or no UTF-8 (the place of the first bad byte is
+    /// named), `Storage` where storage fails.
+    pub async fn chapter(&self, entry: &ChapterEntry) -> Result<String, BookError> {
+        let place = format!("chapter {:?}", entry.title);
+        let missing = |file: &str| {
+            BookError::at(file, place.clone(), "the file is missing: put it back or import the book again")
+        };
+        let got = self.get(&entry.file, missing).await?;
+        if got.meta.size > MOST_CHAPTER_BYTES as u64 {
+            let problem = format!("the chapter has {} bytes, more than 4 MiB: split it", got.meta.size);
+            return Err(BookError::at(&entry.file, place, problem));
+        }
+        let bytes = got
+            .bytes()
+            .await
+            .map_err(|error| BookError::storage(format!("reading {}", entry.file), error))?;
+        String::from_utf8(bytes.into()).map_err(|error| {
+            let valid = error.utf8_error().valid_up_to();
+            let line = error.as_bytes()[..valid].iter().filter(|byte| **byte == b'\n').count() + 1;
+            BookError::at(
+                &entry.file,
+                format!("{place}, line {line}, byte {valid}"),
+                "the text is not UTF-8: save it in UTF-8",
+            )
+        })
+    }
+
+    /// The bytes of a picture, as they come.
+    ///
+    /// # Errors
+    /// `Input` where the file is missing, `Storage` where storage fails, also later in the stream.
+    pub async fn asset(
+        &self,
+        asset: &Asset,
+    ) -> Result<BoxStream<'static, Result<Bytes, BookError>>, BookError> {
+        let missing = |file: &str| BookError::input(file, format!("the picture {:?} is missing", asset.name));
+        let got = self.get(&asset.file, missing).await?;
+        let doing = format!("reading {}", asset.file);
+        Ok(got.into_stream().map_err(move |error| BookError::storage(doing.clone(), error)).boxed())
+    }
+
+    async fn get(
+        &self,
+        file: &str,
+        missing: impl FnOnce(&str) -> BookError,
+    ) -> Result<object_store::GetResult, BookError> {
+        match self.storage.get(&checked_path(file)?).await {
+            Ok(got) => Ok(got),
+            // An import removes the files of the book that it replaces, after it has put its own in place.
+            Err(Error::NotFound { .. }) => match Self::open(self.storage.clone()).await {
+                Ok(now) if now.book != self.book => Err(BookError::storage(
+                    format!("reading {file}"),
+                    "an import has put another book in its place meanwhile",
+                )),
+                _ => Err(missing(file)),
+            },
+            Err(error) => Err(BookError::storage(format!("reading {file}"), error)),
+        }
+    }
+}
