@@ -73,12 +73,23 @@ async fn the_last_of_two_imports_at_once_wins_with_all_its_files() {
 #[tokio::test]
 async fn what_a_dead_import_left_behind_goes_once_it_is_old() {
     let storage: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
-    drop(revision(&storage, "dead").await);
+    let dead = key(["dead", "chapters", "0001-a.md"]);
+    storage.put(&dead, PutPayload::from_static(b"# A")).await.unwrap();
     let own = revision(&storage, "own").await;
     own.clear(None, writer::LEFT_BEHIND).await;
-    assert_eq!(files(&storage).await.len(), 6);
+    assert!(files(&storage).await.contains(&dead.to_string()));
     own.clear(None, Duration::ZERO).await;
     assert!(files(&storage).await.iter().all(|file| file.starts_with("own/")));
+}
+
+#[tokio::test]
+async fn an_import_that_is_given_up_leaves_nothing() {
+    let storage: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    let kept = revision(&storage, "r1").await.publish(titled("One")).await.unwrap();
+    drop(revision(&storage, "r2").await);
+    discard(&*storage, "r2").await;
+    assert!(files(&storage).await.iter().all(|file| !file.starts_with("r2/")));
+    assert_eq!(ProjectReader::open(storage.clone()).await.unwrap().book(), &kept);
 }
 
 #[tokio::test]
