@@ -1,4 +1,4 @@
-//! A large book to every format. The book is the handbook, repeated chapter by chapter; each format is exported in a
+//! A large book to every format. The book is the handbook, repeated chapter by chapter, chapters of a novel's length; each format is exported in a
 //! process of its own, so that its peak memory is its own, by the real job through the real worker. The baseline is
 //! `zstd -3` of the very bytes that came out, in one thread of this process.
 
@@ -252,11 +252,11 @@ async fn prepare(app: &App, engine: &Engine, scratch: &Path, size: u64) -> Resul
         let pieces = stream::iter([Ok(Bytes::from(bytes))]).boxed();
         writer.asset(&name, &media_type, pieces).await.map_err(|error| failed(&error))?;
     }
+    let chapters: Vec<(String, String)> = book.chapters.into_iter().map(of_a_novels_length).collect();
     let (mut bytes, mut index) = (0, 0);
     while bytes < size {
-        for (title, markdown) in &book.chapters {
-            let text =
-                if index < book.chapters.len() { markdown.clone() } else { without_pictures(markdown) };
+        for (title, markdown) in &chapters {
+            let text = if index < chapters.len() { markdown.clone() } else { without_pictures(markdown) };
             bytes += text.len() as u64;
             let name = chapter_name(index, title);
             writer.chapter(&name, title, text).await.map_err(|error| failed(&error))?;
@@ -265,6 +265,16 @@ async fn prepare(app: &App, engine: &Engine, scratch: &Path, size: u64) -> Resul
     }
     writer.publish(metadata).await.map_err(|error| failed(&error))?;
     Ok(bytes)
+}
+
+/// The handbook's chapters are short. Each is repeated until it is as long as a novel's, without its pictures and,
+/// as a chapter has one title, with its further ones a level down.
+fn of_a_novels_length((title, first): (String, String)) -> (String, String) {
+    const BYTES: usize = 24 << 10;
+    let again = without_pictures(&first).replacen("# ", "## ", 1);
+    let times = BYTES.saturating_sub(first.len()).div_ceil(again.len().max(1));
+    let whole = std::iter::once(first.as_str()).chain(std::iter::repeat_n(again.as_str(), times));
+    (title, whole.collect::<Vec<_>>().join("\n\n"))
 }
 
 fn without_pictures(markdown: &str) -> String {

@@ -8,8 +8,6 @@
 //! <revision>/images/cover.png                    referred to as ../images/cover.png
 //! ```
 
-use std::{borrow::Borrow, collections::BTreeMap};
-
 use serde::{Deserialize, Serialize};
 
 /// The file's `format`.
@@ -127,16 +125,8 @@ impl Book {
         }
     }
 
-    /// An index of chapters by file name, for [`Book::link`].
-    pub fn chapter_names(&self) -> BTreeMap<&str, usize> {
-        self.chapters.iter().enumerate().map(|(index, chapter)| (chapter.name(), index)).collect()
-    }
-
-    /// Where a link in chapter `from` leads; `names` is [`Book::chapter_names`], or a map like it that owns its names.
-    pub fn link<'a, N>(names: &BTreeMap<N, usize>, from: usize, target: &'a str) -> LinkTarget<'a>
-    where
-        N: Borrow<str> + Ord,
-    {
+    /// Where a link in chapter `from` leads; `chapter` finds a chapter's index by its file's name.
+    pub fn link(chapter: impl FnOnce(&str) -> Option<usize>, from: usize, target: &str) -> LinkTarget<'_> {
         const SCHEMES: [&str; 5] = ["http", "https", "mailto", "tel", "doi"];
         if let Some(anchor) = target.strip_prefix('#') {
             return LinkTarget::Chapter { index: from, anchor };
@@ -149,7 +139,7 @@ impl Book {
         }
         let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
         let name = file.rsplit('/').next().unwrap_or_default();
-        names.get(name).map_or(LinkTarget::Nowhere, |index| LinkTarget::Chapter { index: *index, anchor })
+        chapter(name).map_or(LinkTarget::Nowhere, |index| LinkTarget::Chapter { index, anchor })
     }
 
     /// The asset with this name.
@@ -168,8 +158,7 @@ mod tests {
         for file in ["r1/chapters/0001-a.md", "r1/chapters/0002-b.md"] {
             book.chapters.push(ChapterEntry { file: file.into(), title: String::new() });
         }
-        let names = book.chapter_names();
-        let link = |target| Book::link(&names, 0, target);
+        let link = |target| Book::link(|name| book.chapters.iter().position(|c| c.name() == name), 0, target);
         assert_eq!(link("https://example.org/a#b"), LinkTarget::External("https://example.org/a#b"));
         assert_eq!(link("#x"), LinkTarget::Chapter { index: 0, anchor: "x" });
         assert_eq!(link("0002-b.md#y"), LinkTarget::Chapter { index: 1, anchor: "y" });

@@ -145,7 +145,7 @@ fn write_book(
     mut chapters: mpsc::Receiver<Fetched>,
     out: Out,
 ) -> Result<(ContextArtifact, Losses, usize), BookError> {
-    let book = Arc::new(reader.book().clone());
+    let book = reader.book().clone();
     let context = out.context.clone();
     let assets = StoredAssets { reader, runtime: runtime.clone() };
     let page = Page { exporter: exporter(format, book.clone(), Box::new(assets)), out };

@@ -8,7 +8,8 @@ use crate::book::{Asset, Book, LinkTarget};
 #[derive(Debug)]
 pub(super) struct Lookup {
     book: Arc<Book>,
-    chapters: BTreeMap<Box<str>, usize>,
+    /// Chapters by their files' names: four bytes a chapter, as there may be tens of thousands.
+    chapters: Vec<u32>,
     assets: BTreeMap<Box<str>, usize>,
 }
 
@@ -26,10 +27,11 @@ pub(super) enum Picture<'a> {
 impl Lookup {
     /// Indexes `book`. Where names are double, the first one counts.
     pub(super) fn new(book: Arc<Book>) -> Self {
-        let (mut chapters, mut assets) = (BTreeMap::new(), BTreeMap::new());
-        for (index, chapter) in book.chapters.iter().enumerate() {
-            chapters.entry(Box::from(chapter.name())).or_insert(index);
-        }
+        let most = u32::try_from(book.chapters.len()).unwrap_or(u32::MAX);
+        let mut chapters: Vec<u32> = (0..most).collect();
+        // Stable: of double names the first stays in front.
+        chapters.sort_by_key(|index| book.chapters[*index as usize].name());
+        let mut assets = BTreeMap::new();
         for (index, asset) in book.assets.iter().enumerate() {
             assets.entry(Box::from(asset.name.as_str())).or_insert(index);
         }
@@ -43,7 +45,14 @@ impl Lookup {
 
     /// Where a link in chapter `from` leads.
     pub(super) fn link<'a>(&self, from: usize, target: &'a str) -> LinkTarget<'a> {
-        Book::link(&self.chapters, from, target)
+        Book::link(|name| self.chapter(name), from, target)
+    }
+
+    /// The chapter whose file has this name.
+    fn chapter(&self, name: &str) -> Option<usize> {
+        let name_of = |index: u32| self.book.chapters[index as usize].name();
+        let place = self.chapters.partition_point(|index| name_of(*index) < name);
+        self.chapters.get(place).filter(|index| name_of(**index) == name).map(|index| *index as usize)
     }
 
     /// What an image's source names.

@@ -19,7 +19,7 @@ const MOST_DESCRIPTION_BYTES: u64 = 64 << 20;
 #[derive(Debug)]
 pub struct ProjectReader {
     storage: Arc<dyn ObjectStore>,
-    pub(super) book: Book,
+    pub(super) book: Arc<Book>,
 }
 
 impl ProjectReader {
@@ -47,11 +47,11 @@ impl ProjectReader {
             BookError::at(DESCRIPTION, place, format!("is no description of a book: {error}"))
         })?;
         check(&book)?;
-        Ok(Self { storage, book })
+        Ok(Self { storage, book: Arc::new(book) })
     }
 
-    /// What the project says of its book.
-    pub fn book(&self) -> &Book {
+    /// What the project says of its book, shared: a book of many chapters is large.
+    pub fn book(&self) -> &Arc<Book> {
         &self.book
     }
 

@@ -185,7 +185,7 @@ impl ProjectWriter {
             .put(&Path::from(DESCRIPTION), PutPayload::from(json))
             .await
             .map_err(|error| BookError::storage("writing book.json", error))?;
-        self.clear(before.as_ref(), LEFT_BEHIND).await;
+        self.clear(before.as_deref(), LEFT_BEHIND).await;
         Ok(book)
     }
 
