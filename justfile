@@ -15,6 +15,6 @@ test *args:
 demo *args:
     cargo run --release -- demo {{ args }}
 
-# The benchmarks, printed as ratios and counts
+# A benchmark beside its baseline: `just bench queue`, `just bench export --size 1GiB`
 bench *args:
-    cargo bench --workspace {{ args }}
+    cargo run --release -- bench {{ args }}
