@@ -12,13 +12,13 @@ use clap::Args;
 use futures_util::StreamExt as _;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use presswork::{
-    cli::{App, CliError, Command, Door, ErrorKind, Submit as _, size},
-    domain::{ArtifactPointer, Event, EventBody, Job, JobId, NewJob, ProjectId, State},
+    cli::{App, CliError, Command, Door, ErrorKind, Submit as _, save_artifact, size},
+    domain::{Event, EventBody, Job, JobId, NewJob, ProjectId, State},
     engine::Engine,
     worker::new_job,
 };
 use serde::Serialize;
-use tokio::{io::AsyncWriteExt as _, sync::oneshot};
+use tokio::sync::oneshot;
 
 use crate::{
     export::{Export, Format},
@@ -192,7 +192,11 @@ impl Stage<'_> {
         let pointer = output.artifacts.into_iter().next().ok_or_else(lost)?;
         let folder = self.engine.folder().join("demo").join(project.as_str());
         let file = folder.join(pointer.name.as_str());
-        save(self.engine, &pointer, &folder, &file).await?;
+        let made = tokio::fs::create_dir_all(&folder).await;
+        made.map_err(|error| {
+            CliError::unavailable(format_args!("{} can't be made: {error}", folder.display()))
+        })?;
+        save_artifact(self.engine, &pointer, file.clone(), true).await?;
         Ok(Line {
             format,
             job: id,
@@ -218,28 +222,6 @@ fn elapsed(job: &Job) -> Duration {
 #[expect(clippy::cast_precision_loss, reason = "for people")]
 fn mib(bytes: u64) -> f64 {
     bytes as f64 / 1_048_576.0
-}
-
-/// Writes an artifact to a file that appears only once it is whole.
-async fn save(
-    engine: &Engine,
-    pointer: &ArtifactPointer,
-    folder: &Path,
-    file: &Path,
-) -> Result<(), CliError> {
-    let unwritable = |error: std::io::Error| {
-        CliError::unavailable(format_args!("{} can't be written: {error}", file.display()))
-    };
-    tokio::fs::create_dir_all(folder).await.map_err(unwritable)?;
-    let partial = folder.join(format!(".{}.partial", pointer.name));
-    let mut out = tokio::fs::File::create(&partial).await.map_err(unwritable)?;
-    let mut pieces = engine.artifacts.read(pointer).await?;
-    while let Some(piece) = pieces.next().await {
-        out.write_all(&piece?).await.map_err(unwritable)?;
-    }
-    out.flush().await.map_err(unwritable)?;
-    drop(out);
-    tokio::fs::rename(&partial, file).await.map_err(unwritable)
 }
 
 /// The project that a manuscript goes into: called like its file, as far as that is a proper name.

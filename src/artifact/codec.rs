@@ -16,41 +16,71 @@ pub(super) fn frames(encoding: Encoding) -> bool {
     !matches!(encoding, Encoding::Brotli)
 }
 
-/// Compresses one frame.
-pub(super) enum FrameEncoder {
-    Zstd(ZstdEncoder<Vec<u8>>),
-    Gzip(GzipEncoder<Vec<u8>>),
-    Brotli(Box<BrotliEncoder<Vec<u8>>>),
-    None(Vec<u8>),
-}
+/// An encoding's codec over memory: bytes go in, what is ready comes out at the end of a buffer.
+macro_rules! frame_codec {
+    ($(#[$doc:meta])* $name:ident, $zstd:ident, $gzip:ident, $brotli:ident) => {
+        $(#[$doc])*
+        pub(super) enum $name {
+            Zstd($zstd<Vec<u8>>),
+            Gzip($gzip<Vec<u8>>),
+            Brotli(Box<$brotli<Vec<u8>>>),
+            None,
+        }
 
-/// Decompresses one frame.
-pub(super) enum FrameDecoder {
-    Zstd(ZstdDecoder<Vec<u8>>),
-    Gzip(GzipDecoder<Vec<u8>>),
-    Brotli(Box<BrotliDecoder<Vec<u8>>>),
-    None(Vec<u8>),
-}
+        impl $name {
+            /// Takes bytes and appends to `out` what is ready.
+            pub(super) fn write(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), ArtifactError> {
+                match self {
+                    Self::Zstd(codec) => take(codec.write_all(bytes).now_or_never(), codec.get_mut(), out),
+                    Self::Gzip(codec) => take(codec.write_all(bytes).now_or_never(), codec.get_mut(), out),
+                    Self::Brotli(codec) => take(codec.write_all(bytes).now_or_never(), codec.get_mut(), out),
+                    Self::None => {
+                        out.extend_from_slice(bytes);
+                        Ok(())
+                    }
+                }
+            }
 
-/// Does the same with whichever variant it is: `$inner` is the codec, or the plain buffer.
-macro_rules! each {
-    ($self:expr, $codec:ident => $work:expr, $plain:ident => $without:expr) => {
-        match $self {
-            Self::Zstd($codec) => $work,
-            Self::Gzip($codec) => $work,
-            Self::Brotli($codec) => $work,
-            Self::None($plain) => $without,
+            /// Ends the frame and appends the rest of it to `out`; an error where what came in was cut short.
+            pub(super) fn finish(mut self, out: &mut Vec<u8>) -> Result<(), ArtifactError> {
+                match &mut self {
+                    Self::Zstd(codec) => take(codec.shutdown().now_or_never(), codec.get_mut(), out),
+                    Self::Gzip(codec) => take(codec.shutdown().now_or_never(), codec.get_mut(), out),
+                    Self::Brotli(codec) => take(codec.shutdown().now_or_never(), codec.get_mut(), out),
+                    Self::None => Ok(()),
+                }
+            }
         }
     };
 }
 
-/// The result of a write into memory, which never has to wait.
-fn at_once(written: Option<std::io::Result<()>>) -> Result<(), ArtifactError> {
+frame_codec!(
+    /// Compresses one frame.
+    FrameEncoder,
+    ZstdEncoder,
+    GzipEncoder,
+    BrotliEncoder
+);
+frame_codec!(
+    /// Decompresses one frame.
+    FrameDecoder,
+    ZstdDecoder,
+    GzipDecoder,
+    BrotliDecoder
+);
+
+/// Looks at the result of a write into memory, which never has to wait, and moves what is ready.
+fn take(
+    written: Option<std::io::Result<()>>,
+    ready: &mut Vec<u8>,
+    out: &mut Vec<u8>,
+) -> Result<(), ArtifactError> {
     match written {
-        Some(Ok(())) => Ok(()),
-        Some(Err(error)) => Err(ArtifactError::Stopped(error.to_string())),
-        None => Err(ArtifactError::Stopped("a codec waited for memory".to_owned())),
+        Some(Ok(())) => out.append(ready),
+        Some(Err(error)) => return Err(ArtifactError::Stopped(error.to_string())),
+        None => return Err(ArtifactError::Stopped("a codec waited for memory".to_owned())),
     }
+    Ok(())
 }
 
 impl FrameEncoder {
@@ -62,26 +92,8 @@ impl FrameEncoder {
             Encoding::Brotli => {
                 Self::Brotli(Box::new(BrotliEncoder::with_quality(Vec::new(), Level::Precise(5))))
             }
-            Encoding::None => Self::None(Vec::new()),
+            Encoding::None => Self::None,
         }
-    }
-
-    /// Takes plain bytes and appends to `out` what is ready.
-    pub(super) fn write(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Result<(), ArtifactError> {
-        each!(self, codec => {
-            at_once(codec.write_all(plain).now_or_never())?;
-            out.append(codec.get_mut());
-        }, _buffer => out.extend_from_slice(plain));
-        Ok(())
-    }
-
-    /// Ends the frame and appends the rest of it to `out`.
-    pub(super) fn finish(mut self, out: &mut Vec<u8>) -> Result<(), ArtifactError> {
-        each!(&mut self, codec => {
-            at_once(codec.shutdown().now_or_never())?;
-            out.append(codec.get_mut());
-        }, _buffer => ());
-        Ok(())
     }
 }
 
@@ -91,26 +103,8 @@ impl FrameDecoder {
             Encoding::Zstd => Self::Zstd(ZstdDecoder::new(Vec::new())),
             Encoding::Gzip => Self::Gzip(GzipDecoder::new(Vec::new())),
             Encoding::Brotli => Self::Brotli(Box::new(BrotliDecoder::new(Vec::new()))),
-            Encoding::None => Self::None(Vec::new()),
+            Encoding::None => Self::None,
         }
-    }
-
-    /// Takes stored bytes and appends to `out` what they decode to so far.
-    pub(super) fn write(&mut self, stored: &[u8], out: &mut Vec<u8>) -> Result<(), ArtifactError> {
-        each!(self, codec => {
-            at_once(codec.write_all(stored).now_or_never())?;
-            out.append(codec.get_mut());
-        }, _buffer => out.extend_from_slice(stored));
-        Ok(())
-    }
-
-    /// Ends the frame; an error where it is cut short.
-    pub(super) fn finish(mut self, out: &mut Vec<u8>) -> Result<(), ArtifactError> {
-        each!(&mut self, codec => {
-            at_once(codec.shutdown().now_or_never())?;
-            out.append(codec.get_mut());
-        }, _buffer => ());
-        Ok(())
     }
 }
 

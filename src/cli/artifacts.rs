@@ -165,6 +165,23 @@ async fn get(
     path: PathBuf,
     force: bool,
 ) -> Result<(), CliError> {
+    let path = save_artifact(engine, pointer, path, force).await?;
+    let bytes = pointer.plain_bytes;
+    app.output().line(format_args!("{} ({})", path.display(), show::size(bytes)))?;
+    app.output().document(&Fetched { file: &path, bytes, sha256: &pointer.sha256 })
+}
+
+/// Fetches an artifact, decoded, to a file that appears only once it is whole and its checksum held; answers where
+/// that is. With `force` an ordinary file that is there is replaced.
+///
+/// # Errors
+/// Where the file can't be written or is there, and where the artifact is gone or damaged.
+pub async fn save_artifact(
+    engine: &Engine,
+    pointer: &ArtifactPointer,
+    path: PathBuf,
+    force: bool,
+) -> Result<PathBuf, CliError> {
     let path = blocking(move || destination(path, force)).await??;
     let target = path.clone();
     let beside = blocking(move || new_file_beside(&target)).await?;
@@ -187,9 +204,7 @@ async fn get(
         std::io::ErrorKind::AlreadyExists => is_there(&path),
         _ => cannot_write(&path, &error),
     })?;
-    let bytes = pointer.plain_bytes;
-    app.output().line(format_args!("{} ({})", path.display(), show::size(bytes)))?;
-    app.output().document(&Fetched { file: &path, bytes, sha256: &pointer.sha256 })
+    Ok(path)
 }
 
 /// Where the file goes: a link's own target, so that the link stays. Only an ordinary file is ever replaced. Blocks.

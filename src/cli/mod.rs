@@ -36,6 +36,7 @@ use std::{ffi::OsString, process::ExitCode, sync::Arc, time::Duration};
 use clap::FromArgMatches as _;
 
 pub use app::App;
+pub use artifacts::save_artifact;
 pub use choice::one_of;
 pub use command::Command;
 pub use error::{CliError, ErrorKind};
