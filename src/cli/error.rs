@@ -135,7 +135,9 @@ impl From<EngineError> for CliError {
                 "free disk space or mend its permissions, or choose another with --data-dir"
             }
             EngineError::Unavailable { .. } => "try again; another program may hold its files",
-            EngineError::Unusable { .. } => "restore it from a backup, or choose another with --data-dir",
+            EngineError::Unusable { .. } => {
+                "use the version that wrote it, restore it from a backup, or choose another with --data-dir"
+            }
         };
         Self::unavailable(error).hint(hint)
     }
