@@ -1,7 +1,7 @@
 //! Reads one chapter's Markdown as events: CommonMark with tables, footnotes, strikethrough, raised and lowered text
 //! and heading anchors (`## Title {#anchor}`).
 //!
-//! Knows nothing of storage. Where images and links lead is asked of a [`Resolve`], so that a project's chapter
+//! Knows nothing of storage. Where images and links lead is asked of a `Resolve`, so that a project's chapter
 //! ([`read_chapter`]) and a foreign manuscript (the importer) share one reader.
 
 use std::{borrow::Cow, collections::HashSet};

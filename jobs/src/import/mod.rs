@@ -2,7 +2,7 @@
 //! Markdown, pictures as bytes. Nothing here knows storage, jobs or async; a handler runs [`import`] on a blocking
 //! thread and puts what its [`BookSink`] gets where it belongs.
 //!
-//! - [`detect`]: what a file is, by its content first and its name second.
+//! - [`mod@detect`]: what a file is, by its content first and its name second.
 //! - `chapters`: events in, chapters out; counts, bounds, splits. `pictures`: what a picture is and what it is called.
 //! - `charset`: text in any charset as lines of UTF-8.
 //! - `job`: the job kind [`Import`]. `submit`: its arguments on the command line.

@@ -68,7 +68,7 @@ impl ProjectWriter {
         Ok(())
     }
 
-    /// Adds the next chapter: its file name (see [`chapter_name`](super::names::chapter_name); numbered where it is
+    /// Adds the next chapter: its file name (see [`chapter_name`](crate::book::names::chapter_name); numbered where it is
     /// taken), its title and its whole text, `# Title` included.
     ///
     /// # Errors
