@@ -12,18 +12,18 @@ use clap::Args;
 use futures_util::StreamExt as _;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use presswork::{
-    cli::{App, CliError, Command, Door, ErrorKind, Submit as _, save_artifact, size},
+    cli::{App, CliError, Command, Door, Submit as _, save_artifact, size},
     domain::{Event, EventBody, Job, JobId, NewJob, ProjectId, State},
     engine::Engine,
     worker::new_job,
 };
 use serde::Serialize;
-use tokio::sync::oneshot;
 
 use crate::{
     export::{Export, Format},
     handbook,
     import::{Import, ImportArguments},
+    in_process::{Working, completed, enqueue},
     memory,
 };
 
@@ -75,15 +75,11 @@ impl Command for Demo {
 
     async fn run(arguments: DemoArguments, app: &App) -> Result<(), CliError> {
         let engine = app.engine().await?;
-        let (stop, stopped) = oneshot::channel::<()>();
-        let worker = app.worker(&engine, app.worker_options()).await?;
-        let working = tokio::spawn(worker.run(async { drop(stopped.await) }));
+        let working = Working::start(app.worker(&engine, app.worker_options()).await?);
         let report = Stage { app, engine: &engine }.play(arguments.file).await;
-        drop(stop);
-        let worked =
-            working.await.map_err(|error| CliError::unavailable(format_args!("the worker died: {error}")))?;
+        let stopped = working.stop().await;
         let report = report?;
-        worked?;
+        stopped?;
         print(app, &report)
     }
 }
@@ -113,7 +109,7 @@ impl Stage<'_> {
         let project = project_for(file.as_deref())?;
 
         let import = self.import(path, project.clone()).await?;
-        self.enqueue(vec![import.clone()]).await?;
+        enqueue(self.engine, vec![import.clone()]).await?;
         let imported = self.follow(import.id, "import", &bars).await?;
 
         let mut exports = Vec::new();
@@ -126,7 +122,7 @@ impl Stage<'_> {
             };
             exports.push((format, new_job(self.new_id(), self.app.tenant().clone(), &export)?));
         }
-        self.enqueue(exports.iter().map(|(_, job)| job.clone()).collect()).await?;
+        enqueue(self.engine, exports.iter().map(|(_, job)| job.clone()).collect()).await?;
         let followed = exports.iter().map(|(format, job)| self.follow(job.id, format.name(), &bars));
         let finished = futures_util::future::try_join_all(followed).await?;
         let mut artifacts = Vec::new();
@@ -157,13 +153,6 @@ impl Stage<'_> {
         Ok(new_job(door.job(), door.tenant().clone(), &payload)?)
     }
 
-    async fn enqueue(&self, jobs: Vec<NewJob>) -> Result<(), CliError> {
-        for answer in self.engine.queue.enqueue(jobs).await? {
-            answer?;
-        }
-        Ok(())
-    }
-
     /// Follows a job to its end; an end that is not completion is an error.
     async fn follow(&self, id: JobId, name: &'static str, bars: &MultiProgress) -> Result<Job, CliError> {
         let bar = bars.add(ProgressBar::new(1_000).with_style(style()).with_prefix(name));
@@ -173,15 +162,7 @@ impl Stage<'_> {
             show(&bar, &event?);
         }
         bar.finish();
-        let found = self.engine.queue.inspect(self.app.tenant(), &[id]).await?;
-        let job = found.into_iter().next().flatten();
-        let job = job.ok_or_else(|| CliError::not_found(format_args!("there is no job {id}")))?;
-        if job.state == State::Completed {
-            return Ok(job);
-        }
-        let reason =
-            job.reason.map_or_else(|| "for no reason that it told".to_owned(), |reason| reason.to_string());
-        Err(CliError::new(ErrorKind::JobFailed, format_args!("{name} ended {}: {reason}", job.state)))
+        completed(self.engine, self.app.tenant(), id, name).await
     }
 
     /// Fetches an artifact to the demo's folder, decoded and checked.
@@ -242,11 +223,7 @@ async fn write_handbook(scratch: PathBuf) -> Result<tempfile::TempDir, CliError>
     let written = tokio::task::spawn_blocking(move || {
         fs::create_dir_all(&scratch)?;
         let folder = tempfile::Builder::new().prefix("handbook-").tempdir_in(scratch)?;
-        for (name, content) in handbook::FILES {
-            let path = folder.path().join(name);
-            fs::create_dir_all(path.parent().unwrap_or(folder.path()))?;
-            fs::write(path, content)?;
-        }
+        handbook::write(folder.path())?;
         Ok::<_, std::io::Error>(folder)
     });
     let failed = |error: &dyn std::fmt::Display| {

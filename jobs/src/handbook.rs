@@ -1,6 +1,8 @@
 //! Presswork's own handbook, carried in the binary: the book that the demo and the benchmarks work on when they are
 //! given none. Its files stand in `jobs/handbook/`.
 
+use std::{fs, io, path::Path};
+
 /// A file of the handbook: its path from the folder's root, and its content.
 pub type File = (&'static str, &'static [u8]);
 
@@ -33,6 +35,19 @@ pub const FILES: &[File] = files![
     "images/pipeline.png",
     "images/state-machine.png",
 ];
+
+/// Writes all of it below `folder`. Blocks.
+///
+/// # Errors
+/// Where a folder or file can't be made.
+pub fn write(folder: &Path) -> io::Result<()> {
+    for (name, content) in FILES {
+        let path = folder.join(name);
+        fs::create_dir_all(path.parent().unwrap_or(folder))?;
+        fs::write(path, content)?;
+    }
+    Ok(())
+}
 
 #[cfg(test)]
 mod tests {

@@ -9,6 +9,7 @@ mod demo;
 pub mod export;
 pub mod handbook;
 pub mod import;
+mod in_process;
 mod memory;
 
 pub use bench::Bench;

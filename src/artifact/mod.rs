@@ -28,6 +28,7 @@ mod upload;
 mod writer;
 
 pub use error::ArtifactError;
+pub(crate) use key::folder_names;
 pub use key::key;
 pub use local::sweep_staging;
 pub use manifest::Manifest;

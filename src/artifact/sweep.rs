@@ -9,6 +9,7 @@ use object_store::path::Path;
 
 use super::{
     error::ArtifactError,
+    key::folder_names,
     store::{ArtifactStore, tenant_folder},
 };
 use crate::domain::{JobId, TenantId};
@@ -79,9 +80,7 @@ impl ArtifactStore {
 
     /// The names of the folders in a folder.
     async fn folders(&self, folder: Option<&Path>) -> Result<Vec<String>, ArtifactError> {
-        let listed = self.storage().list_with_delimiter(folder).await;
-        let listed = listed.map_err(|error| ArtifactError::storage("list artifacts", error))?;
-        let name = |path: Path| path.parts().next_back().map(|part| part.as_ref().to_owned());
-        Ok(listed.common_prefixes.into_iter().filter_map(name).collect())
+        let names = folder_names(&**self.storage(), folder).await;
+        names.map_err(|error| ArtifactError::storage("list artifacts", error))
     }
 }

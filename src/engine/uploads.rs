@@ -5,7 +5,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use object_store::{ObjectStore, path::Path};
 
 use crate::{
-    artifact::key,
+    artifact::{folder_names, key},
     domain::{JobId, State, TenantId, Timestamp},
     queue::{BoxError, Queue},
 };
@@ -18,9 +18,9 @@ pub(super) async fn sweep(
     before: Timestamp,
 ) -> Result<usize, BoxError> {
     let mut removed = 0;
-    for tenant in folders(storage, None).await? {
+    for tenant in folder_names(storage, None).await? {
         let Ok(tenant) = tenant.parse::<TenantId>() else { continue };
-        for name in folders(storage, Some(&key([tenant.as_str(), "uploads"]))).await? {
+        for name in folder_names(storage, Some(&key([tenant.as_str(), "uploads"]))).await? {
             let Ok(job) = name.parse::<JobId>() else { continue };
             let known = queue.inspect(&tenant, &[job]).await?.into_iter().next().flatten();
             let uploads = key([tenant.as_str(), "uploads", &name]);
@@ -32,12 +32,6 @@ pub(super) async fn sweep(
         }
     }
     Ok(removed)
-}
-
-async fn folders(storage: &dyn ObjectStore, folder: Option<&Path>) -> Result<Vec<String>, BoxError> {
-    let listed = storage.list_with_delimiter(folder).await?;
-    let name = |path: Path| path.parts().next_back().map(|part| part.as_ref().to_owned());
-    Ok(listed.common_prefixes.into_iter().filter_map(name).collect())
 }
 
 /// Removes what is below a folder; of it only what was stored before `before`, where that is said.

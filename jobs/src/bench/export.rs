@@ -15,14 +15,14 @@ use clap::Args;
 use futures_util::{StreamExt as _, stream};
 use object_store::{local::LocalFileSystem, prefix::PrefixStore};
 use presswork::{
-    cli::{App, CliError, ErrorKind},
+    cli::{App, CliError},
     config::{ByteSize, Settings},
-    domain::{ArtifactPointer, JobId, ProjectId, State},
+    domain::{ArtifactPointer, JobId, ProjectId},
     engine::Engine,
     worker::new_job,
 };
 use serde::{Deserialize, Serialize};
-use tokio::{io::AsyncWriteExt as _, sync::oneshot};
+use tokio::io::AsyncWriteExt as _;
 
 use super::{mib, rounded, scratch};
 use crate::{
@@ -30,6 +30,7 @@ use crate::{
     export::{Export, Format},
     handbook,
     import::{BookSink, Source, SourceFile, SourceFormat, import},
+    in_process::{Working, completed, enqueue},
     memory,
 };
 
@@ -151,30 +152,15 @@ async fn export_one(app: &App, data: &Path, format: Format) -> Result<Exported, 
     let export = Export { project, format, compression: None, chunk_bytes: None };
     let job = new_job(JobId::new(engine.clock.now(), &*engine.random), app.tenant().clone(), &export)?;
     let id = job.id;
-    for answer in engine.queue.enqueue(vec![job]).await? {
-        answer?;
-    }
-    let (stop, stopped) = oneshot::channel::<()>();
-    let working =
-        tokio::spawn(app.worker(&engine, app.worker_options()).await?.run(async { drop(stopped.await) }));
+    enqueue(&engine, vec![job]).await?;
+    let working = Working::start(app.worker(&engine, app.worker_options()).await?);
     let mut events = engine.progress.follow(app.tenant(), id, 0).await?;
     while let Some(event) = events.next().await {
         event?;
     }
-    drop(stop);
-    let worked =
-        working.await.map_err(|error| CliError::unavailable(format_args!("the worker died: {error}")))?;
-    worked?;
-    let found = engine.queue.inspect(app.tenant(), &[id]).await?.into_iter().next().flatten();
-    let lost = || CliError::not_found(format_args!("there is no job {id}"));
-    let job = found.ok_or_else(lost)?;
-    if job.state != State::Completed {
-        let reason = job.reason.unwrap_or_default();
-        return Err(CliError::new(
-            ErrorKind::JobFailed,
-            format_args!("{format} ended {}: {reason}", job.state),
-        ));
-    }
+    working.stop().await?;
+    let job = completed(&engine, app.tenant(), id, format.name()).await?;
+    let lost = || CliError::not_found(format_args!("job {id} completed without an artifact"));
     let (Some(started), Some(finished)) = (job.started_at, job.finished_at) else { return Err(lost()) };
     Ok(Exported {
         seconds: finished.since(started).as_secs_f64(),
@@ -283,13 +269,9 @@ fn without_pictures(markdown: &str) -> String {
 
 /// Blocking.
 fn read_handbook(folder: &Path) -> Result<(Collected, Metadata), BookError> {
-    let mut files = Vec::new();
-    for (name, content) in handbook::FILES {
-        let path = folder.join(name);
-        std::fs::create_dir_all(path.parent().unwrap_or(folder))?;
-        std::fs::write(&path, content)?;
-        files.push(SourceFile { name: (*name).to_owned(), path });
-    }
+    handbook::write(folder)?;
+    let file = |(name, _): &handbook::File| SourceFile { name: (*name).to_owned(), path: folder.join(name) };
+    let files = handbook::FILES.iter().map(file).collect();
     let mut book = Collected::default();
     let imported = import(SourceFormat::Markdown, &Source::Folder(files), &mut book)?;
     Ok((book, imported.metadata))

@@ -19,9 +19,10 @@ use presswork::{
     worker::{Context, Kind, Registry, Worker, new_job},
 };
 use serde::{Deserialize, Serialize};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::Notify;
 
 use super::{rounded, scratch};
+use crate::in_process::{Working, enqueue};
 
 /// What `bench queue` is told.
 #[derive(Debug, Args)]
@@ -136,7 +137,7 @@ impl Measured {
         tracing::debug!(?made, "made the jobs");
         let bulk = Instant::now();
         for batch in batches {
-            self.enqueue(batch).await?;
+            enqueue(&self.engine, batch).await?;
         }
         let enqueue_bulk_per_s = per_second(jobs, bulk.elapsed());
         let bytes_per_job = self.bytes().await / jobs.max(1) as u64;
@@ -144,7 +145,7 @@ impl Measured {
 
         let one = Instant::now();
         for job in self.jobs(SINGLE)? {
-            self.enqueue(vec![job]).await?;
+            enqueue(&self.engine, vec![job]).await?;
         }
         let enqueue_one_per_s = per_second(SINGLE, one.elapsed());
         self.drain(app, SINGLE).await?;
@@ -182,13 +183,6 @@ impl Measured {
         Ok(jobs.collect::<Result<_, _>>()?)
     }
 
-    async fn enqueue(&self, jobs: Vec<NewJob>) -> Result<(), CliError> {
-        for answer in self.engine.queue.enqueue(jobs).await? {
-            answer?;
-        }
-        Ok(())
-    }
-
     async fn worker(&self, app: &App) -> Result<Worker, CliError> {
         let registry = Arc::new(Registry::new().register::<Noop>());
         let mut options = app.worker_options();
@@ -214,21 +208,17 @@ impl Measured {
 
     /// From the call of enqueue to the handler, of a worker that waits for work.
     async fn latencies(&self, app: &App) -> Result<Vec<Duration>, CliError> {
-        let (stop, stopped) = oneshot::channel::<()>();
-        let working = tokio::spawn(self.worker(app).await?.run(async { drop(stopped.await) }));
+        let working = Working::start(self.worker(app).await?);
         let mut latencies = Vec::with_capacity(SINGLE);
         for job in self.jobs(SINGLE)? {
             let target = BEGUN.load(Ordering::SeqCst) + 1;
             let begun = Instant::now();
-            self.enqueue(vec![job]).await?;
+            enqueue(&self.engine, vec![job]).await?;
             until_begun(target).await;
             let latest = *LATEST.lock().unwrap_or_else(PoisonError::into_inner);
             latencies.extend(latest.map(|latest| latest.saturating_duration_since(begun)));
         }
-        drop(stop);
-        let worked =
-            working.await.map_err(|error| CliError::unavailable(format_args!("the worker died: {error}")))?;
-        worked?;
+        working.stop().await?;
         Ok(latencies)
     }
 
