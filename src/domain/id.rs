@@ -10,83 +10,108 @@ use super::{clock::Timestamp, random::Random};
 /// Crockford's base 32, in lower case: no `i`, `l`, `o`, `u`. <https://www.crockford.com/base32.html>
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
-/// `job_` and 26 characters of UUIDv7 in Crockford's base 32: sorts by creation, safe in keys and URLs.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct JobId(Uuid);
+macro_rules! id_type {
+    ($(#[$doc:meta])* $name:ident, $prefix:literal, $error:ident, $wrong:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Uuid);
 
-impl JobId {
-    const PREFIX: &'static str = "job_";
+        impl $name {
+            const PREFIX: &'static str = $prefix;
 
-    /// A new id made at `now` (RFC 9562, version 7).
-    pub fn new(now: Timestamp, random: &dyn Random) -> Self {
-        let mut bytes = [0; 10];
-        random.fill(&mut bytes);
-        let millis = u64::try_from(now.as_millis()).unwrap_or(0);
-        Self(uuid::Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid())
-    }
+            /// A new id made at `now` (RFC 9562, version 7).
+            pub fn new(now: Timestamp, random: &dyn Random) -> Self {
+                let mut bytes = [0; 10];
+                random.fill(&mut bytes);
+                let millis = u64::try_from(now.as_millis()).unwrap_or(0);
+                Self(uuid::Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid())
+            }
 
-    /// The 128 bits behind the text.
-    pub fn as_u128(self) -> u128 {
-        self.0.as_u128()
-    }
+            /// The 128 bits behind the text.
+            pub fn as_u128(self) -> u128 {
+                self.0.as_u128()
+            }
 
-    /// The id with these 128 bits.
-    pub fn from_u128(bits: u128) -> Self {
-        Self(Uuid::from_u128(bits))
-    }
-}
-
-impl fmt::Display for JobId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let bits = self.0.as_u128();
-        let mut text = [0_u8; 26];
-        for (place, slot) in text.iter_mut().rev().enumerate() {
-            *slot = ALPHABET[usize::try_from((bits >> (place * 5)) & 31).unwrap_or(0)];
+            /// The id with these 128 bits.
+            pub fn from_u128(bits: u128) -> Self {
+                Self(Uuid::from_u128(bits))
+            }
         }
-        f.write_str(Self::PREFIX)?;
-        f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
-    }
-}
 
-impl fmt::Debug for JobId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-/// The text is not an id of that type.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a job id: `job_` and 26 letters and digits, as `presswork jobs list` shows them")]
-pub struct IdError;
-
-impl FromStr for JobId {
-    type Err = IdError;
-
-    fn from_str(text: &str) -> Result<Self, IdError> {
-        let digits = text.strip_prefix(Self::PREFIX).ok_or(IdError)?.as_bytes();
-        // 26 digits hold 130 bits: the first may only use its lower three.
-        if digits.len() != 26 || digits[0] > b'7' {
-            return Err(IdError);
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write_digits(self.0.as_u128(), Self::PREFIX, f)
+            }
         }
-        let mut bits = 0_u128;
-        for digit in digits {
-            let value = ALPHABET.iter().position(|known| known == digit).ok_or(IdError)?;
-            bits = (bits << 5) | value as u128;
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
         }
-        Ok(Self(Uuid::from_u128(bits)))
-    }
+
+        /// The text is not an id of that type.
+        #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+        #[error($wrong)]
+        pub struct $error;
+
+        impl FromStr for $name {
+            type Err = $error;
+
+            fn from_str(text: &str) -> Result<Self, $error> {
+                let digits = text.strip_prefix(Self::PREFIX).and_then(read_digits);
+                digits.map(|bits| Self(Uuid::from_u128(bits))).ok_or($error)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+            }
+        }
+    };
 }
 
-impl Serialize for JobId {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+id_type!(
+    /// `job_` and 26 characters of UUIDv7 in Crockford's base 32: sorts by creation, safe in keys and URLs.
+    JobId,
+    "job_",
+    IdError,
+    "not a job id: `job_` and 26 letters and digits, as `presswork jobs list` shows them"
+);
+id_type!(
+    /// `batch_` and 26 characters, as in a [`JobId`]: several jobs that end together.
+    BatchId,
+    "batch_",
+    BatchIdError,
+    "not a batch id: `batch_` and 26 letters and digits, as opening the batch answered"
+);
+
+fn write_digits(bits: u128, prefix: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let mut text = [0_u8; 26];
+    for (place, slot) in text.iter_mut().rev().enumerate() {
+        *slot = ALPHABET[usize::try_from((bits >> (place * 5)) & 31).unwrap_or(0)];
     }
+    f.write_str(prefix)?;
+    f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
 }
 
-impl<'de> Deserialize<'de> for JobId {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+fn read_digits(text: &str) -> Option<u128> {
+    let digits = text.as_bytes();
+    // 26 digits hold 130 bits: the first may only use its lower three.
+    if digits.len() != 26 || digits[0] > b'7' {
+        return None;
     }
+    digits.iter().try_fold(0_u128, |bits, digit| {
+        let value = ALPHABET.iter().position(|known| known == digit)?;
+        Some((bits << 5) | value as u128)
+    })
 }
 
 /// Who holds a lease: a worker process. Shown to operators; not a secret and not a proof.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     clock::Timestamp,
-    id::{IdempotencyKey, JobId, WorkerId},
+    id::{BatchId, IdempotencyKey, JobId, WorkerId},
     names::{KindName, TenantId},
     output::Output,
     state::State,
@@ -93,6 +93,26 @@ impl FromStr for Priority {
     }
 }
 
+/// While which job of the same key no second one is accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Window {
+    /// While it waits to run: scheduled, waiting, blocked or retrying. Once it runs, one more may wait.
+    Waiting,
+    /// Until it has ended.
+    Unfinished,
+}
+
+/// At most one job of a key at a time: a second one of the same tenant, kind and key is answered with the first as
+/// long as that one is in the second one's window. Where several are, with the one accepted last.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Unique {
+    /// What the jobs have in common.
+    pub key: IdempotencyKey,
+    /// How long the first one counts.
+    pub window: Window,
+}
+
 /// What a producer asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewJob {
@@ -114,9 +134,22 @@ pub struct NewJob {
     pub run_at: Option<Timestamp>,
     /// A second job with the same key in the tenant and kind is answered with the first.
     pub idempotency_key: Option<IdempotencyKey>,
+    /// No second job of this key while the first is in the window.
+    pub unique: Option<Unique>,
+    /// Jobs of the same tenant that have to complete first, at most [`NewJob::MOST_DEPENDENCIES`], each accepted before
+    /// (or earlier in the same call). Until then this one is blocked. One of them that ends otherwise leaves it
+    /// blocked: requeued it may yet complete. Once such a one is removed by retention, this job is cancelled.
+    pub after: Vec<JobId>,
+    /// The open batch it belongs to.
+    pub batch: Option<BatchId>,
 }
 
 impl NewJob {
+    /// The most jobs that one may wait for.
+    pub const MOST_DEPENDENCIES: usize = 100;
+    /// The most jobs that may wait for one: more wait for a batch.
+    pub const MOST_DEPENDENTS: usize = 1_000;
+
     /// The most bytes that a payload may have: what is large belongs in storage.
     pub const MOST_PAYLOAD_BYTES: usize = 256 << 10;
 
@@ -132,6 +165,9 @@ impl NewJob {
             max_attempts: 5,
             run_at: None,
             idempotency_key: None,
+            unique: None,
+            after: Vec::new(),
+            batch: None,
         }
     }
 }
@@ -181,4 +217,10 @@ pub struct Job {
     pub reason: Option<Reason>,
     /// The producer's key.
     pub idempotency_key: Option<IdempotencyKey>,
+    /// At most one of this key in the window.
+    pub unique: Option<Unique>,
+    /// The jobs that had to complete first, as the producer named them.
+    pub after: Vec<JobId>,
+    /// The batch it belongs to.
+    pub batch: Option<BatchId>,
 }

@@ -3,6 +3,7 @@
 //! Everything here is a value or a function of values, so that engines, workers, the reference model and the
 //! tests share one truth.
 
+pub mod batch;
 pub mod bucket;
 pub mod clock;
 pub mod id;
@@ -17,10 +18,11 @@ pub mod retry;
 pub mod state;
 pub mod verdict;
 
+pub use batch::{Batch, NewBatch};
 pub use bucket::{Rate, TokenBucket};
 pub use clock::{Clock, ManualClock, Timestamp};
-pub use id::{IdempotencyKey, JobId, WorkerId};
-pub use job::{Checkpoint, Job, NewJob, Payload, Priority};
+pub use id::{BatchId, IdempotencyKey, JobId, WorkerId};
+pub use job::{Checkpoint, Job, NewJob, Payload, Priority, Unique, Window};
 pub use limits::{KindLimits, LaneLimits, TenantLimits};
 pub use names::{FileName, KindName, NameError, ProjectId, TenantId};
 pub use output::{ArtifactPointer, Encoding, Output};

@@ -32,8 +32,10 @@ pub enum State {
 pub enum Trigger {
     /// Its time has come.
     Due,
-    /// The last job it waited for has completed.
+    /// The last job it waited for has completed, or its batch has ended.
     Unblocked,
+    /// The same, before its own time has come.
+    UnblockedEarly,
     /// A worker was given it.
     Claimed,
     /// Verdict: done.
@@ -61,6 +63,7 @@ pub const TRANSITIONS: &[(State, Trigger, State)] = &[
     (Scheduled, Trigger::Due, Waiting),
     (Retrying, Trigger::Due, Waiting),
     (Blocked, Trigger::Unblocked, Waiting),
+    (Blocked, Trigger::UnblockedEarly, Scheduled),
     (Waiting, Trigger::Claimed, Running),
     (Running, Trigger::Done, Completed),
     (Running, Trigger::Retry, Retrying),

@@ -14,7 +14,7 @@ use crate::{
         sweep_staging,
     },
     domain::{JobId, State, TenantId},
-    queue::Queue,
+    queue::{Queue, Retention},
 };
 
 /// How often the queue and the records are swept.
@@ -57,7 +57,7 @@ impl Engine {
         let finished_before = self.clock.now().before(self.retention);
         let (mut lapsed, mut removed) = (0, 0);
         for _ in 0..MOST_CALLS {
-            match self.queue.sweep(finished_before).await {
+            match self.queue.sweep(&Retention::before(finished_before)).await {
                 Ok(swept) if swept.lapsed == 0 && swept.removed == 0 => break,
                 Ok(swept) => (lapsed, removed) = (lapsed + swept.lapsed, removed + swept.removed),
                 Err(error) => {

@@ -3,6 +3,7 @@
 //! Owns: the operations on jobs and the types they speak. Must not know: handlers, artifacts' bytes, HTTP.
 
 mod error;
+pub mod redis;
 pub mod sqlite;
 mod types;
 
@@ -10,12 +11,13 @@ use async_trait::async_trait;
 
 pub use error::{BoxError, QueueError, Refusal};
 pub use types::{
-    Ask, CancelOutcome, Claim, Cursor, Enqueued, Filter, LaneStats, Lease, Page, Renewal, RequeueOutcome,
-    Scope, Settled, Standing, Stats, Swept,
+    Ask, CancelOutcome, Claim, Constraint, Cursor, Enqueued, Filter, LaneStats, Lease, Opened, Page, Renewal,
+    RequeueOutcome, Retention, Scope, Settled, Standing, Stats, Swept, Why,
 };
 
 use crate::domain::{
-    Job, JobId, KindLimits, KindName, NewJob, TenantId, TenantLimits, Timestamp, Verdict, WorkerId,
+    Batch, BatchId, Job, JobId, KindLimits, KindName, NewBatch, NewJob, TenantId, TenantLimits, Verdict,
+    WorkerId,
 };
 
 /// A durable, fair queue of many tenants. Every operation takes many jobs and answers one by one, in the order
@@ -35,12 +37,28 @@ use crate::domain::{
 /// 8. Nothing grows without bound: see [`Queue::sweep`].
 #[async_trait]
 pub trait Queue: Send + Sync {
-    /// Accepts jobs, durably. A job whose id or idempotency key is known in its tenant (and kind, for the key) is
-    /// answered with the one that is there and changes nothing.
+    /// Accepts jobs, durably. A job whose id or idempotency key is known in its tenant (and kind, for the key), or
+    /// whose unique window is taken, is answered with the one that is there and changes nothing.
     ///
     /// # Errors
     /// Per job a [`Refusal`]; [`QueueError`] where nothing was accepted.
     async fn enqueue(&self, jobs: Vec<NewJob>) -> Result<Vec<Result<Enqueued, Refusal>>, QueueError>;
+
+    /// Opens a batch and accepts its callback, in one step.
+    ///
+    /// # Errors
+    /// A [`Refusal`] where the batch or its callback is refused; [`QueueError`].
+    async fn open_batch(&self, batch: NewBatch) -> Result<Result<Opened, Refusal>, QueueError> {
+        Err(QueueError::Invalid(format!("this engine has no batches yet: {}", batch.id)))
+    }
+
+    /// What is known of a batch, until retention removes it: some time after all of its jobs have ended.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    async fn batch(&self, tenant: &TenantId, batch: BatchId) -> Result<Option<Batch>, QueueError> {
+        Err(QueueError::Invalid(format!("this engine has no batches yet: {tenant}/{batch}")))
+    }
 
     /// Hands out at most `ask.most` jobs of the kinds asked for, each under a lease of `ask.lease`. Fewer, or
     /// none, where less may run now; fewer also where they are large: a claim holds some megabytes. Also moves what is due, and what has lapsed, back into its lane.
@@ -124,6 +142,22 @@ pub trait Queue: Send + Sync {
     /// [`QueueError`].
     async fn set_kind_limits(&self, kind: &KindName, limits: KindLimits) -> Result<(), QueueError>;
 
+    /// A kind's limits: those set, or none.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    async fn kind_limits(&self, kind: &KindName) -> Result<KindLimits, QueueError> {
+        Err(QueueError::Invalid(format!("this engine can't tell the limits of {kind} yet")))
+    }
+
+    /// Why a job does not run; `None` where the tenant has no such job.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    async fn why(&self, tenant: &TenantId, job: JobId) -> Result<Option<Why>, QueueError> {
+        Err(QueueError::Invalid(format!("this engine can't tell why {tenant}/{job} waits yet")))
+    }
+
     /// What is known of jobs; `None` where the tenant has no such job.
     ///
     /// # Errors
@@ -148,11 +182,13 @@ pub trait Queue: Send + Sync {
     /// [`QueueError`].
     async fn stats(&self, tenant: Option<&TenantId>) -> Result<Stats, QueueError>;
 
-    /// Returns lapsed leases to their lanes and removes finished jobs (with their events and idempotency keys) that
-    /// ended before `finished_before`, a bounded batch a call. Call it until it answers that it did nothing. Keep jobs
-    /// for longer than any lease: a job of a removed one's id begins with epoch 1 again.
+    /// Returns lapsed leases to their lanes and removes what `retention` does not keep: finished jobs with their events
+    /// and keys, batches whose jobs have all ended before that time; a bounded batch a call. Call it until it answers
+    /// that it did nothing. Keep jobs for longer than any lease: a job of a removed one's id begins with epoch 1 again.
+    /// A job that waits for one that is removed without having completed is cancelled, a batch's callback likewise
+    /// where the batch is older than that time, is not full, and none of its jobs is unfinished.
     ///
     /// # Errors
     /// [`QueueError`].
-    async fn sweep(&self, finished_before: Timestamp) -> Result<Swept, QueueError>;
+    async fn sweep(&self, retention: &Retention) -> Result<Swept, QueueError>;
 }

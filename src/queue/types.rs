@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Checkpoint, Job, JobId, KindName, State, TenantId, Timestamp};
+use crate::domain::{BatchId, Checkpoint, Job, JobId, KindName, State, TenantId, Timestamp};
 
 /// What became of a job at the door.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -184,4 +184,96 @@ pub struct Swept {
     pub lapsed: usize,
     /// Finished jobs removed.
     pub removed: usize,
+}
+
+/// What of the finished jobs is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Those that ended before this go.
+    pub finished_before: Timestamp,
+    /// Of each tenant no more than this many stay, those that ended last; `None` for any number.
+    pub most_finished: Option<u64>,
+}
+
+impl Retention {
+    /// By age alone.
+    pub fn before(finished_before: Timestamp) -> Self {
+        Self { finished_before, most_finished: None }
+    }
+}
+
+/// What became of a request to open a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opened {
+    /// It is open.
+    Now,
+    /// The tenant had opened it before; nothing changed.
+    Before,
+}
+
+/// Why a job does not run, and when it may.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Why {
+    /// Where it stands.
+    pub state: State,
+    /// The one thing that holds it up now: lifted, the next one counts.
+    pub constraint: Constraint,
+    /// How many jobs of its own lane go before it; 0 where it does not wait in its lane.
+    pub ahead: u64,
+    /// When it is likely to start, where that can be told: from its time, its tokens, or the pace of its lane.
+    pub estimate: Option<Timestamp>,
+}
+
+/// What holds a job up. Where several do, the first in this order is the one that is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Constraint {
+    /// It runs, or it has ended.
+    Nothing,
+    /// Its time has not come: its delay, its retry, or its snooze.
+    Time {
+        /// When it comes.
+        until: Timestamp,
+    },
+    /// Other jobs have not completed.
+    Jobs {
+        /// One of them, where it is known still.
+        first: Option<JobId>,
+        /// How many.
+        left: u64,
+    },
+    /// Jobs of the batch that it follows have not ended.
+    Batch {
+        /// Which.
+        batch: BatchId,
+        /// How many.
+        left: u64,
+    },
+    /// Somebody has paused it: the widest such scope.
+    Paused {
+        /// What is paused.
+        scope: Scope,
+    },
+    /// As many of the tenant's jobs run as may.
+    TenantRunning {
+        /// How many that is.
+        limit: u32,
+    },
+    /// As many of the tenant's jobs of this kind run as may.
+    LaneRunning {
+        /// How many that is.
+        limit: u32,
+    },
+    /// As many of the kind's jobs run as may.
+    KindRunning {
+        /// How many that is.
+        limit: u32,
+    },
+    /// The lane has no token.
+    Rate {
+        /// When the next one is there.
+        until: Timestamp,
+    },
+    /// Nothing but its turn: jobs of its lane go first, or no worker has come for it yet.
+    Turn,
 }

@@ -3,6 +3,7 @@
 
 mod bounds;
 mod collection;
+pub mod redis;
 pub mod sqlite;
 
 use async_trait::async_trait;

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use presswork::{
     domain::{Job, JobId, TenantId, Timestamp, model::Model},
-    queue::{Filter, Lease, Swept},
+    queue::{Filter, Lease, Retention, Swept},
 };
 
 use crate::conformance::queue::{World, listing::check_statistics};
@@ -116,7 +116,8 @@ impl Run<'_> {
         let now = self.world.now();
         self.model.pass_time(now);
         while !self.tidy {
-            self.tidy = self.world.queue.sweep(Timestamp::EPOCH).await.unwrap() == Swept::default();
+            self.tidy = self.world.queue.sweep(&Retention::before(Timestamp::EPOCH)).await.unwrap()
+                == Swept::default();
         }
     }
 

@@ -15,7 +15,7 @@ use presswork::{
     },
     queue::{
         Ask, CancelOutcome, Claim, Cursor, Enqueued, Filter, Lease, Page, Queue, QueueError, Refusal,
-        Renewal, RequeueOutcome, Scope, Settled, Standing, Stats, Swept,
+        Renewal, RequeueOutcome, Retention, Scope, Settled, Standing, Stats, Swept,
     },
 };
 use tokio::sync::Notify;
@@ -207,10 +207,10 @@ impl Queue for ModelQueue {
         Ok(view::stats(&self.inner().model, tenant))
     }
 
-    async fn sweep(&self, finished_before: Timestamp) -> Result<Swept, QueueError> {
+    async fn sweep(&self, retention: &Retention) -> Result<Swept, QueueError> {
         Ok(self.change(|model, now| Swept {
             lapsed: model.pass_time(now),
-            removed: model.sweep(finished_before, MOST_SWEPT),
+            removed: model.sweep(retention.finished_before, MOST_SWEPT),
         }))
     }
 }

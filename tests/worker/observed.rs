@@ -12,7 +12,7 @@ use presswork::{
     },
     queue::{
         Ask, CancelOutcome, Claim, Cursor, Enqueued, Filter, Lease, Page, Queue, QueueError, Refusal,
-        Renewal, RequeueOutcome, Scope, Settled, Standing, Stats, Swept,
+        Renewal, RequeueOutcome, Retention, Scope, Settled, Standing, Stats, Swept,
     },
 };
 use tokio::sync::watch;
@@ -153,7 +153,7 @@ impl Queue for Observed {
     async fn stats(&self, tenant: Option<&TenantId>) -> Result<Stats, QueueError> {
         self.inner.stats(tenant).await
     }
-    async fn sweep(&self, finished_before: Timestamp) -> Result<Swept, QueueError> {
-        self.inner.sweep(finished_before).await
+    async fn sweep(&self, retention: &Retention) -> Result<Swept, QueueError> {
+        self.inner.sweep(retention).await
     }
 }

@@ -309,6 +309,9 @@ fn accepted(new: NewJob, now: Timestamp) -> Job {
         output: None,
         reason: None,
         idempotency_key: new.idempotency_key,
+        unique: new.unique,
+        after: new.after,
+        batch: new.batch,
     }
 }
 

@@ -33,7 +33,7 @@ use rusqlite::Connection;
 
 use super::{
     Ask, CancelOutcome, Claim, Cursor, Enqueued, Filter, Lease, Page, Queue, QueueError, Refusal, Renewal,
-    RequeueOutcome, Scope, Settled, Standing, Stats, Swept,
+    RequeueOutcome, Retention, Scope, Settled, Standing, Stats, Swept,
 };
 use crate::{
     domain::{
@@ -208,7 +208,8 @@ impl Queue for SqliteQueue {
         self.read("count jobs", move |connection| read::stats(connection, tenant.as_ref())).await
     }
 
-    async fn sweep(&self, finished_before: Timestamp) -> Result<Swept, QueueError> {
+    async fn sweep(&self, retention: &Retention) -> Result<Swept, QueueError> {
+        let finished_before = retention.finished_before;
         self.write("sweep", move |connection, now| sweep::sweep(connection, finished_before, now)).await
     }
 }

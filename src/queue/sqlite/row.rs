@@ -84,6 +84,9 @@ pub(super) fn read_job(row: &Row<'_>) -> rusqlite::Result<Job> {
         output,
         reason: row.get_ref(20)?.as_str_or_null()?.map(Reason::new),
         idempotency_key: key.map(str::parse).transpose().map_err(|error| unreadable(21, error))?,
+        unique: None,
+        after: Vec::new(),
+        batch: None,
     })
 }
 

@@ -2,7 +2,7 @@
 
 use presswork::{
     domain::{Checkpoint, NewJob, State, Timestamp},
-    queue::{Enqueued, Filter, Renewal, Stats, Swept},
+    queue::{Enqueued, Filter, Renewal, Retention, Stats, Swept},
 };
 
 use super::world::{EXPORT, LEASE, World, dead, retry, tenant};
@@ -58,11 +58,11 @@ pub(crate) async fn a_sweep_returns_lapsed_leases(world: &World) {
     let ids = world.exports(&acme, 2).await;
     world.submit(NewJob { max_attempts: 1, ..world.job(&acme, &EXPORT) }).await;
     world.claim(3).await;
-    assert_eq!(world.queue.sweep(Timestamp::EPOCH).await.unwrap(), Swept::default());
+    assert_eq!(world.queue.sweep(&Retention::before(Timestamp::EPOCH)).await.unwrap(), Swept::default());
     world.clock.advance(LEASE);
-    let swept = world.queue.sweep(Timestamp::EPOCH).await.unwrap();
+    let swept = world.queue.sweep(&Retention::before(Timestamp::EPOCH)).await.unwrap();
     assert_eq!(swept, Swept { lapsed: 3, removed: 0 });
-    assert_eq!(world.queue.sweep(Timestamp::EPOCH).await.unwrap(), Swept::default());
+    assert_eq!(world.queue.sweep(&Retention::before(Timestamp::EPOCH)).await.unwrap(), Swept::default());
     let stats = world.queue.stats(None).await.unwrap();
     assert_eq!((stats.count(State::Waiting), stats.count(State::Dead)), (2, 1));
     assert_eq!(world.claim_ids(9).await, ids);
@@ -78,7 +78,7 @@ pub(crate) async fn a_large_sweep_ends_after_bounded_batches(world: &World) {
         world.queue.cancel(&acme, some).await.unwrap();
     }
     world.advance(1);
-    let first = world.queue.sweep(world.now()).await.unwrap();
+    let first = world.queue.sweep(&Retention::before(world.now())).await.unwrap();
     assert!((1..3_000).contains(&first.removed), "a part of them in one call: {first:?}");
     assert_eq!(first.removed + world.sweep(world.now()).await, 3_000);
     assert_eq!(world.queue.stats(None).await.unwrap(), Stats::default());

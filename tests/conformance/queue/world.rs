@@ -7,7 +7,7 @@ use presswork::{
         Clock as _, Job, JobId, KindName, ManualClock, NewJob, Output, Payload, Priority, Reason,
         SeededRandom, State, TenantId, TenantLimits, Timestamp, Verdict, WorkerId,
     },
-    queue::{Ask, Claim, Enqueued, Filter, Lease, Queue, Refusal, Settled},
+    queue::{Ask, Claim, Enqueued, Filter, Lease, Queue, Refusal, Retention, Settled},
 };
 
 /// How long the leases of [`World::claim`] hold.
@@ -150,7 +150,7 @@ impl World {
     pub(crate) async fn sweep(&self, finished_before: Timestamp) -> usize {
         let mut removed = 0;
         loop {
-            let swept = self.queue.sweep(finished_before).await.unwrap();
+            let swept = self.queue.sweep(&Retention::before(finished_before)).await.unwrap();
             removed += swept.removed;
             if (swept.lapsed, swept.removed) == (0, 0) {
                 return removed;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::queue::Retention;
 
 #[tokio::test]
 async fn a_sweep_leaves_no_row_of_what_has_gone() {
@@ -13,8 +14,8 @@ async fn a_sweep_leaves_no_row_of_what_has_gone() {
     world.finish(world.claim(10).await).await;
     world.clock.advance(Duration::from_secs(1));
     let end = Timestamp::from_micros(i64::MAX);
-    assert_eq!(world.queue.sweep(end).await.unwrap().removed, 6);
-    assert_eq!(world.queue.sweep(end).await.unwrap(), Default::default());
+    assert_eq!(world.queue.sweep(&Retention::before(end)).await.unwrap().removed, 6);
+    assert_eq!(world.queue.sweep(&Retention::before(end)).await.unwrap(), Default::default());
     for table in [
         "SELECT count(*) FROM jobs",
         "SELECT count(*) FROM payloads",
@@ -35,7 +36,7 @@ async fn a_lane_whose_bucket_is_not_full_is_kept() {
     world.enqueue("acme", 1).await;
     world.finish(world.claim(10).await).await;
     let end = Timestamp::from_micros(i64::MAX);
-    assert_eq!(world.queue.sweep(end).await.unwrap().removed, 1);
+    assert_eq!(world.queue.sweep(&Retention::before(end)).await.unwrap().removed, 1);
     assert_eq!(world.number("SELECT count(*) FROM lanes").await, 1);
     world.enqueue("acme", 1).await;
     assert!(world.claim(1).await.is_empty());
