@@ -7,9 +7,7 @@ use std::sync::{
 
 use async_trait::async_trait;
 use presswork::{
-    domain::{
-        Job, JobId, KindLimits, KindName, NewJob, State, TenantId, TenantLimits, Timestamp, Verdict, WorkerId,
-    },
+    domain::{Job, JobId, KindLimits, KindName, NewJob, State, TenantId, TenantLimits, Verdict, WorkerId},
     queue::{
         Ask, CancelOutcome, Claim, Cursor, Enqueued, Filter, Lease, Page, Queue, QueueError, Refusal,
         Renewal, RequeueOutcome, Retention, Scope, Settled, Standing, Stats, Swept,
