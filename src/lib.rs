@@ -8,15 +8,22 @@
 //! 4. [`config`], [`telemetry`], [`engine`]: settings, logs, and what a process holds, opened from settings.
 //! 5. [`cli`]: the command line. An app's `main.rs` registers its kinds with [`Cli`] and runs it.
 
+#[cfg(feature = "server")]
 pub mod artifact;
+#[cfg(feature = "server")]
 pub mod cli;
+#[cfg(feature = "server")]
 pub mod config;
 pub mod domain;
+#[cfg(feature = "server")]
 pub mod engine;
 pub mod progress;
 pub mod queue;
 pub mod store;
+#[cfg(feature = "server")]
 pub mod telemetry;
+#[cfg(feature = "server")]
 pub mod worker;
 
+#[cfg(feature = "server")]
 pub use cli::Cli;

@@ -1,6 +1,7 @@
 //! The progress seam: events of jobs, published while they run, followed from anywhere, replayed from a sequence
 //! number. Owns: [`ProgressBus`] and its engines. Must not know: handlers, HTTP.
 
+#[cfg(feature = "server")]
 pub mod sqlite;
 
 use async_trait::async_trait;

@@ -4,6 +4,7 @@
 
 mod error;
 pub mod redis;
+#[cfg(feature = "server")]
 pub mod sqlite;
 mod types;
 
