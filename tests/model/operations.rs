@@ -242,7 +242,7 @@ impl Run<'_> {
         let removed = self.world.sweep(self.world.now()).await;
         assert_eq!(
             removed,
-            self.model.sweep(self.world.now(), usize::MAX),
+            self.model.sweep(self.world.now(), None, usize::MAX, self.world.now()),
             "left the engine, right the model"
         );
         // An id may come again, as a new job.
