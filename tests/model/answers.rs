@@ -15,7 +15,12 @@ use presswork::{
 
 pub(crate) fn door(model: &mut Model, job: NewJob, now: Timestamp) -> Result<Enqueued, Refusal> {
     let (id, tenant) = (job.id, job.tenant.clone());
+    let named: Vec<String> = job.after.iter().map(ToString::to_string).collect();
     match model.enqueue(job, now) {
+        Door::Invalid => Err(Refusal::Invalid(format!(
+            "out of bounds, or naming what is not there ({}), or what is full, where a batch has more room",
+            named.join(", ")
+        ))),
         Door::Accepted => Ok(Enqueued::Accepted(id)),
         Door::Duplicate(known) => Ok(Enqueued::Duplicate(known)),
         refused => Err(refusal(model, &tenant, refused)),
