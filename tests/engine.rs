@@ -20,3 +20,15 @@ mod on_sqlite {
     crate::conformance::suites::progress_laws!(progress_world);
     crate::model::random_operations!(world);
 }
+
+mod on_redis {
+    use crate::conformance::redis::world;
+    crate::conformance::queue::laws!(world);
+    crate::model::random_operations!(world);
+}
+
+mod on_redis_of_three_shards {
+    use crate::conformance::redis::world_of_three_shards as world;
+    crate::conformance::queue::laws!(world);
+    crate::model::random_operations!(world);
+}
