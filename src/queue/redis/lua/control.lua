@@ -1,0 +1,18 @@
+-- control: pauses and limits of one shard.
+--
+-- What it writes and others read (absent fields mean what is said; a tenant or kind without limits has none of them):
+--
+-- P:tenant:<tenant>   limits         the JSON that Rust wrote, for reading back; absent = the defaults
+--                     weight         1 to 1000; absent = 1
+--                     most           jobs running at once, all kinds; absent = unlimited
+--                     most_waiting   jobs at the door; absent = 100000 (TenantLimits::default), '-' = unlimited
+--                     most_bytes     bytes at the door; absent = 1073741824, '-' = unlimited
+--                     rate:<kind>    '<interval> <burst>': microseconds from token to token, tokens of a full bucket; absent = none
+--                     most:<kind>    jobs of that kind running at once; absent = unlimited
+-- P:kind:<kind>       limits         the JSON that Rust wrote, of the whole queue; absent = none
+--                     most           this shard's share of the running jobs; absent = unlimited
+-- P:paused            'everything', 'tenant:<tenant>', 'kind:<kind>'
+--
+-- What why.lua reads and claim.lua writes, of P:lane:<kind>:<tenant>:
+--                     pace           microseconds from one start to the next, a moving average; absent = not known
+--                     served         when the lane was served last
