@@ -62,6 +62,9 @@ fn wrong_usage_and_unknown_things_have_exit_code_two() {
         &["enqueue", "nonsense", "--payload", "{}"],
         &["jobs", "show", "job_nonsense"],
         &["jobs", "show", "job_00000000000000000000000000"],
+        &["jobs", "why", "job_00000000000000000000000000"],
+        &["batches", "show", "batch_00000000000000000000000000"],
+        &["batches", "show", "job_00000000000000000000000000"],
         &["artifacts", "get", "job_00000000000000000000000000"],
         &["watch", "job_00000000000000000000000000"],
         &["frobnicate"],
@@ -100,10 +103,12 @@ fn each_command_has_one_json_document_and_nothing_else() {
         &["stats"][..],
         &["jobs", "list"],
         &["jobs", "show", id],
+        &["jobs", "why", id],
         &["tenants", "show"],
         &["tenants", "set", "acme", "--weight", "2"],
         &["kinds", "list"],
         &["kinds", "set", "export", "--max-running", "4"],
+        &["kinds", "show", "export"],
         &["pause", "--kind", "import"],
         &["resume", "--kind", "import"],
         &["doctor"],
@@ -116,6 +121,8 @@ fn each_command_has_one_json_document_and_nothing_else() {
         (&["frobnicate", "--json"][..], "usage"),
         (&["jobs", "show", "job_00000000000000000000000000", "--json"], "not-found"),
         (&["artifacts", "list", id, "--json"], "not-found"),
+        (&["jobs", "why", "job_00000000000000000000000000", "--json"], "not-found"),
+        (&["batches", "show", "batch_00000000000000000000000000", "--json"], "not-found"),
     ] {
         let output = world.run(arguments);
         let error: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
