@@ -37,6 +37,14 @@ impl Redis {
         Ok(Self { connection, client, namespace: "pw".to_owned(), shards: 1 })
     }
 
+    /// Connects to the server that a URL names, with this namespace and so many shards, whatever the URL says of them.
+    ///
+    /// # Errors
+    /// Where it can't be reached.
+    pub async fn connect_with(url: &str, namespace: &str, shards: u16) -> Result<Self, RedisError> {
+        Ok(Self { namespace: namespace.to_owned(), shards, ..Self::connect(url).await? })
+    }
+
     /// The first part of every key: `pw`, unless the URL names another.
     pub fn namespace(&self) -> &str {
         &self.namespace
