@@ -7,7 +7,7 @@ use redis::Value;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    RedisQueue,
+    CONTROL, RedisQueue,
     answer::{Answer, unreadable},
 };
 use crate::{
@@ -144,7 +144,8 @@ impl RedisQueue {
 
     /// A tenant's limits: those set, or the defaults.
     pub(super) async fn limits_of_tenant(&self, tenant: &TenantId) -> Result<TenantLimits, QueueError> {
-        let answer = self.control(self.shard(tenant), "limits_of_tenant", vec![tenant.as_str().into()]).await?;
+        let answer =
+            self.control(self.shard(tenant), "limits_of_tenant", vec![tenant.as_str().into()]).await?;
         read_limits(answer, || format!("the limits of tenant {tenant}"))
     }
 

@@ -6,14 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 
 use super::{
-    RedisQueue,
+    BATCH, INSPECT, LIST, RedisQueue, STATS,
     answer::{Answer, unreadable},
     body,
 };
 use crate::{
-    domain::{
-        Batch, BatchId, Checkpoint, Job, JobId, KindName, Output, State, TenantId,
-    },
+    domain::{Batch, BatchId, Checkpoint, Job, JobId, KindName, Output, State, TenantId},
     queue::{Cursor, Filter, LaneStats, Page, QueueError, Stats},
 };
 
@@ -59,7 +57,7 @@ impl RedisQueue {
             let mut arguments = vec![tenant.as_str().into()];
             arguments.extend(some.iter().map(|id| key(*id).to_vec()));
             let mut answers = Answer::of(self.ask(&INSPECT, self.shard(tenant), arguments).await?)?;
-            for id in some {
+            for _ in some {
                 let answer = answers.array()?;
                 found.push(if answer.is_empty() { None } else { Some(job(tenant, answer)?) });
             }
@@ -151,7 +149,8 @@ impl RedisQueue {
                     let mut found = Vec::new();
                     for name in self.scan(shard, "lanes").await? {
                         let lane = name.split_once(':');
-                        let lane = lane.and_then(|(kind, tenant)| Some((tenant.parse().ok()?, kind.parse().ok()?)));
+                        let lane =
+                            lane.and_then(|(kind, tenant)| Some((tenant.parse().ok()?, kind.parse().ok()?)));
                         match lane {
                             Some(lane) => found.push(lane),
                             None => tracing::warn!(name, "a lane's name can't be read"),
@@ -219,7 +218,11 @@ impl RedisQueue {
     }
 
     /// What is known of a batch.
-    pub(super) async fn find_batch(&self, tenant: &TenantId, id: BatchId) -> Result<Option<Batch>, QueueError> {
+    pub(super) async fn find_batch(
+        &self,
+        tenant: &TenantId,
+        id: BatchId,
+    ) -> Result<Option<Batch>, QueueError> {
         let arguments = vec![tenant.as_str().into(), id.as_u128().to_be_bytes().to_vec()];
         let mut answer = Answer::of(self.ask(&BATCH, self.shard(tenant), arguments).await?)?;
         if answer.is_empty() {
@@ -233,7 +236,7 @@ impl RedisQueue {
 }
 
 /// A job's id as it is stored.
-fn key(id: JobId) -> [u8; 16] {
+pub(super) fn key(id: JobId) -> [u8; 16] {
     id.as_u128().to_be_bytes()
 }
 
@@ -280,4 +283,16 @@ fn job(tenant: &TenantId, mut answer: Answer) -> Result<Job, QueueError> {
         job.output = Some(Output::default());
     }
     Ok(job)
+}
+
+impl Answer {
+    /// A number that counts something; 0 where it is absent.
+    pub(super) fn count(&mut self) -> u64 {
+        self.number().and_then(|number| number.try_into().ok()).unwrap_or(0)
+    }
+
+    /// A number that may be absent.
+    pub(super) fn limit(&mut self) -> Option<u32> {
+        self.number().and_then(|number| number.try_into().ok())
+    }
 }

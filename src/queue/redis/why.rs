@@ -4,9 +4,9 @@
 use redis::Value;
 
 use super::{
-    RedisQueue,
+    RedisQueue, WHY,
     answer::{Answer, unreadable},
-    read::state_of,
+    read::{key, state_of},
 };
 use crate::{
     domain::{BatchId, JobId, KindLimits, KindName, State, TenantId, Timestamp},
