@@ -228,8 +228,9 @@ impl RedisQueue {
         if answer.is_empty() {
             return Ok(None);
         }
-        let mut number = || answer.limit().unwrap_or(0);
-        let (size, enqueued, completed, dead, cancelled) = (number(), number(), number(), number(), number());
+        let mut number = || answer.limit().ok_or_else(|| unreadable(&format!("{id} of tenant {tenant}")));
+        let (size, enqueued, completed) = (number()?, number()?, number()?);
+        let (dead, cancelled) = (number()?, number()?);
         let (tenant, callback) = (tenant.clone(), answer.id());
         Ok(Some(Batch { id, tenant, size, enqueued, completed, dead, cancelled, callback }))
     }

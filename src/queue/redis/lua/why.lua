@@ -40,7 +40,20 @@ local paused = call('SMISMEMBER', P .. ':paused', 'everything', 'tenant:' .. ten
 local of_tenant = call('HMGET', P .. ':tenant:' .. tenant, 'running', 'most', 'most:' .. kind, 'rate:' .. kind)
 local of_lane = call('HMGET', lane, 'r', 'bucket', 'pace')
 local of_kind = call('HMGET', P .. ':kind:' .. kind, 'running', 'most', 'limits')
-local jobs, batch = {false, 0}, {false, 0}
+
+-- What a blocked job waits for: an array in msgpack, the batch that it follows or false, then the jobs that are left.
+local function waits()
+    local packed = state == 'b' and call('HGET', P .. ':waits:' .. tenant, id)
+    local is_fine, left = pcall(cmsgpack.unpack, packed or '')
+    if not is_fine or type(left) ~= 'table' then return {false, 0}, {false, 0} end
+    local stored = left[1] and call('HGET', P .. ':batch:' .. tenant, left[1])
+    local is_known, batch = pcall(cmsgpack.unpack, stored or '')
+    -- Size, and behind what was enqueued those that completed, died, or were cancelled.
+    local unfinished = is_known and type(batch) == 'table' and batch[1] - batch[3] - batch[4] - batch[5] or 0
+    return {left[2] or false, #left - 1}, {left[1], math.max(unfinished, 0)}
+end
+
+local jobs, batch = waits()
 return {
     now, state, run_at, jobs[1], jobs[2], batch[1], batch[2], paused[1], paused[2], paused[3],
     of_tenant[1], of_tenant[2], of_lane[1], of_tenant[3], of_kind[1], of_kind[2], of_kind[3],
