@@ -4,6 +4,7 @@
 
 mod conformance;
 mod faults;
+mod fleet;
 mod model;
 mod servers;
 
