@@ -20,3 +20,8 @@ mod on_sqlite {
     crate::conformance::suites::progress_laws!(progress_world);
     crate::model::random_operations!(world);
 }
+
+mod records_on_redis {
+    use crate::conformance::records_redis::world;
+    crate::conformance::suites::records_laws!(world);
+}

@@ -39,7 +39,7 @@ pub(crate) struct RecordsWorld {
 }
 
 /// Records on a new file.
-pub(crate) fn records_world() -> RecordsWorld {
+pub(crate) async fn records_world() -> RecordsWorld {
     let folder = tempfile::tempdir().unwrap();
     let clock = World::clock();
     let records = SqliteRecords::new(database(folder.path()), clock.clone());

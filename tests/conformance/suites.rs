@@ -18,7 +18,7 @@ macro_rules! records_laws {
         $(
             #[tokio::test]
             async fn $law() {
-                let world = $open();
+                let world = $open().await;
                 $crate::conformance::records::$law(&world.records, &world.clock).await;
             }
         )+
