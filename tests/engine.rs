@@ -22,6 +22,12 @@ mod on_sqlite {
 }
 
 mod records_on_redis {
-    use crate::conformance::records_redis::world;
+    use crate::conformance::records_redis::{schedules_world, world};
     crate::conformance::suites::records_laws!(world);
+    crate::conformance::suites::schedules_laws!(schedules_world);
+}
+
+mod schedules_on_sqlite {
+    use crate::conformance::sqlite::schedules_world;
+    crate::conformance::suites::schedules_laws!(schedules_world);
 }

@@ -32,6 +32,13 @@ fn world_on(redis: Redis) -> RecordsWorld {
     RecordsWorld { records: RedisRecords::new(redis.clone(), Some(clock.clone())), clock, redis }
 }
 
+/// Schedules in a new namespace; their jobs go into a file.
+pub(crate) async fn schedules_world() -> super::schedules::World {
+    let world = super::sqlite::schedules_world().await;
+    let records = RedisRecords::new(shared_redis().await, Some(world.clock.clone()));
+    super::schedules::World { records: Arc::new(records), ..world }
+}
+
 impl RecordsWorld {
     async fn put_for(&self, collection: &str, key: &str, time: Duration) {
         let end = Some(self.clock.now().after(time));
