@@ -4,9 +4,10 @@
 //!
 //! 1. [`domain`]: the words and their rules, pure.
 //! 2. [`store`], [`queue`], [`progress`], [`artifact`]: the seams and their engines.
-//! 3. [`worker`]: claims jobs and runs them through apalis.
+//! 3. [`worker`]: claims jobs and runs them through apalis; [`schedule`]: makes jobs at their times.
 //! 4. [`config`], [`telemetry`], [`engine`]: settings, logs, and what a process holds, opened from settings.
 //! 5. [`cli`]: the command line. An app's `main.rs` registers its kinds with [`Cli`] and runs it.
+//!    Beside it [`testing`]: what an app tests its kinds with.
 
 #[cfg(feature = "server")]
 pub mod artifact;
@@ -19,9 +20,13 @@ pub mod domain;
 pub mod engine;
 pub mod progress;
 pub mod queue;
+#[cfg(feature = "server")]
+pub mod schedule;
 pub mod store;
 #[cfg(feature = "server")]
 pub mod telemetry;
+#[cfg(feature = "server")]
+pub mod testing;
 #[cfg(feature = "server")]
 pub mod worker;
 

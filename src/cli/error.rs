@@ -12,6 +12,7 @@ use crate::{
     engine::EngineError,
     progress::ProgressError,
     queue::{QueueError, Refusal},
+    schedule::ScheduleError,
     store::StoreError,
     telemetry::TelemetryError,
     worker::{PayloadError, WorkerError},
@@ -175,6 +176,17 @@ impl From<StoreError> for CliError {
         match error {
             StoreError::Invalid(problem) => Self::usage(problem),
             other => Self::unavailable(other),
+        }
+    }
+}
+
+impl From<ScheduleError> for CliError {
+    fn from(error: ScheduleError) -> Self {
+        match error {
+            ScheduleError::Timing(_) | ScheduleError::Invalid(_) => Self::usage(error),
+            ScheduleError::Unknown { .. } => Self::not_found(error),
+            ScheduleError::Store(error) => error.into(),
+            ScheduleError::Queue(error) => error.into(),
         }
     }
 }

@@ -25,6 +25,7 @@ mod jobs;
 mod kinds;
 mod output;
 mod pause;
+mod schedules;
 mod show;
 mod stats;
 mod submit;
@@ -141,6 +142,7 @@ impl Cli {
             Entry::of::<jobs::Jobs>(),
             Entry::of::<batches::Batches>(),
             Entry::of::<artifacts::Artifacts>(),
+            Entry::of::<schedules::Schedules>(),
             Entry::of::<tenants::Tenants>(),
             Entry::of::<kinds::Kinds>(),
             Entry::of::<pause::Pause>(),
@@ -312,6 +314,10 @@ mod tests {
             "app kinds show export",
             "app kinds set export --max-running 4",
             "app kinds set export --max-running none",
+            "app schedules set nightly --kind print --cron @daily --zone Europe/Berlin --jitter 5m --catch-up one",
+            "app schedules set nightly --kind print --cron @daily --payload-file plan.json --priority low",
+            "app schedules list --tenant acme",
+            "app schedules next nightly --count 3",
             "app pause --everything",
             "app resume --tenant acme",
             "app stats --json",
@@ -341,6 +347,10 @@ mod tests {
             "app jobs retry --all-dead job_01kanp6f5rwe9b4p0e4y0m8sjg",
             "app tenants set acme --limit export=20",
             "app up --tenant ../x",
+            "app schedules set nightly --kind print",
+            "app schedules set ../x --kind print --cron @daily",
+            "app schedules set nightly --kind print --cron @daily --catch-up some",
+            "app schedules set nightly --kind print --cron @daily --payload {} --payload-file x",
         ] {
             assert!(parse(line).is_err_and(|error| error.use_stderr()), "{line}");
         }

@@ -149,7 +149,7 @@ fn prepare<S: Submit>(matches: ArgMatches, door: &Door) -> BoxFuture<'_, Result<
 }
 
 /// The payload that a flag means. One byte more than fits is read at most, so that the door can say it is too large.
-async fn read_payload(given: &str) -> Result<Bytes, CliError> {
+pub(super) async fn read_payload(given: &str) -> Result<Bytes, CliError> {
     let most = NewJob::MOST_PAYLOAD_BYTES as u64 + 1;
     let mut bytes = Vec::new();
     let read = if given == "-" {

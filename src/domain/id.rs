@@ -23,6 +23,12 @@ macro_rules! id_type {
             pub fn new(now: Timestamp, random: &dyn Random) -> Self {
                 let mut bytes = [0; 10];
                 random.fill(&mut bytes);
+                Self::of(now, bytes)
+            }
+
+            /// The id of what is to be made once only: the same instant and bytes give the same id. The bytes should be
+            /// a hash's.
+            pub fn of(now: Timestamp, bytes: [u8; 10]) -> Self {
                 let millis = u64::try_from(now.as_millis()).unwrap_or(0);
                 Self(uuid::Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid())
             }

@@ -189,6 +189,9 @@ impl NewJob {
     /// The most bytes that a payload may have: what is large belongs in storage.
     pub const MOST_PAYLOAD_BYTES: usize = 256 << 10;
 
+    /// The attempts of a job whose kind says nothing of them.
+    pub const DEFAULT_ATTEMPTS: u32 = 5;
+
     /// An ordinary job: normal priority, cost 1, five attempts, at once.
     pub fn new(id: JobId, tenant: TenantId, kind: KindName, payload: Payload) -> Self {
         Self {
@@ -198,7 +201,7 @@ impl NewJob {
             payload,
             priority: Priority::Normal,
             cost: 1,
-            max_attempts: 5,
+            max_attempts: Self::DEFAULT_ATTEMPTS,
             run_at: None,
             idempotency_key: None,
             unique: None,

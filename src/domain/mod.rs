@@ -24,7 +24,7 @@ pub use clock::{Clock, ManualClock, Timestamp};
 pub use id::{BatchId, IdempotencyKey, JobId, WorkerId};
 pub use job::{Checkpoint, Job, NewJob, Payload, Priority, Unique, Window};
 pub use limits::{KindLimits, LaneLimits, TenantLimits};
-pub use names::{FileName, KindName, NameError, ProjectId, TenantId};
+pub use names::{FileName, KindName, NameError, ProjectId, ScheduleName, TenantId};
 pub use output::{ArtifactPointer, Encoding, Output};
 pub use progress::{Event, EventBody, Progress};
 pub use random::{Random, SeededRandom, SystemRandom};

@@ -1,5 +1,6 @@
 //! What has to be cleared away from time to time: lapsed leases, finished jobs, expired records, orphaned artifacts,
-//! used uploads, files that killed processes left. Safe in many processes at once. Must not know: what runs.
+//! used uploads, files that killed processes left. And the jobs of schedules are made. Safe in many processes at once. Must
+//! not know: what runs.
 
 use std::time::Duration;
 
@@ -27,9 +28,14 @@ const ABANDONED: Duration = Duration::from_secs(86_400);
 const MOST_CALLS: usize = 1_000;
 
 impl Engine {
-    /// Sweeps now and then once a minute, for as long as it is polled; stop it by dropping it. What fails is logged
-    /// and tried again.
+    /// Makes the jobs of schedules when they are due, and sweeps now and then once a minute, for as long as it is
+    /// polled; stop it by dropping it. What fails is logged and tried again.
     pub async fn maintain(&self) {
+        let scheduler = self.scheduler();
+        tokio::join!(scheduler.run(), self.sweep_regularly());
+    }
+
+    async fn sweep_regularly(&self) {
         let mut beats = interval(BEAT);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut until_storage = 0;

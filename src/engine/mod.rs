@@ -11,6 +11,7 @@
 mod maintenance;
 mod scratch;
 mod uploads;
+mod wait;
 
 use std::{
     fs, io,
@@ -27,6 +28,7 @@ use crate::{
     domain::{Clock, Random, SystemRandom, clock::SystemClock},
     progress::{ProgressBus, sqlite::SqliteProgress},
     queue::{Queue, sqlite as sqlite_queue, sqlite::SqliteQueue},
+    schedule::{Scheduler, Schedules},
     store::{
         Records,
         sqlite::{Database, DatabaseError, SqliteRecords},
@@ -34,6 +36,7 @@ use crate::{
     worker::{Parts, Registry},
 };
 use scratch::Scratch;
+pub use wait::WaitError;
 
 /// What a process holds. Cheap to clone; clones share everything.
 #[derive(Clone)]
@@ -42,6 +45,8 @@ pub struct Engine {
     pub queue: Arc<dyn Queue>,
     /// Small documents.
     pub records: Arc<dyn Records>,
+    /// Jobs that are made again and again.
+    pub schedules: Schedules,
     /// The events of jobs.
     pub progress: Arc<dyn ProgressBus>,
     /// The root of the storage, of all tenants.
@@ -123,9 +128,11 @@ impl Engine {
             .map_err(|error| EngineError::Unavailable { folder: folder.clone(), cause: error.into() })?;
         // What the queue calls published must survive a power cut; and emptied folders must not pile up.
         let storage: Arc<dyn ObjectStore> = Arc::new(storage.with_fsync(true).with_automatic_cleanup(true));
+        let records: Arc<dyn Records> = Arc::new(SqliteRecords::new(database.clone(), clock.clone()));
         Ok(Self {
             queue: Arc::new(SqliteQueue::new(database.clone(), clock.clone())),
-            records: Arc::new(SqliteRecords::new(database.clone(), clock.clone())),
+            schedules: Schedules::new(&records, clock.clone()),
+            records,
             progress: Arc::new(SqliteProgress::new(database.clone(), clock.clone())),
             artifacts: ArtifactStore::new(storage.clone()),
             storage,
@@ -159,6 +166,11 @@ impl Engine {
             clock: self.clock.clone(),
             random: self.random.clone(),
         })
+    }
+
+    /// What makes the jobs of the schedules; [`maintain`](Self::maintain) runs one.
+    pub fn scheduler(&self) -> Scheduler {
+        Scheduler::new(self.schedules.clone(), self.records.clone(), self.queue.clone())
     }
 
     /// The data directory.

@@ -39,11 +39,24 @@ pub(crate) struct RecordsWorld {
 }
 
 /// Records on a new file.
-pub(crate) fn records_world() -> RecordsWorld {
+pub(crate) async fn records_world() -> RecordsWorld {
     let folder = tempfile::tempdir().unwrap();
     let clock = World::clock();
     let records = SqliteRecords::new(database(folder.path()), clock.clone());
     RecordsWorld { records, clock, _folder: folder }
+}
+
+/// Records and a queue on a new file.
+pub(crate) async fn schedules_world() -> super::schedules::World {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = World::clock();
+    let database = database(folder.path());
+    super::schedules::World {
+        records: Arc::new(SqliteRecords::new(database.clone(), clock.clone())),
+        queue: Arc::new(SqliteQueue::new(database, clock.clone())),
+        clock,
+        _folder: folder,
+    }
 }
 
 /// Progress on a new file, with the queue whose jobs it tells of.

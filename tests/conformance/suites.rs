@@ -18,8 +18,34 @@ macro_rules! records_laws {
         $(
             #[tokio::test]
             async fn $law() {
-                let world = $open();
+                let world = $open().await;
                 $crate::conformance::records::$law(&world.records, &world.clock).await;
+            }
+        )+
+    };
+}
+
+/// A test of each promise of the schedules, on worlds that `$open()` opens.
+macro_rules! schedules_laws {
+    ($open:ident) => {
+        $crate::conformance::suites::schedules_laws! { $open:
+            a_due_schedule_makes_its_job_once,
+            rivals_and_the_dead_make_one_job_a_firing,
+            a_turn_that_nobody_ends_ends_by_itself,
+            a_plan_is_changed_and_set_again,
+            a_schedule_is_paused_resumed_and_removed,
+            a_full_tenant_gets_its_job_later_and_holds_up_nobody,
+            the_index_is_mended,
+            an_unreadable_schedule_holds_up_nobody,
+            a_scheduler_at_work_hears_of_changes,
+            many_schedules_fire_at_once,
+        }
+    };
+    ($open:ident: $($law:ident,)+) => {
+        $(
+            #[tokio::test]
+            async fn $law() {
+                $crate::conformance::schedules::$law($open().await).await;
             }
         )+
     };
@@ -63,4 +89,4 @@ macro_rules! progress_laws {
     };
 }
 
-pub(crate) use {progress_laws, records_laws};
+pub(crate) use {progress_laws, records_laws, schedules_laws};

@@ -6,9 +6,9 @@ use crate::source::{Source, module_of, paths, sources, tokens};
 const TIERS: [&[&str]; 5] = [
     &["domain"],
     &["store", "queue", "limits", "cache", "progress", "artifact", "security"],
-    &["worker"],
+    &["worker", "schedule"],
     &["engine", "config", "telemetry"],
-    &["api", "cli"],
+    &["api", "cli", "testing"],
 ];
 
 /// Who may know whom within a tier.

@@ -93,6 +93,13 @@ name_type!(
     key
 );
 name_type!(
+    /// What one of a tenant's schedules is called.
+    ScheduleName,
+    "schedule",
+    Arc<str>,
+    key
+);
+name_type!(
     /// A tenant's project: a folder of its own on storage. At most 120 bytes.
     ProjectId,
     "project",

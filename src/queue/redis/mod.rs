@@ -37,9 +37,7 @@ use super::{
     RequeueOutcome, Retention, Scope, Settled, Standing, Stats, Swept,
 };
 use crate::{
-    domain::{
-        Clock, Job, JobId, KindLimits, KindName, NewJob, TenantId, TenantLimits, Verdict, WorkerId,
-    },
+    domain::{Clock, Job, JobId, KindLimits, KindName, NewJob, TenantId, TenantLimits, Verdict, WorkerId},
     store::redis::{Redis, Script},
 };
 
@@ -99,7 +97,9 @@ fn queue_error(doing: &'static str, error: RedisError) -> QueueError {
         _ if ["OOM ", "MISCONF ", "NOREPLICAS "].iter().any(|code| text.contains(code)) => {
             QueueError::Unwritable { cause: error.into() }
         }
-        ErrorKind::Server(ServerErrorKind::ReadOnly) => QueueError::Unavailable { doing, cause: error.into() },
+        ErrorKind::Server(ServerErrorKind::ReadOnly) => {
+            QueueError::Unavailable { doing, cause: error.into() }
+        }
         ErrorKind::Server(ServerErrorKind::ResponseError) if text.contains("WRONGTYPE") => {
             QueueError::Corrupt(text)
         }

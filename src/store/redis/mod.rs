@@ -16,6 +16,8 @@ mod check;
 mod cluster;
 mod link;
 mod pops;
+#[cfg(feature = "server")]
+mod records;
 mod script;
 mod servers;
 mod slots;
@@ -25,6 +27,8 @@ use std::{sync::Arc, time::Duration};
 
 use redis::{Arg, Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
 
+#[cfg(feature = "server")]
+pub use self::records::RedisRecords;
 use self::{
     channels::Channels,
     cluster::Cluster,
