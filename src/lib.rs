@@ -15,6 +15,8 @@ pub mod artifact;
 pub mod cli;
 #[cfg(feature = "server")]
 pub mod config;
+#[cfg(feature = "client")]
+pub mod client;
 pub mod domain;
 #[cfg(feature = "server")]
 pub mod engine;

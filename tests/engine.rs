@@ -32,6 +32,8 @@ mod on_redis_of_three_shards {
     use crate::conformance::redis::world_of_three_shards as world;
     crate::conformance::queue::laws!(world);
     crate::model::random_operations!(world);
+}
+
 mod records_on_redis {
     use crate::conformance::records_redis::{schedules_world, world};
     crate::conformance::suites::records_laws!(world);

@@ -69,15 +69,18 @@ impl App {
     /// # Errors
     /// As [`engine`](Self::engine).
     pub async fn engine_with(&self, settings: &Settings) -> Result<Engine, CliError> {
-        let settings = settings.clone();
-        Ok(blocking(move || Engine::open(&settings)).await??)
+        Ok(Engine::connect(settings).await?)
     }
 
-    /// The engine on a data directory that is there already: a look into the wrong folder makes no new one.
+    /// The engine on a data directory that is there already: a look into the wrong folder makes no new one. On Redis, the
+    /// engine.
     ///
     /// # Errors
     /// As [`engine`](Self::engine), and where there is none.
     pub async fn existing_engine(&self) -> Result<Engine, CliError> {
+        if self.settings.redis_url.is_some() {
+            return self.engine().await;
+        }
         let database = self.settings.data_dir.join("presswork.db");
         // Where it can't be told, opening it says why.
         if tokio::fs::try_exists(&database).await.unwrap_or(true) {

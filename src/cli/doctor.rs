@@ -1,4 +1,4 @@
-//! `doctor`: whether the data directory is sound.
+//! `doctor`: whether the data directory is sound, and the Redis, where there is one.
 
 use std::path::Path;
 
@@ -11,7 +11,10 @@ use super::{
     error::CliError,
     pause, show,
 };
-use crate::engine::Engine;
+use crate::{
+    engine::Engine,
+    store::redis::{Finding, Severity},
+};
 
 pub(super) struct Doctor;
 
@@ -55,19 +58,23 @@ const NO_SPACE: u64 = 16 << 20;
 
 impl Command for Doctor {
     const NAME: &'static str = "doctor";
-    const ABOUT: &'static str = "Checks the data directory: permissions, space, integrity, versions";
+    const ABOUT: &'static str = "Checks the data directory and the Redis: permissions, space, integrity, versions, settings that could lose jobs";
     type Arguments = DoctorArguments;
 
     async fn run(_: DoctorArguments, app: &App) -> Result<(), CliError> {
         let folder = app.settings().data_dir.clone();
         let looked = folder.clone();
         let mut checks = blocking(move || look_at(&looked)).await?;
-        if checks.is_empty() {
+        let on_redis = app.settings().redis_url.is_some();
+        if checks.is_empty() && !on_redis {
             return Err(no_data_directory(app.name(), &folder));
         }
         match app.existing_engine().await {
             Ok(engine) => checks.append(&mut examine(&engine).await?),
-            Err(error) => checks.push(Check::new("database", Health::Bad, error.to_string())),
+            Err(error) => {
+                let name = if on_redis { "redis" } else { "database" };
+                checks.push(Check::new(name, Health::Bad, error.to_string()));
+            }
         }
         let sqlite = Engine::sqlite_version();
         app.output().line(format_args!(
@@ -152,12 +159,9 @@ fn space(_: &Path) -> Option<Check> {
 
 /// What the engine finds.
 async fn examine(engine: &Engine) -> Result<Vec<Check>, CliError> {
-    let problems = engine.check().await?;
-    let integrity = if problems.is_empty() {
-        Check::new("integrity", Health::Ok, "the database is whole")
-    } else {
-        let detail = format!("{}: restore it from a backup", problems.join("; "));
-        Check::new("integrity", Health::Bad, detail)
+    let mut checks = match engine.check_redis().await? {
+        Some(findings) => redis(&findings),
+        None => vec![integrity(&engine.check().await?)],
     };
     let paused = engine.queue.paused().await?;
     let pauses = if paused.is_empty() {
@@ -165,5 +169,27 @@ async fn examine(engine: &Engine) -> Result<Vec<Check>, CliError> {
     } else {
         Check::new("pauses", Health::Warning, format!("paused: {}", pause::words(&paused)))
     };
-    Ok(vec![integrity, pauses])
+    checks.push(pauses);
+    Ok(checks)
+}
+
+fn integrity(problems: &[String]) -> Check {
+    if problems.is_empty() {
+        return Check::new("integrity", Health::Ok, "the database is whole");
+    }
+    Check::new("integrity", Health::Bad, format!("{}: restore it from a backup", problems.join("; ")))
+}
+
+fn redis(findings: &[Finding]) -> Vec<Check> {
+    if findings.is_empty() {
+        return vec![Check::new("redis", Health::Ok, "it keeps what it is given")];
+    }
+    let check = |Finding { severity, server, what, advice }: &Finding| {
+        let health = match severity {
+            Severity::Warning | Severity::Unknown => Health::Warning,
+            Severity::Error => Health::Bad,
+        };
+        Check::new("redis", health, format!("{server}: {what}: {advice}"))
+    };
+    findings.iter().map(check).collect()
 }

@@ -136,6 +136,7 @@ impl From<EngineError> for CliError {
                 "free disk space or mend its permissions, or choose another with --data-dir"
             }
             EngineError::Unavailable { .. } => "try again; another program may hold its files",
+            EngineError::Redis { .. } => "start it, or mend --redis-url or PRESSWORK_REDIS_URL",
             EngineError::Unusable { .. } => {
                 "use the version that wrote it, restore it from a backup, or choose another with --data-dir"
             }

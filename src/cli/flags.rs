@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::choice::one_of;
 use crate::{
-    config::{Layer, LogFormat},
+    config::{Layer, LogFormat, RedisSetting},
     domain::TenantId,
 };
 
@@ -16,6 +16,9 @@ pub(super) struct Flags {
     /// Where everything is kept [default: ./presswork-data]
     #[arg(long, global = true, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+    /// The Redis that jobs are kept on, as in redis://host:6379 or redis+cluster://a,b; a password belongs in PRESSWORK_REDIS_URL [default: none, a file in the data directory]
+    #[arg(long, global = true, value_name = "URL")]
+    redis_url: Option<RedisSetting>,
     /// Whose jobs [default: default]
     #[arg(long, global = true)]
     pub(super) tenant: Option<TenantId>,
@@ -38,6 +41,7 @@ impl Flags {
     pub(super) fn layer(self) -> Layer {
         Layer {
             data_dir: self.data_dir,
+            redis_url: self.redis_url,
             tenant: self.tenant,
             log: self.log,
             log_format: self.log_format,

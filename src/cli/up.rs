@@ -36,6 +36,9 @@ pub(super) struct UpArguments {
     /// How long finished jobs and their artifacts are kept [default: 7d]
     #[arg(long, value_name = "TIME")]
     retention: Option<TimeSpan>,
+    /// How many finished jobs are kept of each tenant, at most; 0 for any number [default: 100000]
+    #[arg(long, value_name = "N")]
+    keep_finished: Option<u64>,
 }
 
 /// What `up` tells, in JSON.
@@ -53,8 +56,8 @@ impl Command for Up {
     type Arguments = UpArguments;
 
     async fn run(arguments: UpArguments, app: &App) -> Result<(), CliError> {
-        let UpArguments { concurrency, kinds, drain, lease, retention } = arguments;
-        let flags = Layer { concurrency, drain, lease, retention, ..Layer::default() };
+        let UpArguments { concurrency, kinds, drain, lease, retention, keep_finished } = arguments;
+        let flags = Layer { concurrency, drain, lease, retention, keep_finished, ..Layer::default() };
         let settings = app.settings().clone().under(flags)?;
         let mut options = app::options(&settings);
         options.kinds = (!kinds.is_empty()).then_some(kinds);

@@ -2,6 +2,7 @@
 //! Must not know: what they are used for.
 
 mod quantity;
+mod redis;
 
 use std::{
     ffi::OsString,
@@ -15,6 +16,8 @@ use serde::Deserialize;
 
 pub use quantity::{ByteSize, ByteSizeError, TimeSpan, TimeSpanError};
 
+pub use redis::RedisSetting;
+
 use crate::domain::TenantId;
 
 /// What a process works with.
@@ -22,6 +25,9 @@ use crate::domain::TenantId;
 pub struct Settings {
     /// Where everything is kept. Default `./presswork-data`.
     pub data_dir: PathBuf,
+    /// The Redis that keeps jobs, records and progress; `None` for a SQLite file in the data directory. Artifacts and
+    /// temporary files stay in the data directory either way.
+    pub redis_url: Option<RedisSetting>,
     /// Whose jobs commands speak of. Default `default`.
     pub tenant: TenantId,
     /// How many jobs a worker runs at once; `None` for two a core and at least four.
@@ -32,6 +38,8 @@ pub struct Settings {
     pub drain: Duration,
     /// How long finished jobs and what they made are kept. Default 7 days.
     pub retention: Duration,
+    /// How many finished jobs are kept of each tenant, at most; `None` for any number. Default 100,000.
+    pub keep_finished: Option<u64>,
     /// Which lines are logged, in the words of `tracing-subscriber`'s filter; `None` for the command's own default.
     pub log: Option<String>,
     /// How a line is written; `None` for JSON where results are JSON, else text.
@@ -44,11 +52,13 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             data_dir: PathBuf::from("presswork-data"),
+            redis_url: None,
             tenant: default_tenant(),
             concurrency: None,
             lease: Duration::from_secs(15),
             drain: Duration::from_secs(30),
             retention: Duration::from_secs(7 * 86_400),
+            keep_finished: Some(100_000),
             log: None,
             log_format: None,
             chunk_size: 8 << 10,
@@ -94,6 +104,8 @@ impl FromStr for LogFormat {
 pub struct Layer {
     /// [`Settings::data_dir`].
     pub data_dir: Option<PathBuf>,
+    /// [`Settings::redis_url`].
+    pub redis_url: Option<RedisSetting>,
     /// [`Settings::tenant`].
     pub tenant: Option<TenantId>,
     /// [`Settings::concurrency`].
@@ -104,6 +116,8 @@ pub struct Layer {
     pub drain: Option<TimeSpan>,
     /// [`Settings::retention`].
     pub retention: Option<TimeSpan>,
+    /// [`Settings::keep_finished`]; 0 for any number.
+    pub keep_finished: Option<u64>,
     /// [`Settings::log`].
     pub log: Option<String>,
     /// [`Settings::log_format`].
@@ -196,11 +210,13 @@ impl Settings {
             chunk_size.ok_or_else(|| ConfigError::wrong("chunk_size", "choose 256B to 128KiB"))?;
         Ok(Self {
             data_dir,
+            redis_url: layer.redis_url.or(self.redis_url),
             tenant: layer.tenant.unwrap_or(self.tenant),
             concurrency,
             lease: bounded("lease", layer.lease, self.lease, 1, 3_600)?,
             drain: bounded("drain", layer.drain, self.drain, 0, 86_400)?,
             retention: bounded("retention", layer.retention, self.retention, 0, 36_500 * 86_400)?,
+            keep_finished: layer.keep_finished.map_or(self.keep_finished, |most| (most > 0).then_some(most)),
             log: layer.log.or(self.log),
             log_format: layer.log_format.or(self.log_format),
             chunk_size,
@@ -225,11 +241,13 @@ impl Layer {
         }
         Ok(Self {
             data_dir: variable("PRESSWORK_DATA_DIR").filter(|path| !path.is_empty()).map(PathBuf::from),
+            redis_url: parse(variable, "PRESSWORK_REDIS_URL")?,
             tenant: parse(variable, "PRESSWORK_TENANT")?,
             concurrency: parse(variable, "PRESSWORK_CONCURRENCY")?,
             lease: parse(variable, "PRESSWORK_LEASE")?,
             drain: parse(variable, "PRESSWORK_DRAIN")?,
             retention: parse(variable, "PRESSWORK_RETENTION")?,
+            keep_finished: parse(variable, "PRESSWORK_KEEP_FINISHED")?,
             log: parse(variable, "PRESSWORK_LOG")?,
             log_format: parse(variable, "PRESSWORK_LOG_FORMAT")?,
             chunk_size: parse(variable, "PRESSWORK_CHUNK_SIZE")?,

@@ -61,9 +61,10 @@ impl Engine {
     /// Answers whether jobs were removed.
     async fn sweep_jobs(&self) -> bool {
         let finished_before = self.clock.now().before(self.retention);
+        let retention = Retention { finished_before, most_finished: self.keep_finished };
         let (mut lapsed, mut removed) = (0, 0);
         for _ in 0..MOST_CALLS {
-            match self.queue.sweep(&Retention::before(finished_before)).await {
+            match self.queue.sweep(&retention).await {
                 Ok(swept) if swept.lapsed == 0 && swept.removed == 0 => break,
                 Ok(swept) => (lapsed, removed) = (lapsed + swept.lapsed, removed + swept.removed),
                 Err(error) => {

@@ -1,13 +1,15 @@
 //! What a process holds: the queue, the records, the progress, the artifacts, the time and the randomness, opened from
-//! [`Settings`]. Owns: the data directory's layout and its maintenance. Must not know: kinds, the command line.
+//! [`Settings`]. Owns: which engine is behind the seams, the data directory's layout and its maintenance. Must not know:
+//! kinds, the command line.
 //!
 //! ```text
 //! <data_dir>/            0700
-//!   presswork.db         the queue, the records, the progress (and SQLite's own files beside it)
+//!   presswork.db         the queue, the records, the progress (and SQLite's own files beside it); not with a Redis
 //!   objects/             storage: a folder a tenant
 //!   tmp/                 scratch, a folder a process, locked as long as the process lives
 //! ```
 
+mod fleet;
 mod maintenance;
 mod scratch;
 mod uploads;
@@ -31,6 +33,7 @@ use crate::{
     schedule::{Scheduler, Schedules},
     store::{
         Records,
+        redis::Redis,
         sqlite::{Database, DatabaseError, SqliteRecords},
     },
     worker::{Parts, Registry},
@@ -57,13 +60,23 @@ pub struct Engine {
     pub clock: Arc<dyn Clock>,
     /// Where randomness comes from.
     pub random: Arc<dyn Random>,
-    database: Arc<Database>,
+    backing: Backing,
     folder: PathBuf,
     retention: Duration,
+    keep_finished: Option<u64>,
     scratch: Arc<Mutex<Option<Scratch>>>,
 }
 
-/// The data directory can't be used, one variant per next action.
+/// What keeps the jobs, the records and the progress.
+#[derive(Clone)]
+enum Backing {
+    /// A file in the data directory.
+    Embedded(Arc<Database>),
+    /// A server, or several.
+    Fleet(Redis),
+}
+
+/// The engine can't be opened or used, one variant per next action.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// Make room, mend permissions, or choose another directory.
@@ -84,6 +97,15 @@ pub enum EngineError {
         #[source]
         cause: Cause,
     },
+    /// Start Redis, mend its address, or use one that is new enough.
+    #[error("the Redis at {url} can't be used: {cause}")]
+    Redis {
+        /// Its address, without passwords.
+        url: String,
+        /// Why.
+        #[source]
+        cause: Cause,
+    },
     /// Restore it from a backup, or use the Presswork that wrote it.
     #[error("the data directory {} can't be used: {problem}", folder.display())]
     Unusable {
@@ -98,8 +120,23 @@ pub enum EngineError {
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 impl Engine {
-    /// Opens the data directory, or makes it where there is none, with the machine's clock and random source. Blocks:
-    /// call it from a thread that may.
+    /// Opens what the settings name: Redis with the data directory for artifacts, or the data directory for all.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub async fn connect(settings: &Settings) -> Result<Self, EngineError> {
+        match &settings.redis_url {
+            Some(url) => Self::connect_redis(settings, url.url()).await,
+            None => {
+                let (settings, folder) = (settings.clone(), settings.data_dir.clone());
+                let opened = tokio::task::spawn_blocking(move || Self::open(&settings)).await;
+                opened.map_err(|error| EngineError::Unavailable { folder, cause: error.into() })?
+            }
+        }
+    }
+
+    /// Opens the data directory, or makes it where there is none, with the machine's clock and random source; a Redis
+    /// in the settings is not looked at. Blocks: call it from a thread that may.
     ///
     /// # Errors
     /// [`EngineError`].
@@ -120,14 +157,7 @@ impl Engine {
         let tables = [sqlite_queue::MIGRATIONS, SqliteRecords::MIGRATIONS, SqliteProgress::MIGRATIONS];
         let database = Database::open(&folder.join("presswork.db"), &tables);
         let database = Arc::new(database.map_err(|error| database_error(&folder, error))?);
-        let objects = folder.join("objects");
-        for needed in [&objects, &folder.join("tmp")] {
-            make_folder(needed).map_err(|error| file_error(&folder, needed, error))?;
-        }
-        let storage = LocalFileSystem::new_with_prefix(&objects)
-            .map_err(|error| EngineError::Unavailable { folder: folder.clone(), cause: error.into() })?;
-        // What the queue calls published must survive a power cut; and emptied folders must not pile up.
-        let storage: Arc<dyn ObjectStore> = Arc::new(storage.with_fsync(true).with_automatic_cleanup(true));
+        let storage = local_storage(&folder)?;
         let records: Arc<dyn Records> = Arc::new(SqliteRecords::new(database.clone(), clock.clone()));
         Ok(Self {
             queue: Arc::new(SqliteQueue::new(database.clone(), clock.clone())),
@@ -138,9 +168,10 @@ impl Engine {
             storage,
             clock,
             random,
-            database,
+            backing: Backing::Embedded(database),
             folder,
             retention: settings.retention,
+            keep_finished: settings.keep_finished,
             scratch: Arc::default(),
         })
     }
@@ -183,12 +214,13 @@ impl Engine {
         self.folder.join("objects").join(key)
     }
 
-    /// What SQLite finds wrong with the database file; nothing where it is whole. Reads all of it.
+    /// What SQLite finds wrong with the database file; nothing where it is whole, or where there is none. Reads all of it.
     ///
     /// # Errors
     /// [`EngineError`] where it can't be read at all.
     pub async fn check(&self) -> Result<Vec<String>, EngineError> {
-        let found = self.database.read(|connection| {
+        let Backing::Embedded(database) = &self.backing else { return Ok(Vec::new()) };
+        let found = database.read(|connection| {
             let mut statement = connection.prepare("PRAGMA integrity_check(20)")?;
             let rows = statement.query_map([], |row| row.get::<_, String>(0))?;
             rows.collect::<rusqlite::Result<Vec<_>>>()
@@ -219,6 +251,18 @@ impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Engine").field("folder", &self.folder).finish_non_exhaustive()
     }
+}
+
+/// The folders of a data directory, made where they are missing, and the storage in it.
+fn local_storage(folder: &Path) -> Result<Arc<dyn ObjectStore>, EngineError> {
+    let objects = folder.join("objects");
+    for needed in [&objects, &folder.join("tmp")] {
+        make_folder(needed).map_err(|error| file_error(folder, needed, error))?;
+    }
+    let storage = LocalFileSystem::new_with_prefix(&objects)
+        .map_err(|error| EngineError::Unavailable { folder: folder.to_owned(), cause: error.into() })?;
+    // What the queue calls published must survive a power cut; and emptied folders must not pile up.
+    Ok(Arc::new(storage.with_fsync(true).with_automatic_cleanup(true)))
 }
 
 fn make_folder(path: &Path) -> io::Result<()> {

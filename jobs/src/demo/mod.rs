@@ -1,5 +1,8 @@
-//! `presswork demo [FILE]`: the main job from end to end, in this one process and with no server. Imports a
-//! manuscript (the handbook where none is given), exports it to every format, fetches the files.
+//! `presswork demo [FILE]`: the main job from end to end. Imports a manuscript (the handbook where none is given), exports
+//! it to every format, fetches the files. In this one process and with no server; on Redis, where one is named, with two
+//! worker processes that share the work, while this one follows their progress.
+
+mod fleet;
 
 use std::{
     collections::BTreeMap,
@@ -19,6 +22,7 @@ use presswork::{
 };
 use serde::Serialize;
 
+use self::fleet::Fleet;
 use crate::{
     export::{Export, Format},
     handbook,
@@ -50,6 +54,9 @@ struct Report {
     lost: serde_json::Value,
     warnings: Vec<String>,
     artifacts: Vec<Line>,
+    /// The worker processes beside this one, and what each did.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    workers: Vec<fleet::Share>,
     #[serde(skip_serializing_if = "Option::is_none")]
     peak_memory_bytes: Option<u64>,
 }
@@ -70,19 +77,34 @@ struct Line {
 
 impl Command for Demo {
     const NAME: &'static str = "demo";
-    const ABOUT: &'static str = "Imports a book and exports it to every format, all in this process";
+    const ABOUT: &'static str = "Imports a book and exports it to every format: in this process, or by two others on Redis";
     type Arguments = DemoArguments;
 
     async fn run(arguments: DemoArguments, app: &App) -> Result<(), CliError> {
         let engine = app.engine().await?;
-        let working = Working::start(app.worker(&engine, app.worker_options()).await?);
-        let report = Stage { app, engine: &engine }.play(arguments.file).await;
-        let stopped = working.stop().await;
-        let report = report?;
-        stopped?;
+        let stage = Stage { app, engine: &engine };
+        let report = match &app.settings().redis_url {
+            None => {
+                let working = Working::start(app.worker(&engine, app.worker_options()).await?);
+                let report = stage.play(arguments.file).await;
+                let stopped = working.stop().await;
+                let report = report?;
+                stopped?;
+                report
+            }
+            Some(url) => {
+                let fleet = Fleet::start(WORKERS, app, url).await?;
+                let mut report = stage.play(arguments.file).await?;
+                report.workers = fleet.stop().await?;
+                report
+            }
+        };
         print(app, &report)
     }
 }
+
+/// Worker processes of the demo on Redis.
+const WORKERS: usize = 2;
 
 struct Stage<'a> {
     app: &'a App,
@@ -139,6 +161,7 @@ impl Stage<'_> {
             lost: result["dropped"].clone(),
             warnings: serde_json::from_value(result["warnings"].clone()).unwrap_or_default(),
             artifacts,
+            workers: Vec::new(),
             peak_memory_bytes: memory::peak_bytes(),
         })
     }
@@ -277,6 +300,9 @@ fn print(app: &App, report: &Report) -> Result<(), CliError> {
     }
     for (what, formats) in dropped {
         out.line(format_args!("not carried over, {what} ({})", formats.join(", ")))?;
+    }
+    for share in &report.workers {
+        out.line(share.words())?;
     }
     if let Some(bytes) = report.peak_memory_bytes {
         out.line(format_args!("\npeak memory: {}", size(bytes)))?;
