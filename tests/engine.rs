@@ -5,6 +5,7 @@
 mod conformance;
 mod faults;
 mod model;
+mod reach;
 mod servers;
 
 mod on_the_model {

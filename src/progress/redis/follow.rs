@@ -64,7 +64,7 @@ impl Follower {
                     let heard = timeout(LOOK_AGAIN, self.ear.next()).await.unwrap_or(Heard::Missed);
                     match heard {
                         Heard::Event(event) if event.sequence <= self.after => {}
-                        Heard::Event(event) if event.sequence == self.after + 1 => {
+                        Heard::Event(event) if Some(event.sequence) == self.after.checked_add(1) => {
                             self.after = event.sequence;
                             if event.body.is_last() {
                                 // Unless something has come after it, this was the end.
