@@ -1,6 +1,6 @@
 //! A job: what a producer asks for ([`NewJob`]) and what the queue knows of it ([`Job`]).
 
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -103,8 +103,44 @@ pub enum Window {
     Unfinished,
 }
 
+impl Window {
+    /// Whether a job in this state is in the window.
+    pub fn covers(self, state: State) -> bool {
+        !state.is_final() && (self == Self::Unfinished || state != State::Running)
+    }
+
+    /// The name users write.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Unfinished => "unfinished",
+        }
+    }
+}
+
+impl fmt::Display for Window {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// The text is not a window.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a window: one of waiting, unfinished")]
+pub struct WindowError;
+
+impl FromStr for Window {
+    type Err = WindowError;
+
+    fn from_str(text: &str) -> Result<Self, WindowError> {
+        let window = [Self::Waiting, Self::Unfinished].into_iter().find(|window| window.name() == text);
+        window.ok_or(WindowError)
+    }
+}
+
 /// At most one job of a key at a time: a second one of the same tenant, kind and key is answered with the first as
-/// long as that one is in the second one's window. Where several are, with the one accepted last.
+/// long as that one is in the second one's window. Of several accepted, only the last counts, and it counts until
+/// retention removes it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Unique {
     /// What the jobs have in common.
@@ -170,6 +206,12 @@ impl NewJob {
             batch: None,
         }
     }
+
+    /// The jobs that have to complete first, each once, in the order in which they are named.
+    pub fn dependencies(&self) -> Vec<JobId> {
+        let mut seen = BTreeSet::new();
+        self.after.iter().copied().filter(|id| seen.insert(*id)).collect()
+    }
 }
 
 /// What the queue knows of a job.
@@ -219,7 +261,7 @@ pub struct Job {
     pub idempotency_key: Option<IdempotencyKey>,
     /// At most one of this key in the window.
     pub unique: Option<Unique>,
-    /// The jobs that had to complete first, as the producer named them.
+    /// The jobs that had to complete first, each once, in the order in which the producer named them.
     pub after: Vec<JobId>,
     /// The batch it belongs to.
     pub batch: Option<BatchId>,

@@ -182,7 +182,7 @@ impl Stats {
 pub struct Swept {
     /// Leases that had lapsed.
     pub lapsed: usize,
-    /// Finished jobs removed.
+    /// Finished jobs removed, and batches.
     pub removed: usize,
 }
 

@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use presswork::domain::{
-    Checkpoint, JobId, KindName, LaneLimits, NewJob, Output, Payload, Priority, Random as _, Rate, Reason,
-    SeededRandom, TenantId, TenantLimits, Timestamp, Verdict,
+    BatchId, Checkpoint, JobId, KindName, LaneLimits, NewBatch, NewJob, Output, Payload, Priority,
+    Random as _, Rate, Reason, SeededRandom, TenantId, TenantLimits, Timestamp, Unique, Verdict, Window,
 };
 
 pub(super) const TENANTS: [&str; 4] = ["acme", "bolt", "carl", "dora"];
 const KINDS: [KindName; 3] =
     [KindName::literal("export"), KindName::literal("generation"), KindName::literal("import")];
+/// The payload's version of callbacks: when they were let go may have been noticed later.
+pub(super) const CALLBACK: u16 = 7;
 const KEYS: [&str; 6] = ["k1", "k2", "k3", "k4", "k5", "k6"];
 
 pub(super) struct Chance(SeededRandom);
@@ -73,8 +75,27 @@ impl Chance {
             max_attempts: self.number(4).max(u32::from(!self.percent(10))),
             run_at: self.maybe(25, || now.after(self.millis(20_000))),
             idempotency_key: self.maybe(25, || self.one_of(&KEYS).parse().unwrap()),
+            unique: self.maybe(20, || Unique {
+                key: self.one_of(&KEYS).parse().unwrap(),
+                window: self.one_of(&[Window::Waiting, Window::Unfinished]),
+            }),
             ..NewJob::new(id, self.tenant(), self.kind(), payload)
         }
+    }
+
+    /// A batch, of so many jobs that some get full; now and then an impossible one.
+    pub(super) fn batch(&self, now: Timestamp) -> NewBatch {
+        let tenant = self.tenant();
+        let callback = || {
+            let mut job = self.job(now);
+            job.payload.version = CALLBACK;
+            job.tenant = if self.percent(95) { tenant.clone() } else { self.tenant() };
+            job.after = if self.percent(5) { vec![job.id] } else { Vec::new() };
+            job
+        };
+        let callback = self.maybe(70, callback);
+        let size = self.number(4).max(u32::from(!self.percent(5)));
+        NewBatch { id: BatchId::new(now, &self.0), tenant, size, callback }
     }
 
     pub(super) fn checkpoint(&self) -> Option<Checkpoint> {

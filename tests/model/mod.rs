@@ -7,12 +7,13 @@ mod answers;
 mod chance;
 mod operations;
 pub(crate) mod queue;
+mod relations;
 mod view;
 
 use std::collections::{BTreeMap, VecDeque};
 
 use presswork::{
-    domain::{Job, JobId, TenantId, Timestamp, model::Model},
+    domain::{BatchId, Job, JobId, TenantId, Timestamp, model::Model},
     queue::{Filter, Lease, Retention, Swept},
 };
 
@@ -59,6 +60,7 @@ pub(crate) async fn run(world: &World, seed: u64) {
         model: Model::default(),
         chance: Chance::new(seed),
         known: VecDeque::new(),
+        batches: VecDeque::new(),
         leases: VecDeque::new(),
         settled: BTreeMap::new(),
         epochs: BTreeMap::new(),
@@ -99,6 +101,8 @@ struct Run<'a> {
     chance: Chance,
     /// Ids that were given, the latest last; some of them swept since.
     known: VecDeque<(TenantId, JobId)>,
+    /// Batches that were opened, the latest last; some of them swept since.
+    batches: VecDeque<(TenantId, BatchId)>,
     /// Leases that were given, the latest last; most of them ended since.
     leases: VecDeque<Lease>,
     /// What settlements that were applied were answered.
@@ -146,6 +150,10 @@ impl Run<'_> {
                 assert_eq!(of_engine.get(id), Some(job), "left the engine, right the model");
             }
             assert_eq!(of_engine.len(), of_model.len(), "the engine has jobs that the model has not");
+        }
+        for (tenant, id) in &self.batches {
+            let of_engine = self.world.queue.batch(tenant, *id).await.unwrap();
+            assert_eq!(of_engine.as_ref(), self.model.batch(tenant, *id), "left the engine, right the model");
         }
         let stats = self.world.queue.stats(None).await.unwrap();
         check_statistics(self.world, &tenants, stats).await;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use presswork::{
-    domain::{JobId, KindLimits, NewJob, State, TenantId, WorkerId},
-    queue::{Ask, Claim, Enqueued, Lease, QueueError, Refusal, Renewal, RequeueOutcome, Scope, Settled},
+    domain::{BatchId, JobId, KindLimits, NewJob, State, TenantId, WorkerId},
+    queue::{Ask, Claim, Lease, QueueError, Refusal, Renewal, RequeueOutcome, Scope, Settled},
 };
 
 use super::{Run, answers, view};
@@ -25,9 +25,12 @@ impl Run<'_> {
             68..75 => self.cancel().await,
             75..80 => self.requeue().await,
             80..84 => self.pause().await,
-            84..88 => self.limit().await,
-            88..97 => self.advance(),
-            _ => self.sweep().await,
+            84..87 => self.limit().await,
+            87..90 => self.open_batch().await,
+            90..93 => self.ask_why().await,
+            93..98 => self.advance(),
+            98 => self.sweep().await,
+            _ => self.sweep_by_number().await,
         }
     }
 
@@ -38,7 +41,10 @@ impl Run<'_> {
             return self.clear().await;
         }
         let now = self.world.now();
-        let batch: Vec<NewJob> = (0..self.chance.below(6)).map(|_| self.job_or_duplicate()).collect();
+        let mut batch = Vec::new();
+        for _ in 0..self.chance.below(6) {
+            batch.push(self.job_or_duplicate(&batch));
+        }
         let answers = self.world.enqueue(batch.clone()).await;
         for (job, answer) in batch.into_iter().zip(answers) {
             let expected = answers::door(&mut self.model, job.clone(), now);
@@ -50,12 +56,30 @@ impl Run<'_> {
         }
     }
 
-    fn job_or_duplicate(&self) -> NewJob {
+    /// A job, now and then one that is known; some wait for others that are known or come earlier in the call, some
+    /// are of a batch.
+    fn job_or_duplicate(&self, earlier: &[NewJob]) -> NewJob {
         let mut job = self.chance.job(self.world.now());
         if self.chance.percent(10) && !self.known.is_empty() {
             (job.tenant, job.id) = self.known[self.chance.below(self.known.len())].clone();
             // Id and key naming two jobs is nothing that has an answer.
             job.idempotency_key = None;
+        }
+        if self.chance.percent(25) {
+            let known = self.known.iter().rev().take(30).filter(|(whose, _)| *whose == job.tenant);
+            let earlier = earlier.iter().filter(|other| other.tenant == job.tenant).map(|other| other.id);
+            let mut choice: Vec<JobId> = known.map(|(_, id)| *id).chain(earlier).collect();
+            if self.chance.percent(3) {
+                choice.extend([job.id, JobId::from_u128(7)]);
+            }
+            if !choice.is_empty() {
+                job.after = (0..=self.chance.below(3)).map(|_| self.chance.one_of(&choice)).collect();
+            }
+        }
+        let batches = self.batches.iter().rev().filter(|(whose, _)| *whose == job.tenant).take(3);
+        let batches: Vec<BatchId> = batches.map(|(_, id)| *id).collect();
+        if self.chance.percent(30) && !batches.is_empty() {
+            job.batch = Some(self.chance.one_of(&batches));
         }
         job
     }
@@ -242,10 +266,14 @@ impl Run<'_> {
         let removed = self.world.sweep(self.world.now()).await;
         assert_eq!(
             removed,
-            self.model.sweep(self.world.now(), usize::MAX),
+            self.model.sweep(self.world.now(), None, usize::MAX, self.world.now()),
             "left the engine, right the model"
         );
-        // An id may come again, as a new job.
+        self.forget();
+    }
+
+    /// An id may come again, as a new job.
+    pub(super) fn forget(&mut self) {
         let model = &self.model;
         self.epochs.retain(|(tenant, id), _| model.job(tenant, *id).is_some());
         self.settled.retain(|(tenant, id, _), _| model.job(tenant, *id).is_some());
@@ -264,7 +292,7 @@ impl Run<'_> {
 }
 
 /// An answer without what an engine words in its own way.
-fn plain(answer: Result<Enqueued, Refusal>) -> Result<Enqueued, Refusal> {
+pub(super) fn plain<T>(answer: Result<T, Refusal>) -> Result<T, Refusal> {
     answer.map_err(|refusal| match refusal {
         Refusal::TooMany { tenant, limit, .. } => {
             Refusal::TooMany { tenant, limit, retry_after: Duration::ZERO }

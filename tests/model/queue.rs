@@ -10,12 +10,12 @@ use std::{
 use async_trait::async_trait;
 use presswork::{
     domain::{
-        Clock, Job, JobId, KindLimits, KindName, ManualClock, NewJob, TenantId, TenantLimits, Timestamp,
-        Verdict, WorkerId, model::Model,
+        Batch, BatchId, Clock, Job, JobId, KindLimits, KindName, ManualClock, NewBatch, NewJob, TenantId,
+        TenantLimits, Timestamp, Verdict, WorkerId, model::Model,
     },
     queue::{
-        Ask, CancelOutcome, Claim, Cursor, Enqueued, Filter, Lease, Page, Queue, QueueError, Refusal,
-        Renewal, RequeueOutcome, Retention, Scope, Settled, Standing, Stats, Swept,
+        Ask, CancelOutcome, Claim, Cursor, Enqueued, Filter, Lease, Opened, Page, Queue, QueueError, Refusal,
+        Renewal, RequeueOutcome, Retention, Scope, Settled, Standing, Stats, Swept, Why,
     },
 };
 use tokio::sync::Notify;
@@ -113,6 +113,14 @@ impl Queue for ModelQueue {
         Ok(self.change(|model, now| jobs.into_iter().map(|job| answers::door(model, job, now)).collect()))
     }
 
+    async fn open_batch(&self, batch: NewBatch) -> Result<Result<Opened, Refusal>, QueueError> {
+        Ok(self.change(|model, now| answers::opened(model, batch, now)))
+    }
+
+    async fn batch(&self, tenant: &TenantId, batch: BatchId) -> Result<Option<Batch>, QueueError> {
+        Ok(self.inner().model.batch(tenant, batch).cloned())
+    }
+
     async fn claim(&self, who: &WorkerId, ask: &Ask) -> Result<Vec<Claim>, QueueError> {
         let now = self.clock.now();
         let until = now.after(ask.lease);
@@ -188,6 +196,14 @@ impl Queue for ModelQueue {
         Ok(())
     }
 
+    async fn kind_limits(&self, kind: &KindName) -> Result<KindLimits, QueueError> {
+        Ok(self.inner().model.kind_limits(kind))
+    }
+
+    async fn why(&self, tenant: &TenantId, job: JobId) -> Result<Option<Why>, QueueError> {
+        Ok(self.change(|model, now| answers::why(model, tenant, job, now)))
+    }
+
     async fn inspect(&self, tenant: &TenantId, jobs: &[JobId]) -> Result<Vec<Option<Job>>, QueueError> {
         let model = &self.inner().model;
         Ok(jobs.iter().map(|id| model.job(tenant, *id).cloned()).collect())
@@ -210,7 +226,7 @@ impl Queue for ModelQueue {
     async fn sweep(&self, retention: &Retention) -> Result<Swept, QueueError> {
         Ok(self.change(|model, now| Swept {
             lapsed: model.pass_time(now),
-            removed: model.sweep(retention.finished_before, MOST_SWEPT),
+            removed: model.sweep(retention.finished_before, retention.most_finished, MOST_SWEPT, now),
         }))
     }
 }

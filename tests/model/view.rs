@@ -7,6 +7,8 @@ use presswork::{
     queue::{Cursor, Filter, LaneStats, Page, Stats},
 };
 
+use super::chance::CALLBACK;
+
 pub(crate) fn list(
     model: &Model,
     tenant: &TenantId,
@@ -54,10 +56,14 @@ pub(crate) fn stats(model: &Model, tenant: Option<&TenantId>) -> Stats {
 
 /// A job without what an engine is free to show in its own way: a delay that is over may still be shown as one
 /// until a claim moves it, the instant and the words of an end by lapse are the engine's own, and what a job has
-/// no more use for may be kept or dropped.
+/// no more use for may be kept or dropped. So is the instant at which an end by lapse has let a callback go.
 pub(crate) fn essence(mut job: Job, now: Timestamp) -> Job {
     if matches!(job.state, State::Scheduled | State::Retrying) && job.run_at <= now {
         job.state = State::Waiting;
+    }
+    let has_a_time = matches!(job.state, State::Scheduled | State::Retrying);
+    if job.payload.version == CALLBACK && !has_a_time {
+        job.run_at = Timestamp::EPOCH;
     }
     job.cancel_asked &= job.state == State::Running;
     job.reason = job.reason.filter(|_| job.state == State::Retrying);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Entry, Model, step};
+use super::{Entry, Model};
 use crate::domain::{Job, JobId, KindName, LaneLimits, State, TenantId, Timestamp, Trigger, WorkerId};
 
 /// Why a job may not start now.
@@ -47,7 +47,12 @@ impl Model {
     }
 
     /// Whether a lane may run one more job.
-    fn lane_may_run(&self, tenant: &TenantId, kind: &KindName, now: Timestamp) -> Result<(), Hindrance> {
+    pub(super) fn lane_may_run(
+        &self,
+        tenant: &TenantId,
+        kind: &KindName,
+        now: Timestamp,
+    ) -> Result<(), Hindrance> {
         let paused = &self.pauses;
         if paused.everything || paused.tenants.contains(tenant) || paused.kinds.contains(kind) {
             return Err(Hindrance::Paused);
@@ -75,7 +80,7 @@ impl Model {
         }
     }
 
-    fn lane_limits(&self, tenant: &TenantId, kind: &KindName) -> LaneLimits {
+    pub(super) fn lane_limits(&self, tenant: &TenantId, kind: &KindName) -> LaneLimits {
         self.tenant_limits(tenant).kinds.get(kind).copied().unwrap_or_default()
     }
 
@@ -92,12 +97,14 @@ impl Model {
         now: Timestamp,
     ) -> Result<Job, Hindrance> {
         self.may_start(tenant, id, now)?;
-        let job = &mut self.jobs.get_mut(&(tenant.clone(), id)).ok_or(Hindrance::Unknown)?.job;
-        step(job, Trigger::Claimed, now);
+        let key = (tenant.clone(), id);
+        self.step(&key, Trigger::Claimed, now);
+        let job = &mut self.jobs.get_mut(&key).ok_or(Hindrance::Unknown)?.job;
         job.attempt += 1;
         job.epoch += 1;
         (job.started_at, job.lease_until, job.worker) = (Some(now), Some(until), Some(who.clone()));
         let job = job.clone();
+        self.keep_pace(tenant, &job.kind, now);
         if let Some(rate) = self.lane_limits(tenant, &job.kind).rate {
             let bucket = self.buckets.entry((tenant.clone(), job.kind.clone())).or_default();
             bucket.take(rate, 1, now).map_err(|_| Hindrance::NoToken)?;
@@ -127,11 +134,15 @@ fn place(entry: &Entry) -> (u8, u64) {
     (entry.job.priority.rank(), entry.sequence)
 }
 
-/// Whether one waiting job of a lane has to go before another. Those that have waited for a time find their place
-/// among their equals when the engine moves them in: only their priority counts.
-fn goes_before(one: &Entry, other: &Entry) -> bool {
-    let same_lane = one.job.tenant == other.job.tenant && one.job.kind == other.job.kind;
+/// Whether one waiting job of a lane has to go before another. Those that have waited for a time or for other jobs find
+/// their place among their equals when the engine moves them in: only their priority counts.
+pub(super) fn goes_before(one: &Entry, other: &Entry) -> bool {
+    let same_lane = same_lane(one, other);
     let (rank, other_rank) = (one.job.priority.rank(), other.job.priority.rank());
     let earlier = one.timely && other.timely && one.sequence < other.sequence;
     same_lane && one.job.state == State::Waiting && (rank < other_rank || (rank == other_rank && earlier))
+}
+
+pub(super) fn same_lane(one: &Entry, other: &Entry) -> bool {
+    one.job.tenant == other.job.tenant && one.job.kind == other.job.kind
 }

@@ -1,7 +1,9 @@
 //! The laws of the queue, by theme. A law takes a [`World`]: an engine with nothing in it, whose clock stands still.
 
 pub(crate) mod acceptance;
+pub(crate) mod batches;
 pub(crate) mod cancelling;
+pub(crate) mod dependencies;
 pub(crate) mod fairness;
 pub(crate) mod leases;
 pub(crate) mod limits;
@@ -10,7 +12,9 @@ pub(crate) mod order;
 pub(crate) mod retries;
 pub(crate) mod settling;
 pub(crate) mod sweeping;
+pub(crate) mod uniqueness;
 pub(crate) mod waiting;
+pub(crate) mod why;
 pub(crate) mod world;
 
 pub(crate) use world::World;
@@ -104,6 +108,9 @@ macro_rules! laws {
             sweeping::a_sweep_frees_the_key_and_the_id,
             sweeping::a_sweep_returns_lapsed_leases,
             sweeping::a_large_sweep_ends_after_bounded_batches,
+            sweeping::of_each_tenant_those_that_ended_last_are_kept,
+            sweeping::age_counts_also_where_the_number_does_not,
+            sweeping::a_large_sweep_by_number_ends_after_bounded_batches,
             waiting::waiting_ends_at_once_where_there_is_work,
             waiting::waiting_ends_at_once_where_a_delay_is_over,
             waiting::an_arrival_ends_the_waiting,
@@ -112,6 +119,55 @@ macro_rules! laws {
             waiting::resuming_ends_the_waiting,
             waiting::a_retry_that_is_due_ends_the_waiting,
             waiting::a_requeue_ends_the_waiting,
+            waiting::a_completion_that_unblocks_ends_the_waiting,
+            waiting::the_end_of_a_batch_ends_the_waiting,
+            uniqueness::a_unique_job_is_kept_as_it_was_given,
+            uniqueness::while_a_job_waits_a_second_one_of_its_key_is_answered_with_it,
+            uniqueness::while_a_job_runs_one_more_of_its_key_may_wait,
+            uniqueness::once_a_job_has_ended_its_key_is_free,
+            uniqueness::of_several_jobs_of_a_key_the_one_accepted_last_counts,
+            uniqueness::a_requeued_job_is_in_the_window_again,
+            uniqueness::a_unique_key_counts_within_its_tenant_and_kind_only,
+            uniqueness::two_of_a_unique_key_in_one_call_are_one_job,
+            uniqueness::id_and_idempotency_key_are_asked_before_the_unique_key,
+            uniqueness::a_taken_window_is_answered_even_where_the_tenant_is_full,
+            dependencies::a_job_waits_until_the_last_it_names_has_completed,
+            dependencies::a_chain_runs_in_its_order,
+            dependencies::what_has_completed_before_blocks_nothing,
+            dependencies::a_job_named_twice_counts_once,
+            dependencies::jobs_that_are_not_there_can_not_be_waited_for,
+            dependencies::a_repeated_call_is_answered_though_what_it_names_has_gone,
+            dependencies::a_thousand_jobs_may_wait_for_one_and_no_more,
+            dependencies::one_that_ends_badly_leaves_blocked_and_may_yet_complete,
+            dependencies::one_that_is_removed_uncompleted_cancels_what_waits_for_it,
+            dependencies::removing_what_has_completed_harms_nobody,
+            dependencies::an_unblocked_job_waits_for_its_own_time,
+            dependencies::a_time_alone_does_not_unblock,
+            dependencies::a_blocked_job_that_was_cancelled_and_requeued_waits_for_nobody,
+            dependencies::a_blocked_job_can_not_be_requeued,
+            dependencies::blocked_jobs_count_as_waiting_at_the_door,
+            batches::the_callback_runs_once_all_jobs_have_ended,
+            batches::a_batch_is_opened_once,
+            batches::a_batch_needs_no_callback,
+            batches::a_batch_that_makes_no_sense_is_refused_with_its_callback,
+            batches::a_full_tenant_opens_no_batch_with_a_callback,
+            batches::a_batch_takes_as_many_jobs_as_it_was_opened_for,
+            batches::a_batch_that_is_not_full_does_not_end,
+            batches::a_requeued_job_of_a_batch_counts_again_when_it_ends_again,
+            batches::a_job_that_lapses_to_its_end_ends_its_batch,
+            batches::a_cancelled_callback_stays_cancelled,
+            batches::a_callback_waits_for_its_own_time_too,
+            batches::a_job_may_wait_for_a_callback_and_within_a_batch,
+            batches::a_batch_is_removed_some_time_after_its_last_job_has_ended,
+            batches::an_abandoned_batch_is_removed_and_its_callback_cancelled,
+            why::a_job_that_runs_or_has_ended_is_held_up_by_nothing,
+            why::a_time_that_has_not_come_is_told,
+            why::jobs_that_have_not_completed_are_told,
+            why::a_batch_that_has_not_ended_is_told,
+            why::what_holds_a_lane_up_is_told_widest_first,
+            why::the_next_token_and_those_ahead_make_the_estimate,
+            why::jobs_of_the_lane_that_go_first_are_counted,
+            why::the_pace_of_a_lane_makes_the_estimate,
         }
     };
     ($open:ident: $($theme:ident::$law:ident),+ $(,)?) => {

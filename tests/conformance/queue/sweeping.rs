@@ -83,3 +83,60 @@ pub(crate) async fn a_large_sweep_ends_after_bounded_batches(world: &World) {
     assert_eq!(first.removed + world.sweep(world.now()).await, 3_000);
     assert_eq!(world.queue.stats(None).await.unwrap(), Stats::default());
 }
+
+pub(crate) async fn of_each_tenant_those_that_ended_last_are_kept(world: &World) {
+    let (acme, bolt) = (tenant("acme"), tenant("bolt"));
+    let few = world.exports(&bolt, 2).await;
+    world.queue.cancel(&bolt, &few).await.unwrap();
+    let ids = world.exports(&acme, 6).await;
+    // Who ends last is not who came last, and how it ended does not matter.
+    let order = [ids[3], ids[0], ids[5], ids[1], ids[4]];
+    for id in order {
+        world.advance(1);
+        world.cancel(&acme, id).await;
+    }
+    world.requeue(&acme, order[4]).await;
+    world.advance(1);
+    world.cancel(&acme, order[4]).await;
+    let retention = Retention { finished_before: Timestamp::EPOCH, most_finished: Some(2) };
+    assert_eq!(world.sweep_all(&retention).await, 3);
+    for gone in &order[..3] {
+        assert_eq!(world.look(&acme, *gone).await, None);
+    }
+    for kept in &order[3..] {
+        assert_eq!(world.state(&acme, *kept).await, State::Cancelled);
+    }
+    assert_eq!(world.state(&acme, ids[2]).await, State::Waiting);
+    assert_eq!(world.list(&bolt, &Filter::default(), 10).await.len(), 2, "each tenant for itself");
+    let none = Retention { finished_before: Timestamp::EPOCH, most_finished: Some(0) };
+    assert_eq!(world.sweep_all(&none).await, 4);
+    let stats = world.queue.stats(None).await.unwrap();
+    assert_eq!((stats.count(State::Cancelled), stats.count(State::Waiting)), (0, 1));
+}
+
+pub(crate) async fn age_counts_also_where_the_number_does_not(world: &World) {
+    let acme = tenant("acme");
+    let ids = world.exports(&acme, 3).await;
+    world.queue.cancel(&acme, &ids[..2]).await.unwrap();
+    world.advance(10);
+    world.cancel(&acme, ids[2]).await;
+    let retention = Retention { finished_before: world.now(), most_finished: Some(100) };
+    assert_eq!(world.sweep_all(&retention).await, 2);
+    assert_eq!(world.state(&acme, ids[2]).await, State::Cancelled);
+}
+
+pub(crate) async fn a_large_sweep_by_number_ends_after_bounded_batches(world: &World) {
+    let acme = tenant("acme");
+    for _ in 0..5 {
+        let ids = world.exports(&acme, 500).await;
+        world.queue.cancel(&acme, &ids).await.unwrap();
+        world.advance(1);
+    }
+    let last = world.exports(&acme, 1).await[0];
+    world.cancel(&acme, last).await;
+    let retention = Retention { finished_before: Timestamp::EPOCH, most_finished: Some(1) };
+    let first = world.queue.sweep(&retention).await.unwrap();
+    assert!((1..2_500).contains(&first.removed), "a part of them in one call: {first:?}");
+    assert_eq!(first.removed + world.sweep_all(&retention).await, 2_500);
+    assert_eq!(world.state(&acme, last).await, State::Cancelled);
+}

@@ -105,3 +105,21 @@ pub(crate) async fn a_requeue_ends_the_waiting(world: &World) {
     let requeued = async { drop(world.queue.requeue(&acme, &[id]).await.unwrap()) };
     assert_eq!(work_while(world, requeued).await, id);
 }
+
+pub(crate) async fn a_completion_that_unblocks_ends_the_waiting(world: &World) {
+    let acme = tenant("acme");
+    let first = world.exports(&acme, 1).await;
+    let claim = world.claim_one().await;
+    let last = world.submit(NewJob { after: first, ..world.job(&acme, &EXPORT) }).await;
+    assert_eq!(work_while(world, world.finish(&[claim])).await, last);
+}
+
+pub(crate) async fn the_end_of_a_batch_ends_the_waiting(world: &World) {
+    let acme = tenant("acme");
+    let new = world.batch(&acme, 1);
+    let callback = new.callback.as_ref().unwrap().id;
+    let batch = Some(world.open_batch(new).await);
+    world.submit(NewJob { batch, ..world.job(&acme, &EXPORT) }).await;
+    let claim = world.claim_one().await;
+    assert_eq!(work_while(world, world.finish(&[claim])).await, callback);
+}

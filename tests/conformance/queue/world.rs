@@ -4,10 +4,13 @@ use std::{any::Any, sync::Arc, time::Duration};
 
 use presswork::{
     domain::{
-        Clock as _, Job, JobId, KindName, ManualClock, NewJob, Output, Payload, Priority, Reason,
-        SeededRandom, State, TenantId, TenantLimits, Timestamp, Verdict, WorkerId,
+        Batch, BatchId, Clock as _, Job, JobId, KindName, ManualClock, NewBatch, NewJob, Output, Payload,
+        Priority, Reason, SeededRandom, State, TenantId, TenantLimits, Timestamp, Verdict, WorkerId,
     },
-    queue::{Ask, Claim, Enqueued, Filter, Lease, Queue, Refusal, Retention, Settled},
+    queue::{
+        Ask, CancelOutcome, Claim, Enqueued, Filter, Lease, Opened, Queue, Refusal, RequeueOutcome,
+        Retention, Settled, Why,
+    },
 };
 
 /// How long the leases of [`World::claim`] hold.
@@ -138,6 +141,57 @@ impl World {
         self.inspect(whose, id).await.state
     }
 
+    /// Opens a batch, which has to be new.
+    pub(crate) async fn open_batch(&self, batch: NewBatch) -> BatchId {
+        let id = batch.id;
+        assert_eq!(self.queue.open_batch(batch).await.unwrap(), Ok(Opened::Now));
+        id
+    }
+
+    /// A batch of so many exports, with a callback that is an export, too.
+    pub(crate) fn batch(&self, whose: &TenantId, size: u32) -> NewBatch {
+        let id = BatchId::new(self.now(), &self.ids);
+        NewBatch { id, tenant: whose.clone(), size, callback: Some(self.job(whose, &EXPORT)) }
+    }
+
+    /// A batch that is there.
+    pub(crate) async fn look_at_batch(&self, whose: &TenantId, id: BatchId) -> Batch {
+        self.queue.batch(whose, id).await.unwrap().expect("the batch is gone")
+    }
+
+    /// Why a job that is there does not run.
+    pub(crate) async fn why(&self, whose: &TenantId, id: JobId) -> Why {
+        self.queue.why(whose, id).await.unwrap().expect("the job is gone")
+    }
+
+    /// Claims a certain export, which has to be the next, and ends it.
+    pub(crate) async fn end_next(&self, id: JobId, verdict: Verdict) {
+        let claim = self.claim_one().await;
+        assert_eq!(claim.job.id, id, "another one is next");
+        assert!(matches!(self.settle(&claim.lease, verdict).await, Settled::Now(_)));
+    }
+
+    pub(crate) async fn cancel(&self, whose: &TenantId, id: JobId) {
+        let outcome = self.queue.cancel(whose, &[id]).await.unwrap();
+        assert_eq!(outcome, [CancelOutcome::Cancelled]);
+    }
+
+    pub(crate) async fn requeue(&self, whose: &TenantId, id: JobId) {
+        assert_eq!(self.queue.requeue(whose, &[id]).await.unwrap(), [RequeueOutcome::Requeued]);
+    }
+
+    /// Enqueues a job that has to be refused as invalid; what is said of it.
+    pub(crate) async fn refused(&self, job: NewJob) -> String {
+        let (whose, id) = (job.tenant.clone(), job.id);
+        match self.enqueue(vec![job]).await.remove(0) {
+            Err(Refusal::Invalid(problem)) => {
+                assert_eq!(self.look(&whose, id).await, None, "refused and yet there");
+                problem
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
     pub(crate) async fn limit(&self, whose: &TenantId, limits: TenantLimits) {
         self.queue.set_tenant_limits(whose, Some(limits)).await.unwrap();
     }
@@ -148,9 +202,14 @@ impl World {
 
     /// Sweeps until there is nothing more to do; what was removed.
     pub(crate) async fn sweep(&self, finished_before: Timestamp) -> usize {
+        self.sweep_all(&Retention::before(finished_before)).await
+    }
+
+    /// The same, by number as well.
+    pub(crate) async fn sweep_all(&self, retention: &Retention) -> usize {
         let mut removed = 0;
         loop {
-            let swept = self.queue.sweep(&Retention::before(finished_before)).await.unwrap();
+            let swept = self.queue.sweep(retention).await.unwrap();
             removed += swept.removed;
             if (swept.lapsed, swept.removed) == (0, 0) {
                 return removed;
