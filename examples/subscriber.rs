@@ -35,7 +35,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
                     return Ok(());
                 }
                 EventBody::State { state, .. } => println!("{after}: {state}"),
-                EventBody::Progress(progress) => println!("{after}: {} % {}", progress.percent, progress.message),
+                EventBody::Progress(progress) => {
+                    println!("{after}: {} % {}", progress.percent, progress.message)
+                }
                 EventBody::Text { text } => println!("{after}: {text}"),
             }
         }

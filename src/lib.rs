@@ -13,10 +13,10 @@
 pub mod artifact;
 #[cfg(feature = "server")]
 pub mod cli;
-#[cfg(feature = "server")]
-pub mod config;
 #[cfg(feature = "client")]
 pub mod client;
+#[cfg(feature = "server")]
+pub mod config;
 pub mod domain;
 #[cfg(feature = "server")]
 pub mod engine;

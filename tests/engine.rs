@@ -6,6 +6,7 @@ mod conformance;
 mod faults;
 mod fleet;
 mod model;
+mod reach;
 mod servers;
 
 mod on_the_model {

@@ -121,12 +121,7 @@ impl Client {
     ///
     /// # Errors
     /// [`WaitError`].
-    pub async fn wait_for(
-        &self,
-        tenant: &TenantId,
-        job: JobId,
-        at_most: Duration,
-    ) -> Result<Job, WaitError> {
+    pub async fn wait_for(&self, tenant: &TenantId, job: JobId, at_most: Duration) -> Result<Job, WaitError> {
         wait_for(&*self.queue, &*self.progress, tenant, job, at_most).await
     }
 

@@ -1,6 +1,7 @@
 //! The progress seam: events of jobs, published while they run, followed from anywhere, replayed from a sequence
 //! number. Owns: [`ProgressBus`] and its engines. Must not know: handlers, HTTP.
 
+pub mod redis;
 #[cfg(feature = "server")]
 pub mod sqlite;
 
@@ -51,7 +52,7 @@ pub trait ProgressBus: Send + Sync {
     /// raised to the highest that the job has published before.
     ///
     /// # Errors
-    /// [`ProgressError::Unavailable`]; nothing was published then.
+    /// [`ProgressError::Unavailable`]; of a batch, some or none were published then.
     async fn publish(&self, publications: Vec<Publication>) -> Result<(), ProgressError>;
 
     /// The kept events with a sequence number above `after`, at most `most`, in order.

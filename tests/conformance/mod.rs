@@ -3,8 +3,8 @@
 pub(crate) mod progress;
 pub(crate) mod queue;
 pub(crate) mod records;
-pub(crate) mod redis;
 pub(crate) mod records_redis;
+pub(crate) mod redis;
 pub(crate) mod schedules;
 pub(crate) mod sqlite;
 pub(crate) mod suites;

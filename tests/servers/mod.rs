@@ -6,8 +6,10 @@
 
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+pub(crate) mod cluster;
 pub(crate) mod process;
 pub(crate) mod redis;
+pub(crate) mod sentinel;
 
 use std::{
     sync::{
@@ -19,12 +21,13 @@ use std::{
 
 use presswork::store::redis::Redis;
 
-pub(crate) use self::redis::RedisServer;
+pub(crate) use self::{cluster::RedisCluster, redis::RedisServer, sentinel::RedisSentinel};
 
 /// How long a server may take to be ready, on a machine busy with other tests.
 pub(crate) const READY_WITHIN: Duration = Duration::from_secs(60);
 
 static SHARED: LazyLock<RedisServer> = LazyLock::new(RedisServer::start);
+static SHARED_CLUSTER: LazyLock<RedisCluster> = LazyLock::new(|| RedisCluster::start(3));
 static NAMESPACES: AtomicU64 = AtomicU64::new(0);
 
 /// The one server of this test process that keeps nothing on disk, for all tests that don't harm it.
@@ -40,4 +43,14 @@ pub(crate) fn fresh_namespace() -> String {
 /// The shared server under a namespace of its own, with one shard. For the runtime that calls: connections live on it.
 pub(crate) async fn shared_redis() -> Redis {
     Redis::connect_with(&SHARED.url(), &fresh_namespace(), 1).await.unwrap()
+}
+
+/// The one cluster of three masters of this test process, for all tests that don't harm it.
+pub(crate) fn shared_cluster_server() -> &'static RedisCluster {
+    &SHARED_CLUSTER
+}
+
+/// The shared cluster under a namespace of its own, with shards enough to stand on all nodes.
+pub(crate) async fn shared_cluster() -> Redis {
+    Redis::connect_with(&SHARED_CLUSTER.url(), &fresh_namespace(), 6).await.unwrap()
 }

@@ -6,6 +6,7 @@ use std::{
     process::{Child, Command, Stdio},
     sync::{LazyLock, Mutex, mpsc},
     thread,
+    time::{Duration, Instant},
 };
 
 type Order = (Command, mpsc::Sender<io::Result<Child>>);
@@ -41,4 +42,17 @@ pub(crate) fn start(program: &str, arguments: impl IntoIterator<Item = String>) 
 /// A port of the loopback that nobody listens on now. Somebody else may take it before it is used: try another then.
 pub(crate) fn free_port() -> u16 {
     TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+}
+
+/// Looks again and again whether a process outside is where it should be; whether it came to be so in time.
+#[expect(clippy::disallowed_methods, reason = "a process outside gives no signal: it has to be asked")]
+pub(crate) fn comes_true(mut is_so: impl FnMut() -> bool) -> bool {
+    let deadline = Instant::now() + super::READY_WITHIN;
+    while !is_so() {
+        if Instant::now() > deadline {
+            return false;
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    true
 }

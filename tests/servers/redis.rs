@@ -2,18 +2,19 @@
 
 use std::{
     fs,
-    io::{self, BufRead as _, BufReader, Write as _},
+    io::{self, BufRead as _, BufReader, Read as _, Write as _},
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Child, Command},
-    thread,
-    time::{Duration, Instant},
 };
 
 use super::{
     READY_WITHIN,
-    process::{self, free_port},
+    process::{self, comes_true, free_port},
 };
+
+/// What the sentinels call their master.
+pub(crate) const SENTINELS_MASTER: &str = "main";
 
 /// How a server is set up; the default keeps nothing on disk.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +29,10 @@ pub(crate) struct RedisOptions {
     pub(crate) users: Vec<String>,
     /// `user:password` (percent-encoded) for the URL.
     pub(crate) login: Option<String>,
+    /// A node of a cluster (of one, until it meets others).
+    pub(crate) cluster: bool,
+    /// A sentinel, which looks after the master on this port and calls it [`SENTINELS_MASTER`].
+    pub(crate) sentinel_of: Option<u16>,
     /// More lines of `redis.conf`: `maxmemory 10mb`.
     pub(crate) settings: Vec<String>,
 }
@@ -84,6 +89,13 @@ impl RedisServer {
         self.port
     }
 
+    /// The port on which a node of a cluster hears from the others.
+    pub(crate) fn bus_port(&self) -> u16 {
+        let config = fs::read_to_string(self.folder.path().join("redis.conf")).unwrap();
+        let port = config.lines().find_map(|line| line.strip_prefix("cluster-port "));
+        port.unwrap().trim().parse().unwrap()
+    }
+
     /// The certificate of the authority behind a server that speaks TLS.
     pub(crate) fn authority(&self) -> PathBuf {
         self.folder.path().join("ca.crt")
@@ -122,14 +134,27 @@ impl RedisServer {
         assert!(sent.success());
     }
 
-    /// Sends one command in plain words over the server's own socket, past TLS and its port; the first line of the answer.
+    /// Sends one command in plain words over the server's own socket, past TLS and its port; the first line of the answer,
+    /// or all of a text.
     pub(crate) fn ask(&self, command: &str) -> io::Result<String> {
         let mut socket = UnixStream::connect(self.folder.path().join("socket"))?;
         socket.set_read_timeout(Some(READY_WITHIN))?;
         socket.write_all(format!("{command}\r\n").as_bytes())?;
-        let mut line = String::new();
-        BufReader::new(socket).read_line(&mut line)?;
+        let (mut line, mut answer) = (String::new(), BufReader::new(socket));
+        answer.read_line(&mut line)?;
+        if let Some(length) = line.trim_end().strip_prefix('$').and_then(|length| length.parse().ok()) {
+            let mut text = vec![0; length];
+            answer.read_exact(&mut text)?;
+            return Ok(String::from_utf8_lossy(&text).into_owned());
+        }
         Ok(line.trim_end().to_owned())
+    }
+
+    /// The same for a command that must not be refused.
+    pub(crate) fn command(&self, command: &str) -> String {
+        let answer = self.ask(command).unwrap();
+        assert!(!answer.starts_with('-'), "{command}: {answer}");
+        answer
     }
 
     /// What the server has logged.
@@ -139,18 +164,17 @@ impl RedisServer {
 
     /// Whether it came to answer; else it has ended.
     fn wait_until_ready(&mut self) -> bool {
-        let deadline = Instant::now() + READY_WITHIN;
-        loop {
+        let mut has_ended = false;
+        let ready = comes_true(|| {
             // Also one that wants a password has started.
             if self.ask("PING").is_ok_and(|answer| answer == "+PONG" || answer.starts_with("-NOAUTH")) {
                 return true;
             }
-            if self.child.try_wait().unwrap().is_some() {
-                return false;
-            }
-            assert!(Instant::now() < deadline, "redis-server does not answer:\n{}", self.log());
-            thread::sleep(Duration::from_millis(5));
-        }
+            has_ended = self.child.try_wait().unwrap().is_some();
+            has_ended
+        });
+        assert!(ready, "redis-server does not answer:\n{}", self.log());
+        !has_ended
     }
 }
 
@@ -169,13 +193,25 @@ fn launch(folder: &Path, port: u16, options: &RedisOptions) -> Child {
     let mut lines = vec![
         "bind 127.0.0.1".to_owned(),
         "daemonize no".to_owned(),
-        "save \"\"".to_owned(),
         format!("dir \"{}\"", folder.display()),
         format!("logfile \"{}\"", file("log")),
         format!("unixsocket \"{}\"", file("socket")),
-        format!("appendonly {}", if options.append_only { "yes" } else { "no" }),
-        "appendfsync always".to_owned(),
     ];
+    if let Some(port) = options.sentinel_of {
+        let name = SENTINELS_MASTER;
+        lines.push(format!("sentinel monitor {name} 127.0.0.1 {port} 2"));
+        lines.push(format!("sentinel down-after-milliseconds {name} 500"));
+        lines.push(format!("sentinel failover-timeout {name} 3000"));
+    } else {
+        lines.push("save \"\"".to_owned());
+        lines.push(format!("appendonly {}", if options.append_only { "yes" } else { "no" }));
+        lines.push("appendfsync always".to_owned());
+    }
+    if options.cluster {
+        lines.push("cluster-enabled yes".to_owned());
+        lines.push("cluster-node-timeout 1000".to_owned());
+        lines.push(format!("cluster-port {}", free_port()));
+    }
     if options.tls {
         lines.extend(["port 0".to_owned(), format!("tls-port {port}"), "tls-auth-clients no".to_owned()]);
         for (name, of) in [("cert", "server.crt"), ("key", "server.key"), ("ca-cert", "ca.crt")] {
@@ -191,7 +227,7 @@ fn launch(folder: &Path, port: u16, options: &RedisOptions) -> Child {
     if !Path::new(&config).exists() {
         fs::write(&config, lines.join("\n") + "\n").unwrap();
     }
-    process::start("redis-server", [config])
+    process::start(if options.sentinel_of.is_some() { "redis-sentinel" } else { "redis-server" }, [config])
 }
 
 /// An authority and a certificate that it has signed for this machine, by the openssl command.

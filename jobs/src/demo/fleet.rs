@@ -97,7 +97,8 @@ impl Member {
 
     async fn next(&mut self) -> Result<Option<Told>, CliError> {
         let line = self.lines.next_line().await;
-        let line = line.map_err(|error| CliError::unavailable(format_args!("a worker can't be heard: {error}")))?;
+        let line =
+            line.map_err(|error| CliError::unavailable(format_args!("a worker can't be heard: {error}")))?;
         Ok(line.and_then(|line| serde_json::from_str(&line).ok()))
     }
 

@@ -77,7 +77,8 @@ struct Line {
 
 impl Command for Demo {
     const NAME: &'static str = "demo";
-    const ABOUT: &'static str = "Imports a book and exports it to every format: in this process, or by two others on Redis";
+    const ABOUT: &'static str =
+        "Imports a book and exports it to every format: in this process, or by two others on Redis";
     type Arguments = DemoArguments;
 
     async fn run(arguments: DemoArguments, app: &App) -> Result<(), CliError> {

@@ -11,6 +11,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{
     due,
+    pace::Pace,
     row::{parsed, unreadable},
     serve::{Service, serve_lane},
     tenant::Tenants,
@@ -30,7 +31,8 @@ pub(super) const MOST_BYTES: usize = 8 << 20;
 const REBASE: i64 = 1 << 60;
 
 /// The lane to serve, and the one behind it.
-pub(super) const PICK: &str = "SELECT id, tenant, tag, bucket, running, waiting FROM lanes
+pub(super) const PICK: &str =
+    "SELECT id, tenant, tag, bucket, running, waiting, pace, served_at, served FROM lanes
     WHERE kind = ?1 AND standing = 'ready' ORDER BY tag LIMIT 2";
 
 /// Who claims, for how long, and when that is.
@@ -52,6 +54,7 @@ pub(super) struct Lane {
     pub(super) bucket: Timestamp,
     pub(super) running: u64,
     pub(super) waiting: usize,
+    pub(super) pace: Pace,
 }
 
 /// A kind that may be served.
@@ -200,6 +203,7 @@ impl Desk<'_> {
             bucket: Timestamp::from_micros(row.get(3)?),
             running: row.get(4)?,
             waiting: usize::try_from(row.get::<_, i64>(5)?).map_err(|error| unreadable(5, error))?,
+            pace: Pace { mean: row.get(6)?, served_at: row.get(7)?, served: row.get(8)? },
         };
         let next_tag = rows.next()?.map(|row| row.get(2)).transpose()?;
         Ok(Some((lane, next_tag)))

@@ -115,3 +115,10 @@ pub(super) fn set_kind_limits(
     let sql = "DELETE FROM kinds WHERE name = ?1 AND max_running IS NULL AND lanes = 0";
     connection.prepare_cached(sql)?.execute([kind.as_str()]).map(drop)
 }
+
+/// A kind's limits.
+pub(super) fn kind_limits(connection: &Connection, kind: &KindName) -> rusqlite::Result<KindLimits> {
+    let mut statement = connection.prepare_cached("SELECT max_running FROM kinds WHERE name = ?1")?;
+    let found = statement.query_row([kind.as_str()], |row| Ok(KindLimits { max_running: row.get(0)? }));
+    Ok(found.optional()?.unwrap_or_default())
+}

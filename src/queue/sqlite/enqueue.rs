@@ -1,17 +1,19 @@
-//! The door: checks, caps, duplicates, acceptance. Owns: which jobs come in. Must not know: who is served when.
+//! The door: checks, caps, duplicates, acceptance. Owns: which jobs and batches come in. Must not know: who is served when.
 
 use std::{collections::HashMap, time::Duration};
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{
+    batch,
     row::{Place, job_id, key},
     tally::Tally,
     tenant::Tenants,
+    ties::{self, Ties},
 };
 use crate::{
-    domain::{JobId, KindName, NewJob, State, TenantId, Timestamp},
-    queue::{Enqueued, Refusal},
+    domain::{BatchId, JobId, KindName, NewBatch, NewJob, State, TenantId, Timestamp},
+    queue::{Enqueued, Opened, Refusal},
 };
 
 /// The most that a job may weigh: virtual times stay far from overflowing.
@@ -30,16 +32,40 @@ pub(super) fn enqueue(
     jobs: &[NewJob],
     now: Timestamp,
 ) -> rusqlite::Result<Vec<Result<Enqueued, Refusal>>> {
-    let mut door = Door {
-        connection,
-        now,
-        tenants: Tenants::new(connection),
-        lanes: HashMap::new(),
-        tally: Tally::default(),
-    };
-    let answers = jobs.iter().map(|job| door.admit(job)).collect::<rusqlite::Result<_>>()?;
+    let mut door = Door::new(connection, now);
+    let answers = jobs.iter().map(|job| door.admit(job, None)).collect::<rusqlite::Result<_>>()?;
     door.tally.apply(connection)?;
     Ok(answers)
+}
+
+/// Opens a batch and accepts its callback, or neither.
+pub(super) fn open_batch(
+    connection: &Connection,
+    new: &NewBatch,
+    now: Timestamp,
+) -> rusqlite::Result<Result<Opened, Refusal>> {
+    if let Some(problem) = batch_problem(new) {
+        return Ok(Err(Refusal::Invalid(problem)));
+    }
+    if batch::find(connection, &new.tenant, new.id)?.is_some() {
+        return Ok(Ok(Opened::Before));
+    }
+    if let Some(callback) = &new.callback {
+        let mut door = Door::new(connection, now);
+        match door.admit(callback, Some(new.id))? {
+            Err(refusal) => return Ok(Err(refusal)),
+            Ok(Enqueued::Accepted(_)) => door.tally.apply(connection)?,
+            Ok(Enqueued::Duplicate(known)) => {
+                let is_its_own = ties::follows(connection, callback)? == Some(new.id);
+                let another = Refusal::Invalid(format!(
+                    "the callback stands for {known}, which is there already and does not follow this batch"
+                ));
+                return Ok(if is_its_own { Ok(Opened::Before) } else { Err(another) });
+            }
+        }
+    }
+    batch::insert(connection, new, now)?;
+    Ok(Ok(Opened::Now))
 }
 
 struct Door<'c> {
@@ -50,10 +76,30 @@ struct Door<'c> {
     tally: Tally,
 }
 
-impl Door<'_> {
-    fn admit(&mut self, job: &NewJob) -> rusqlite::Result<Result<Enqueued, Refusal>> {
+impl<'c> Door<'c> {
+    fn new(connection: &'c Connection, now: Timestamp) -> Self {
+        let (tenants, tally) = (Tenants::new(connection), Tally::default());
+        Self { connection, now, tenants, lanes: HashMap::new(), tally }
+    }
+
+    /// Judges a job by itself first, then asks whether it is there already, then what it names, and last the caps.
+    fn admit(
+        &mut self,
+        job: &NewJob,
+        follows: Option<BatchId>,
+    ) -> rusqlite::Result<Result<Enqueued, Refusal>> {
         if let Some(problem) = problem(job) {
             return Ok(Err(Refusal::Invalid(problem)));
+        }
+        let mut ties = None;
+        if follows.is_some() || ties::has_ties(job) {
+            if let Some(known) = self.known(job)? {
+                return Ok(Ok(Enqueued::Duplicate(known)));
+            }
+            match Ties::of(self.connection, job, follows)? {
+                Ok(found) => ties = Some(found),
+                Err(problem) => return Ok(Err(Refusal::Invalid(problem))),
+            }
         }
         if let Some(refusal) = self.full(job)? {
             return Ok(self.known(job)?.map(Enqueued::Duplicate).ok_or(refusal));
@@ -64,7 +110,7 @@ impl Door<'_> {
             kind: job.kind.clone(),
             bytes: i64::try_from(job.payload.bytes.len()).unwrap_or(i64::MAX),
         };
-        if !self.insert(job, &place)? {
+        if !self.insert(job, &place, ties.as_ref())? {
             let stranger =
                 || Refusal::Invalid(format!("the id {} can't be used: make a new one for this job", job.id));
             return Ok(self.known(job)?.map(Enqueued::Duplicate).ok_or_else(stranger));
@@ -76,9 +122,13 @@ impl Door<'_> {
     }
 
     /// Writes the job; `false` where its id or key is taken.
-    fn insert(&mut self, job: &NewJob, place: &Place) -> rusqlite::Result<bool> {
+    fn insert(&mut self, job: &NewJob, place: &Place, ties: Option<&Ties>) -> rusqlite::Result<bool> {
         let run_at = job.run_at.unwrap_or(self.now);
-        let state = if run_at > self.now { State::Scheduled } else { State::Waiting };
+        let state = match ties {
+            Some(ties) if ties.block() => State::Blocked,
+            _ if run_at > self.now => State::Scheduled,
+            _ => State::Waiting,
+        };
         let inserted = self.connection.prepare_cached(INSERT)?.execute(params![
             key(job.id),
             job.tenant.as_str(),
@@ -100,6 +150,9 @@ impl Door<'_> {
         let sequence = self.connection.last_insert_rowid();
         let sql = "INSERT INTO payloads (sequence, bytes) VALUES (?1, ?2)";
         self.connection.prepare_cached(sql)?.execute(params![sequence, &job.payload.bytes[..]])?;
+        if let Some(ties) = ties {
+            ties.save(self.connection, job, place.lane, sequence)?;
+        }
         self.tally.moved(place, None, Some(state));
         Ok(true)
     }
@@ -120,7 +173,7 @@ impl Door<'_> {
         })
     }
 
-    /// The job of the tenant that has this id, or this key in this kind.
+    /// The job of the tenant that has this id, or this key in this kind, or that takes the unique window.
     fn known(&self, job: &NewJob) -> rusqlite::Result<Option<JobId>> {
         let sql = "SELECT id FROM jobs WHERE id = ?1 AND tenant = ?2";
         let parameters = params![key(job.id), job.tenant.as_str()];
@@ -128,11 +181,15 @@ impl Door<'_> {
         if let Some(id) = by_id.query_row(parameters, |row| job_id(row, 0)).optional()? {
             return Ok(Some(id));
         }
-        let Some(name) = &job.idempotency_key else { return Ok(None) };
+        let Some(name) = &job.idempotency_key else { return ties::rival(self.connection, job) };
         let sql = "SELECT id FROM jobs WHERE idempotency_key = ?3
             AND lane = (SELECT lanes.id FROM lanes WHERE tenant = ?1 AND kind = ?2)";
         let parameters = params![job.tenant.as_str(), job.kind.as_str(), name.as_str()];
-        self.connection.prepare_cached(sql)?.query_row(parameters, |row| job_id(row, 0)).optional()
+        let mut by_key = self.connection.prepare_cached(sql)?;
+        match by_key.query_row(parameters, |row| job_id(row, 0)).optional()? {
+            None => ties::rival(self.connection, job),
+            known => Ok(known),
+        }
     }
 
     /// The lane of a tenant and kind, made where it is new.
@@ -183,7 +240,34 @@ fn problem(job: &NewJob) -> Option<String> {
         Some(format!("the cost is {}: it must be 1 to {MOST_COST}", job.cost))
     } else if job.max_attempts == 0 {
         Some("a job needs at least one attempt".to_owned())
-    } else {
+    } else if job.after.is_empty() {
         None
+    } else {
+        let (named, most) = (job.dependencies(), NewJob::MOST_DEPENDENCIES);
+        if named.contains(&job.id) {
+            Some(format!("{} can't wait for itself", job.id))
+        } else {
+            let count = named.len();
+            (count > most).then(|| {
+                format!("the job is to wait for {count} others, {most} may be: use a batch and its callback")
+            })
+        }
     }
+}
+
+/// What is wrong with a batch, for its producer.
+fn batch_problem(new: &NewBatch) -> Option<String> {
+    let most = NewBatch::MOST_JOBS;
+    let wrong = |callback: &NewJob| match callback {
+        NewJob { tenant, .. } if *tenant != new.tenant => Some("the callback is another tenant's"),
+        NewJob { batch: Some(_), .. } => Some("the callback can't belong to a batch itself"),
+        NewJob { after, .. } if !after.is_empty() => {
+            Some("the callback waits for its batch and nothing else")
+        }
+        _ => None,
+    };
+    if !(1..=most).contains(&new.size) {
+        return Some(format!("the batch is to have {} jobs: it must be 1 to {most}", new.size));
+    }
+    new.callback.as_ref().and_then(wrong).map(str::to_owned)
 }

@@ -2,16 +2,18 @@
 //!
 //! Every operation is one closure on the store's writer, so that each is atomic and many share a disk flush; reads run
 //! on snapshots. A job is a row of `jobs`, a lane a row of `lanes` that carries its place in the fair order and its
-//! counts. `schema.sql` has the tables, `claim.rs` the fairness, `transition.rs` the way out of a state, `wait.rs`
+//! counts. `schema.sql` and `relations.sql` have the tables, `claim.rs` the fairness, `transition.rs` the way out of a state, `wait.rs`
 //! how idle workers sleep.
 //!
 //! Owns: the queue's tables. Must not know: handlers, artifacts, other engines.
 
 mod ask;
+mod batch;
 mod claim;
 mod control;
 mod due;
 mod enqueue;
+mod pace;
 mod prospect;
 mod read;
 mod renew;
@@ -23,8 +25,11 @@ mod tally;
 mod tenant;
 #[cfg(test)]
 mod tests;
+mod ties;
 mod transition;
 mod wait;
+mod waits;
+mod why;
 
 use std::sync::Arc;
 
@@ -32,19 +37,21 @@ use async_trait::async_trait;
 use rusqlite::Connection;
 
 use super::{
-    Ask, CancelOutcome, Claim, Cursor, Enqueued, Filter, Lease, Page, Queue, QueueError, Refusal, Renewal,
-    RequeueOutcome, Retention, Scope, Settled, Standing, Stats, Swept,
+    Ask, CancelOutcome, Claim, Cursor, Enqueued, Filter, Lease, Opened, Page, Queue, QueueError, Refusal,
+    Renewal, RequeueOutcome, Retention, Scope, Settled, Standing, Stats, Swept, Why,
 };
 use crate::{
     domain::{
-        Clock, Job, JobId, KindLimits, KindName, NewJob, TenantId, TenantLimits, Timestamp, Verdict, WorkerId,
+        Batch, BatchId, Clock, Job, JobId, KindLimits, KindName, NewBatch, NewJob, TenantId, TenantLimits,
+        Timestamp, Verdict, WorkerId,
     },
     store::sqlite::{Database, DatabaseError, Migrations},
 };
 
 /// The queue's tables; give them to [`Database::open`], with those of
 /// [`SqliteProgress`](crate::progress::sqlite::SqliteProgress), which keeps the events.
-pub const MIGRATIONS: Migrations = Migrations { module: "queue", steps: &[include_str!("schema.sql")] };
+pub const MIGRATIONS: Migrations =
+    Migrations { module: "queue", steps: &[include_str!("schema.sql"), include_str!("relations.sql")] };
 
 /// A queue in a SQLite file. Many may share a file, in one process or several; within a process share one, so that
 /// an arrival wakes one of its waiters.
@@ -100,6 +107,15 @@ fn queue_error(doing: &'static str, error: DatabaseError) -> QueueError {
 impl Queue for SqliteQueue {
     async fn enqueue(&self, jobs: Vec<NewJob>) -> Result<Vec<Result<Enqueued, Refusal>>, QueueError> {
         self.write("enqueue jobs", move |connection, now| enqueue::enqueue(connection, &jobs, now)).await
+    }
+
+    async fn open_batch(&self, batch: NewBatch) -> Result<Result<Opened, Refusal>, QueueError> {
+        self.write("open a batch", move |connection, now| enqueue::open_batch(connection, &batch, now)).await
+    }
+
+    async fn batch(&self, tenant: &TenantId, batch: BatchId) -> Result<Option<Batch>, QueueError> {
+        let tenant = tenant.clone();
+        self.read("look at a batch", move |connection| batch::find(connection, &tenant, batch)).await
     }
 
     async fn claim(&self, who: &WorkerId, ask: &Ask) -> Result<Vec<Claim>, QueueError> {
@@ -186,6 +202,17 @@ impl Queue for SqliteQueue {
         .await
     }
 
+    async fn kind_limits(&self, kind: &KindName) -> Result<KindLimits, QueueError> {
+        let kind = kind.clone();
+        self.read("read a kind's limits", move |connection| control::kind_limits(connection, &kind)).await
+    }
+
+    async fn why(&self, tenant: &TenantId, job: JobId) -> Result<Option<Why>, QueueError> {
+        let (tenant, clock) = (tenant.clone(), self.clock.clone());
+        self.read("see why a job waits", move |connection| why::why(connection, &tenant, job, clock.now()))
+            .await
+    }
+
     async fn inspect(&self, tenant: &TenantId, jobs: &[JobId]) -> Result<Vec<Option<Job>>, QueueError> {
         let (tenant, jobs) = (tenant.clone(), jobs.to_vec());
         self.read("look at jobs", move |connection| read::inspect(connection, &tenant, &jobs)).await
@@ -209,7 +236,7 @@ impl Queue for SqliteQueue {
     }
 
     async fn sweep(&self, retention: &Retention) -> Result<Swept, QueueError> {
-        let finished_before = retention.finished_before;
-        self.write("sweep", move |connection, now| sweep::sweep(connection, finished_before, now)).await
+        let retention = *retention;
+        self.write("sweep", move |connection, now| sweep::sweep(connection, &retention, now)).await
     }
 }

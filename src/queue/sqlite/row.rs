@@ -4,7 +4,8 @@ use bytes::Bytes;
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Row, params, types::Type};
 
 use crate::domain::{
-    Checkpoint, Job, JobId, KindName, Output, Payload, Priority, Reason, State, TenantId, Timestamp, WorkerId,
+    BatchId, Checkpoint, Job, JobId, KindName, Output, Payload, Priority, Reason, State, TenantId, Timestamp,
+    Unique, WorkerId, id::IdempotencyKeyError,
 };
 
 /// `SELECT` of whole jobs, as [`read_job`] reads them, with what follows `FROM`.
@@ -13,7 +14,8 @@ macro_rules! select_jobs {
         concat!(
             "SELECT jobs.id, jobs.tenant, jobs.kind, payload_version, payloads.bytes, priority, cost, state,
                 attempt, max_attempts, epoch, created_at, run_at, started_at, finished_at, cancel_asked, worker,
-                lease_until, checkpoints.bytes, output, reason, idempotency_key, jobs.sequence
+                lease_until, checkpoints.bytes, output, reason, idempotency_key, unique_key,
+                unique_window, dependencies, batch, jobs.sequence
             FROM jobs JOIN payloads USING (sequence) LEFT JOIN checkpoints USING (sequence) ",
             $rest
         )
@@ -22,7 +24,7 @@ macro_rules! select_jobs {
 pub(super) use select_jobs;
 
 /// The column of [`select_jobs`] that holds the job's sequence.
-pub(super) const SEQUENCE: usize = 22;
+pub(super) const SEQUENCE: usize = 26;
 
 /// A job's id as it is stored.
 pub(super) fn key(id: JobId) -> [u8; 16] {
@@ -84,10 +86,37 @@ pub(super) fn read_job(row: &Row<'_>) -> rusqlite::Result<Job> {
         output,
         reason: row.get_ref(20)?.as_str_or_null()?.map(Reason::new),
         idempotency_key: key.map(str::parse).transpose().map_err(|error| unreadable(21, error))?,
-        unique: None,
-        after: Vec::new(),
-        batch: None,
+        unique: unique(row)?,
+        after: row.get::<_, Option<Vec<u8>>>(24)?.map_or_else(Vec::new, |bytes| unpacked(&bytes)),
+        batch: batch_id(row, 25)?,
     })
+}
+
+fn unique(row: &Row<'_>) -> rusqlite::Result<Option<Unique>> {
+    let Some(key) = row.get_ref(22)?.as_str_or_null()? else { return Ok(None) };
+    let key = key.parse().map_err(|error: IdempotencyKeyError| unreadable(22, error))?;
+    Ok(Some(Unique { key, window: parsed(row, 23)? }))
+}
+
+/// Ids in one value.
+pub(super) fn packed(ids: &[JobId]) -> Vec<u8> {
+    ids.iter().flat_map(|id| key(*id)).collect()
+}
+
+fn unpacked(bytes: &[u8]) -> Vec<JobId> {
+    let id = |bytes: &[u8]| bytes.iter().fold(0, |bits, byte| (bits << 8) | u128::from(*byte));
+    bytes.chunks_exact(16).map(|bytes| JobId::from_u128(id(bytes))).collect()
+}
+
+/// A batch's id as it is stored.
+pub(super) fn batch_key(id: BatchId) -> [u8; 16] {
+    id.as_u128().to_be_bytes()
+}
+
+/// The batch's id in a column, where there is one.
+pub(super) fn batch_id(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<BatchId>> {
+    let bytes: Option<[u8; 16]> = row.get(column)?;
+    Ok(bytes.map(|bytes| BatchId::from_u128(u128::from_be_bytes(bytes))))
 }
 
 /// A tenant's job.
@@ -120,7 +149,10 @@ pub(super) struct Head {
     pub(super) attempt: u32,
     pub(super) max_attempts: u32,
     pub(super) epoch: u64,
+    pub(super) run_at: Timestamp,
     pub(super) cancel_asked: bool,
+    /// The batch that it belongs to.
+    pub(super) batch: Option<BatchId>,
     pub(super) lease_until: Option<Timestamp>,
     /// The last settlement that was applied: the lease's epoch, the verdict's fingerprint, the answer.
     pub(super) settled: Option<(u64, i64, State)>,
@@ -131,7 +163,7 @@ macro_rules! select_heads {
     ($rest:literal) => {
         concat!(
             "SELECT sequence, id, lane, tenant, kind, payload_bytes, state, attempt, max_attempts, epoch,
-                cancel_asked, lease_until, settled_epoch, settled_verdict, settled_state FROM jobs ",
+                cancel_asked, lease_until, settled_epoch, settled_verdict, settled_state, run_at, batch FROM jobs ",
             $rest
         )
     };
@@ -157,7 +189,9 @@ impl Head {
             attempt: row.get(7)?,
             max_attempts: row.get(8)?,
             epoch: row.get(9)?,
+            run_at: Timestamp::from_micros(row.get(15)?),
             cancel_asked: row.get(10)?,
+            batch: batch_id(row, 16)?,
             lease_until: time(row, 11)?,
             settled,
         })
@@ -171,6 +205,12 @@ impl Head {
     ) -> rusqlite::Result<Option<Self>> {
         let sql = select_heads!("WHERE id = ?1 AND tenant = ?2");
         connection.prepare_cached(sql)?.query_row(params![key(id), tenant.as_str()], Self::read).optional()
+    }
+
+    /// The job of a row.
+    pub(super) fn at(connection: &Connection, sequence: i64) -> rusqlite::Result<Option<Self>> {
+        let sql = select_heads!("WHERE sequence = ?1");
+        connection.prepare_cached(sql)?.query_row([sequence], Self::read).optional()
     }
 
     /// All that a statement gives.

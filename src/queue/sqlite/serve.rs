@@ -28,7 +28,7 @@ const START: &str =
 
 const LEAVE: &str =
     "UPDATE lanes SET tag = ?2, bucket = ?3, standing = ?4, parked_until = ?5, waiting = waiting - ?6,
-    running = running + ?6 WHERE id = ?1";
+    running = running + ?6, pace = ?7, served_at = ?8, served = ?9 WHERE id = ?1";
 
 /// What a lane is to be served.
 pub(super) struct Service<'a> {
@@ -149,13 +149,17 @@ pub(super) fn serve_lane(
         _ => None,
     };
     let bucket = allowance.bucket.stored().as_micros();
+    let pace = lane.pace.after(jobs, waiting, terms.now);
     connection.prepare_cached(LEAVE)?.execute(params![
         lane.id,
         turn.tag,
         bucket,
         standing.name(),
         parked_until,
-        jobs
+        jobs,
+        pace.mean,
+        pace.served_at,
+        pace.served
     ])?;
     Ok(Served { jobs, bytes, weight: turn.weight, began: turn.began })
 }

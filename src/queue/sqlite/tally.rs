@@ -21,6 +21,7 @@ struct Load {
     running: i64,
     waiting: i64,
     bytes: i64,
+    finished: i64,
     /// Whether a running job of the tenant has stopped: its held lanes may have room again.
     freed: bool,
 }
@@ -37,6 +38,7 @@ const COUNT: &str = "UPDATE lanes SET
         tag = CASE WHEN standing = 'idle' AND waiting + ?3 > 0
             THEN max(tag, (SELECT kinds.tag FROM kinds WHERE name = kind)) ELSE tag END,
         parked_until = CASE WHEN waiting + ?3 > 0 THEN parked_until END,
+        served_at = CASE WHEN waiting + ?3 > 0 THEN served_at END,
         standing = CASE WHEN waiting + ?3 <= 0 THEN 'idle' WHEN standing = 'idle' THEN 'ready' ELSE standing END
     WHERE id = ?1";
 
@@ -52,14 +54,13 @@ impl Tally {
         for (state, by) in [(from, -1), (to, 1)] {
             let Some(state) = state else { continue };
             lane[state as usize] += by;
-            if state.is_final() {
-                continue;
-            }
             let load = match self.tenants.get_mut(&place.tenant) {
                 Some(load) => load,
                 None => self.tenants.entry(place.tenant.clone()).or_default(),
             };
-            if counts_as_waiting(state) {
+            if state.is_final() {
+                load.finished += by;
+            } else if counts_as_waiting(state) {
                 load.waiting += by;
                 load.bytes += by * place.bytes;
             } else {
@@ -82,10 +83,11 @@ impl Tally {
             let sql = "UPDATE kinds SET running = running + ?2 WHERE name = ?1";
             connection.prepare_cached(sql)?.execute(params![kind.as_str(), running])?;
         }
-        for (tenant, Load { running, waiting, bytes, freed }) in self.tenants {
+        for (tenant, Load { running, waiting, bytes, finished, freed }) in self.tenants {
             let sql = "UPDATE tenants SET running = running + ?2, waiting = waiting + ?3,
-                waiting_bytes = waiting_bytes + ?4 WHERE name = ?1";
-            connection.prepare_cached(sql)?.execute(params![tenant.as_str(), running, waiting, bytes])?;
+                waiting_bytes = waiting_bytes + ?4, finished = finished + ?5 WHERE name = ?1";
+            let parameters = params![tenant.as_str(), running, waiting, bytes, finished];
+            connection.prepare_cached(sql)?.execute(parameters)?;
             if freed {
                 connection.prepare_cached(UNHOLD)?.execute([tenant.as_str()])?;
             }

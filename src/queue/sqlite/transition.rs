@@ -1,9 +1,10 @@
 //! The one way in which a job leaves a state other than by being claimed or falling due: row, counts and event at
-//! once. Owns: the statement. Must not know: which trigger is right.
+//! once, and what hangs on it: its batch, the jobs that wait for it. Owns: the statement. Must not know: which trigger
+//! is right.
 
 use rusqlite::{Connection, params};
 
-use super::{row::Head, tally::Tally};
+use super::{batch, row::Head, tally::Tally, waits};
 use crate::{
     domain::{EventBody, Reason, State, Timestamp, Trigger},
     progress::sqlite as progress,
@@ -81,5 +82,13 @@ pub(super) fn apply(
     let attempt = if head.state == State::Running { head.attempt } else { change.attempt };
     let body = EventBody::State { state: to, attempt, reason: change.reason.cloned() };
     progress::append(connection, head.id, now, &body)?;
+    if let Some(batch) = head.batch.filter(|_| head.state.is_final() || to.is_final()) {
+        batch::count(connection, tally, (&head.place.tenant, batch), (head.state, to), now)?;
+    }
+    match (head.state, to) {
+        (_, State::Completed) => waits::release(connection, tally, head.sequence, now)?,
+        (State::Blocked, _) => waits::forget(connection, head.sequence)?,
+        _ => {}
+    }
     Ok(to)
 }

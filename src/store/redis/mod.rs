@@ -20,12 +20,15 @@ mod pops;
 mod records;
 mod script;
 mod servers;
+mod shards;
 mod slots;
 mod url;
 
 use std::{sync::Arc, time::Duration};
 
 use redis::{Arg, Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
+
+use crate::domain::TenantId;
 
 #[cfg(feature = "server")]
 pub use self::records::RedisRecords;
@@ -39,6 +42,7 @@ use self::{
 pub use self::{
     check::{Finding, Severity},
     script::Script,
+    shards::{shard_of, tag},
     url::{Address, Login, MOST_SHARDS, RedisUrl, RedisUrlError, Topology},
 };
 
@@ -116,6 +120,16 @@ impl Redis {
     /// Into how many shards the keys are split.
     pub fn shards(&self) -> u16 {
         self.shared.servers.url.shards
+    }
+
+    /// The shard on which a tenant lives.
+    pub fn shard(&self, tenant: &TenantId) -> u16 {
+        shard_of(tenant, self.shards())
+    }
+
+    /// The hash tag of a shard.
+    pub fn tag(&self, shard: u16) -> String {
+        tag(self.namespace(), shard)
     }
 
     /// Whether it is a Cluster.

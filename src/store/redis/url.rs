@@ -12,6 +12,9 @@
 //! `sentinel_user=` and `sentinel_password=` where the sentinels ask for them. User, password and parameters are
 //! percent-decoded.
 
+#[cfg(test)]
+mod tests;
+
 use std::{fmt, path::PathBuf, str::FromStr};
 
 use crate::domain::TenantId;

@@ -30,14 +30,14 @@ end
 
 -- Removes these jobs of a tenant, which have ended.
 local function remove(page, ids)
-    local name, entries, events = page.name, {}, {}
+    local name, entries = page.name, {}
     for _, id in ipairs(ids) do
         local record = page.records[id]
         local lane = lane_of(record[KIND], name)
         lane[record[STATE]], lane.is_dirty = most_of(lane[record[STATE]] - 1, 0), true
         page.lanes[lane] = true
         entries[#entries + 1] = string.format('%.0f-0', record[SEQUENCE])
-        if record[STREAM] then events[#events + 1] = P .. ':events:' .. name .. ':' .. id end
+        forget_events(record, name, id)
         if has(record, 'k') or has(record, 'u') then
             local body = call('HGET', P .. ':job:' .. name, id)
             if body and #body > 33 then
@@ -54,7 +54,6 @@ local function remove(page, ids)
     local index = P .. ':index:' .. name
     write('XDEL', index, entries)
     if call('XLEN', index) == 0 then call('DEL', index) end
-    if #events > 0 then write('DEL', events[1], events) end
     if tonumber(call('ZINCRBY', P .. ':finished', -#ids, name)) <= 0 then call('ZREM', P .. ':finished', name) end
     for lane in pairs(page.lanes) do
         if lane.s + lane.w + lane.b + lane.r + lane.t + lane.c + lane.x + lane.d == 0 then

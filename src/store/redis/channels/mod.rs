@@ -33,10 +33,13 @@ pub enum News<'a> {
 /// Called for each piece of news. Must be quick, and never wait.
 pub type Listener = Arc<dyn Fn(News<'_>) + Send + Sync>;
 
+/// The listeners of a channel, and the number by which each is removed.
+type Numbered = Vec<(u64, Listener)>;
+
 /// Who listens to what.
 #[derive(Default)]
 struct Listeners {
-    by_channel: Mutex<HashMap<Vec<u8>, Vec<(u64, Listener)>>>,
+    by_channel: Mutex<HashMap<Vec<u8>, Numbered>>,
 }
 
 impl Listeners {
