@@ -11,9 +11,9 @@ use super::{
 use crate::domain::{Batch, BatchId, JobId, NewBatch, Reason, State, TenantId, Timestamp};
 
 pub(super) const OVER: &str = "SELECT tenant, id, callback FROM batches
-    WHERE completed + dead + cancelled >= size AND ended_at < ?1 ORDER BY ended_at LIMIT ?2";
+    WHERE size - completed - dead - cancelled <= 0 AND ended_at < ?1 ORDER BY ended_at LIMIT ?2";
 pub(super) const ABANDONED: &str = "SELECT tenant, id, callback FROM batches
-    WHERE enqueued < size AND completed + dead + cancelled >= enqueued AND opened_at < ?1
+    WHERE size - enqueued > 0 AND enqueued - completed - dead - cancelled <= 0 AND opened_at < ?1
     ORDER BY opened_at LIMIT ?2";
 
 /// A tenant's batch.

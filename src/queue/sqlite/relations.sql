@@ -34,9 +34,10 @@ CREATE TABLE batches (
     over      INTEGER NOT NULL DEFAULT 0, -- 1: all have ended once, and the callback was let go
     PRIMARY KEY (tenant, id)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX batches_over ON batches (ended_at) WHERE completed + dead + cancelled >= size;
+-- Compared with 0: SQLite turns comparisons with a column around, and then does not know them again.
+CREATE INDEX batches_over ON batches (ended_at) WHERE size - completed - dead - cancelled <= 0;
 CREATE INDEX batches_abandoned ON batches (opened_at)
-    WHERE enqueued < size AND completed + dead + cancelled >= enqueued;
+    WHERE size - enqueued > 0 AND enqueued - completed - dead - cancelled <= 0;
 
 -- Microseconds from one start to the next, a moving mean; when the lane was served last, while jobs are left in it; and
 -- how many started then.

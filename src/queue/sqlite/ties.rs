@@ -10,6 +10,9 @@ use super::{
 };
 use crate::domain::{BatchId, JobId, NewJob, State};
 
+pub(super) const LATEST: &str = "SELECT id, state FROM jobs WHERE unique_key = ?3 AND unique_latest = 1
+    AND lane = (SELECT lanes.id FROM lanes WHERE tenant = ?1 AND kind = ?2)";
+
 /// What a new job is tied to.
 #[derive(Debug, Default)]
 pub(super) struct Ties {
@@ -110,11 +113,9 @@ pub(super) fn has_ties(job: &NewJob) -> bool {
 /// The job in whose unique window a new one would come.
 pub(super) fn rival(connection: &Connection, job: &NewJob) -> rusqlite::Result<Option<JobId>> {
     let Some(unique) = &job.unique else { return Ok(None) };
-    let sql = "SELECT id, state FROM jobs WHERE unique_key = ?3 AND unique_latest = 1
-        AND lane = (SELECT lanes.id FROM lanes WHERE tenant = ?1 AND kind = ?2)";
     let parameters = params![job.tenant.as_str(), job.kind.as_str(), unique.key.as_str()];
     let read = |row: &Row<'_>| Ok((job_id(row, 0)?, parsed(row, 1)?));
-    let last = connection.prepare_cached(sql)?.query_row(parameters, read).optional()?;
+    let last = connection.prepare_cached(LATEST)?.query_row(parameters, read).optional()?;
     Ok(last.filter(|(_, state)| unique.window.covers(*state)).map(|(id, _)| id))
 }
 

@@ -1,7 +1,7 @@
 //! No hot statement scans or sorts: each is a search of the index that was made for it.
 
 use super::{
-    super::{claim, due, prospect, read, row::select_heads, serve, sweep, tally},
+    super::{batch, claim, due, prospect, read, row::select_heads, serve, sweep, tally, ties, waits, why},
     World,
 };
 
@@ -19,6 +19,14 @@ async fn hot_statements_only_search_indexes() {
         (sweep::FINISHED, "jobs_finished"),
         (tally::UNHOLD, "lanes_held"),
         (select_heads!("WHERE id = ?1 AND tenant = ?2"), "sqlite_autoindex_jobs_1"),
+        (select_heads!("WHERE sequence = ?1"), "INTEGER PRIMARY KEY"),
+        (waits::DEPENDENTS, "PRIMARY KEY"),
+        ("DELETE FROM waits WHERE dependent = ?1", "waits_of"),
+        (ties::LATEST, "jobs_unique"),
+        (batch::OVER, "batches_over"),
+        (batch::ABANDONED, "batches_abandoned"),
+        (sweep::CROWDED, "tenants_finished"),
+        (sweep::OLDEST, "jobs_ended"),
         ("SELECT min(run_at) FROM jobs WHERE lane = ?1 AND state = 'waiting'", "jobs_oldest"),
     ];
     let indexes = ["lanes_ready", "lanes_throttled", "jobs_due", "jobs_leased"];
@@ -29,6 +37,16 @@ async fn hot_statements_only_search_indexes() {
         let slow = |step: &String| step.starts_with("SCAN") || step.contains("TEMP B-TREE");
         assert!(!plan.iter().any(slow), "{sql}: {plan:?}");
     }
+}
+
+#[tokio::test]
+async fn who_goes_first_is_counted_in_an_index() {
+    let plan = plan(&World::new(), why::AHEAD).await;
+    assert_eq!(
+        plan.iter().filter(|step| step.contains("COVERING INDEX jobs_waiting")).count(),
+        2,
+        "{plan:?}"
+    );
 }
 
 #[tokio::test]

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use super::*;
-use crate::queue::Retention;
+use crate::{
+    domain::{BatchId, NewBatch, Unique},
+    queue::{Opened, Retention},
+};
 
 #[tokio::test]
 async fn a_sweep_leaves_no_row_of_what_has_gone() {
@@ -27,6 +30,96 @@ async fn a_sweep_leaves_no_row_of_what_has_gone() {
     ] {
         assert_eq!(world.number(table).await, 0, "{table}");
     }
+}
+
+/// A batch with a callback, of which one job waits for the other; both are of a unique key.
+async fn tied(world: &World) -> [JobId; 3] {
+    let [callback, first, second] = <[NewJob; 3]>::try_from(world.jobs("acme", 3)).unwrap();
+    let ids = [callback.id, first.id, second.id];
+    let (id, tenant) = (BatchId::from_u128(9), tenant("acme"));
+    let batch = NewBatch { id, tenant, size: 2, callback: Some(callback) };
+    assert_eq!(world.queue.open_batch(batch).await.unwrap(), Ok(Opened::Now));
+    let unique =
+        |key: &str| Some(Unique { key: key.parse().unwrap(), window: crate::domain::Window::Waiting });
+    let second = NewJob { after: vec![first.id], batch: Some(id), unique: unique("b"), ..second };
+    let first = NewJob { batch: Some(id), unique: unique("a"), ..first };
+    assert!(world.queue.enqueue(vec![first, second]).await.unwrap().iter().all(Result::is_ok));
+    ids
+}
+
+#[tokio::test]
+async fn ties_go_with_the_jobs_that_had_them() {
+    let world = World::new();
+    let waits = "SELECT count(*) FROM waits";
+    // Once to a good end, once with the dependency removed uncompleted.
+    tied(&world).await;
+    assert_eq!(world.number(waits).await, 1);
+    for _ in 0..3 {
+        world.finish(world.claim(1).await).await;
+    }
+    assert_eq!(world.number(waits).await, 0);
+    let end = Timestamp::from_micros(i64::MAX);
+    let removed = world.queue.sweep(&Retention::before(end)).await.unwrap().removed;
+    assert_eq!(removed, 4, "three jobs and the batch");
+    let [_, first, _] = tied(&world).await;
+    world.queue.cancel(&tenant("acme"), &[first]).await.unwrap();
+    let mut removed = 0;
+    for _ in 0..3 {
+        removed += world.queue.sweep(&Retention::before(end)).await.unwrap().removed;
+        world.finish(world.claim(1).await).await;
+    }
+    assert_eq!(removed, 4);
+    for table in
+        [waits, "SELECT count(*) FROM batches", "SELECT count(*) FROM jobs", "SELECT count(*) FROM tenants"]
+    {
+        assert_eq!(world.number(table).await, 0, "{table}");
+    }
+}
+
+/// A job with as many dependents as may be: a sweep does not remove five hundred such in one go.
+#[tokio::test]
+async fn a_sweep_that_cancels_many_removes_few() {
+    let world = World::new();
+    let firsts = world.jobs("acme", 3);
+    let ids: Vec<JobId> = firsts.iter().map(|job| job.id).collect();
+    world.queue.enqueue(firsts).await.unwrap();
+    for id in &ids {
+        let after = |job| NewJob { after: vec![*id], ..job };
+        let jobs = world.jobs("acme", NewJob::MOST_DEPENDENTS).into_iter().map(after).collect();
+        assert!(world.queue.enqueue(jobs).await.unwrap().iter().all(Result::is_ok));
+    }
+    world.queue.cancel(&tenant("acme"), &ids).await.unwrap();
+    world.clock.advance(Duration::from_secs(1));
+    let retention = Retention::before(Timestamp::from_millis(1_800_000_001_000));
+    for _ in 0..3 {
+        assert_eq!(world.queue.sweep(&retention).await.unwrap().removed, 1);
+    }
+    assert_eq!(world.number("SELECT count(*) FROM jobs WHERE state = 'cancelled'").await, 3_000);
+}
+
+#[tokio::test]
+async fn a_file_of_the_first_version_is_brought_up_to_date() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.db");
+    let first = Migrations { module: MIGRATIONS.module, steps: &MIGRATIONS.steps[..1] };
+    let old = Database::open(&path, &[first, SqliteProgress::MIGRATIONS]).unwrap();
+    let insert = |connection: &Connection| {
+        connection.execute_batch(
+            "INSERT INTO tenants (name, lanes) VALUES ('acme', 2), ('bolt', 0);
+             INSERT INTO lanes (tenant, kind, tag, jobs, completed, dead)
+                VALUES ('acme', 'export', 0, 3, 2, 1), ('acme', 'import', 0, 4, 4, 0);",
+        )
+    };
+    old.write(insert).await.unwrap();
+    drop(old);
+    let database = Database::open(&path, &TABLES).unwrap();
+    let finished = |connection: &Connection| {
+        connection.query_row("SELECT group_concat(name || finished ORDER BY name) FROM tenants", [], |row| {
+            row.get(0)
+        })
+    };
+    let finished: String = database.read(finished).await.unwrap();
+    assert_eq!(finished, "acme7,bolt0");
 }
 
 #[tokio::test]
@@ -68,6 +161,7 @@ async fn counters_agree_with_the_rows() {
         "SELECT count(*) FROM lanes WHERE dead <> (SELECT count(*) FROM jobs WHERE state = 'dead')",
         "SELECT count(*) FROM lanes WHERE cancelled <> (SELECT count(*) FROM jobs WHERE state = 'cancelled')",
         "SELECT count(*) FROM lanes WHERE jobs <> (SELECT count(*) FROM jobs)",
+        "SELECT count(*) FROM tenants WHERE finished <> (SELECT count(*) FROM jobs WHERE finished_at IS NOT NULL)",
         "SELECT count(*) FROM kinds WHERE running <> (SELECT count(*) FROM jobs WHERE state = 'running')",
         "SELECT count(*) FROM tenants WHERE running <> (SELECT count(*) FROM jobs WHERE state = 'running')",
         "SELECT count(*) FROM tenants WHERE (waiting, waiting_bytes) <> (SELECT count(*), sum(payload_bytes)
