@@ -1,4 +1,6 @@
-//! `jobs list|show|cancel|retry`.
+//! `jobs list|show|wait|cancel|retry`.
+
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -12,8 +14,9 @@ use super::{
     show::{self, JobDocument},
 };
 use crate::{
+    config::TimeSpan,
     domain::{JobId, KindName, State},
-    engine::Engine,
+    engine::{Engine, WaitError},
     queue::{CancelOutcome, Filter, RequeueOutcome},
 };
 
@@ -33,6 +36,14 @@ enum Action {
     Show {
         /// The job
         job: JobId,
+    },
+    /// Waits until a job has ended, and shows all that is known of it
+    Wait {
+        /// The job
+        job: JobId,
+        /// Give up after this time, such as 10m; the job goes on [default: never]
+        #[arg(long, value_name = "TIME")]
+        timeout: Option<TimeSpan>,
     },
     /// Cancels jobs: at once, or as soon as their handlers have stopped
     Cancel {
@@ -75,7 +86,7 @@ struct RetryArguments {
 
 impl Command for Jobs {
     const NAME: &'static str = "jobs";
-    const ABOUT: &'static str = "Lists, shows, cancels and retries jobs";
+    const ABOUT: &'static str = "Lists, shows, awaits, cancels and retries jobs";
     type Arguments = JobsArguments;
 
     async fn run(arguments: JobsArguments, app: &App) -> Result<(), CliError> {
@@ -88,6 +99,20 @@ impl Command for Jobs {
                 let found = found.ok_or_else(|| unknown_job(app, job, &missing))?;
                 show::job(app.output(), &found)?;
                 app.output().document(&JobDocument::whole(&found))
+            }
+            Action::Wait { job, timeout } => {
+                let within = timeout.map_or(Duration::MAX, |timeout| timeout.0);
+                let ended =
+                    engine.wait_for(app.tenant(), job, within).await.map_err(|error| match error {
+                        WaitError::UnknownJob { .. } => unknown_job(app, job, &error),
+                        WaitError::Progress(error) => error.into(),
+                        WaitError::Queue(error) => error.into(),
+                    })?;
+                let late = || CliError::unavailable(format_args!("job {job} has not ended yet; it goes on"));
+                let ended = ended.ok_or_else(late)?;
+                show::job(app.output(), &ended)?;
+                app.output().document(&JobDocument::whole(&ended))?;
+                show::ended(&ended, app.name())
             }
             Action::Cancel { jobs } => cancel(&jobs, app, &engine).await,
             Action::Retry(arguments) if arguments.all_dead => {
