@@ -296,6 +296,6 @@ fn log(before: &Schedule, after: &Schedule) {
     }
     if let Some(dropped) = after.dropped.filter(|_| after.dropped != before.dropped) {
         let (from, until) = (dropped.from, dropped.until);
-        tracing::warn!(%tenant, %schedule, %from, %until, "missed firings were left out");
+        tracing::info!(%tenant, %schedule, %from, %until, "missed firings were left out");
     }
 }
