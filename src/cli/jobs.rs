@@ -1,4 +1,6 @@
-//! `jobs list|show|why|cancel|retry`.
+//! `jobs list|show|why|wait|cancel|retry`.
+
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -13,8 +15,9 @@ use super::{
     why,
 };
 use crate::{
+    config::TimeSpan,
     domain::{JobId, KindName, State},
-    engine::Engine,
+    engine::{Engine, WaitError},
     queue::{CancelOutcome, Filter, RequeueOutcome},
 };
 
@@ -39,6 +42,14 @@ enum Action {
     Why {
         /// The job
         job: JobId,
+    },
+    /// Waits until a job has ended, and shows all that is known of it
+    Wait {
+        /// The job
+        job: JobId,
+        /// Give up after this time, such as 10m; the job goes on [default: never]
+        #[arg(long, value_name = "TIME")]
+        timeout: Option<TimeSpan>,
     },
     /// Cancels jobs: at once, or as soon as their handlers have stopped
     Cancel {
@@ -81,7 +92,7 @@ struct RetryArguments {
 
 impl Command for Jobs {
     const NAME: &'static str = "jobs";
-    const ABOUT: &'static str = "Lists, shows, cancels and retries jobs; tells why one waits";
+    const ABOUT: &'static str = "Lists, shows, awaits, cancels and retries jobs; tells why one waits";
     type Arguments = JobsArguments;
 
     async fn run(arguments: JobsArguments, app: &App) -> Result<(), CliError> {
@@ -96,6 +107,20 @@ impl Command for Jobs {
                 app.output().document(&JobDocument::whole(&found))
             }
             Action::Why { job } => why::why(job, app, &engine).await,
+            Action::Wait { job, timeout } => {
+                let within = timeout.map_or(Duration::MAX, |timeout| timeout.0);
+                let ended =
+                    engine.wait_for(app.tenant(), job, within).await.map_err(|error| match error {
+                        WaitError::UnknownJob { .. } => unknown_job(app, job, &error),
+                        WaitError::Progress(error) => error.into(),
+                        WaitError::Queue(error) => error.into(),
+                    })?;
+                let late = || CliError::unavailable(format_args!("job {job} has not ended yet; it goes on"));
+                let ended = ended.ok_or_else(late)?;
+                show::job(app.output(), &ended)?;
+                app.output().document(&JobDocument::whole(&ended))?;
+                show::ended(&ended, app.name())
+            }
             Action::Cancel { jobs } => cancel(&jobs, app, &engine).await,
             Action::Retry(arguments) if arguments.all_dead => {
                 retry_all_dead(arguments.kind, app, &engine).await

@@ -67,7 +67,7 @@ const EXIT_CODES: &str = "Exit codes:
   0    done
   1    a job that was waited for ended dead or cancelled
   2    wrong usage: a flag, a name, a payload or a setting is wrong
-  3    unavailable: the data directory can't be used, or a limit is reached; try again later
+  3    unavailable: the data directory can't be used, a limit is reached, or a time has passed; try again later
   130  ctrl-c: watching was stopped, the job goes on; or, the second time, `up` at once
 
 Settings: a flag goes before the environment (PRESSWORK_DATA_DIR for --data-dir and so on), which goes before
@@ -306,6 +306,7 @@ mod tests {
             "app watch job_01kanp6f5rwe9b4p0e4y0m8sjg --json",
             "app jobs list --state dead --kind print --limit 5",
             "app jobs retry --all-dead",
+            "app jobs wait job_01kanp6f5rwe9b4p0e4y0m8sjg --timeout 10m",
             "app jobs cancel job_01kanp6f5rwe9b4p0e4y0m8sjg job_01kanp6f5rwe9b4p0e4y0m8sjh",
             "app artifacts get job_01kanp6f5rwe9b4p0e4y0m8sjg book.epub -o x.epub --force",
             "app tenants set acme --limit export=20/min:5 --weight 2 --max-running 8 --max-waiting none",

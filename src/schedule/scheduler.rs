@@ -70,15 +70,15 @@ impl Scheduler {
     /// the same [`Schedules`] is noticed at once, one of another process within [`NOTICED_WITHIN`]. What fails is logged
     /// and tried again.
     pub async fn run(&self) {
-        let mut away = false;
+        let (mut away, mut mend_at) = (false, self.schedules.clock.now());
         loop {
             let changed = self.schedules.changed.notified();
             tokio::pin!(changed);
             // From before the look, so that no change falls between look and sleep.
             changed.as_mut().enable();
             let now = self.schedules.clock.now();
-            let ticked = match self.mend(now).await {
-                Ok(_) => self.tick(now).await,
+            let ticked = match self.mend_once_due(now, &mut mend_at).await {
+                Ok(()) => self.tick(now).await,
                 Err(error) => Err(error),
             };
             match &ticked {
@@ -97,6 +97,15 @@ impl Scheduler {
                 () = changed => {}
             }
         }
+    }
+
+    /// Asks once an hour whether there is something to mend, not at each tick.
+    async fn mend_once_due(&self, now: Timestamp, at: &mut Timestamp) -> Result<(), ScheduleError> {
+        if now >= *at {
+            self.mend(now).await?;
+            *at = now.after(MENDED_EVERY);
+        }
+        Ok(())
     }
 
     /// Makes the jobs of all schedules that are due, at most a thousand schedules a call. Of several processes one does
@@ -127,9 +136,16 @@ impl Scheduler {
     /// # Errors
     /// [`ScheduleError::Store`].
     pub async fn mend(&self, now: Timestamp) -> Result<usize, ScheduleError> {
-        if self.take_turn("mend", now, MENDED_EVERY).await?.is_none() {
-            return Ok(0);
+        let Some(turn) = self.take_turn("mend", now, MENDED_EVERY).await? else { return Ok(0) };
+        let mended = self.mend_all().await;
+        if mended.is_err() {
+            // Whoever comes next tries again; where this fails, too, in an hour.
+            drop(self.records.delete(TURNS, "mend", Expect::Version(turn)).await);
         }
+        mended
+    }
+
+    async fn mend_all(&self) -> Result<usize, ScheduleError> {
         let (book, mut after, mut mended) = (&self.schedules.book, None::<String>, 0);
         loop {
             let page = book.list("", after.as_deref(), PAGE).await?;
@@ -280,6 +296,6 @@ fn log(before: &Schedule, after: &Schedule) {
     }
     if let Some(dropped) = after.dropped.filter(|_| after.dropped != before.dropped) {
         let (from, until) = (dropped.from, dropped.until);
-        tracing::warn!(%tenant, %schedule, %from, %until, "missed firings were left out");
+        tracing::info!(%tenant, %schedule, %from, %until, "missed firings were left out");
     }
 }

@@ -10,6 +10,7 @@ mod apalis;
 mod attempt;
 mod context;
 mod fetch;
+pub(crate) mod inline;
 mod keeper;
 mod kind;
 mod registry;

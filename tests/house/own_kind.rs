@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use presswork::{
-    domain::{Failure, KindName, Reason},
-    worker::{Context, Kind},
+    domain::{Failure, KindName, Reason, State},
+    testing::{Fault, Inline, Moment, TestEngine},
+    worker::{Context, Kind, Registry},
 };
 use serde::{Deserialize, Serialize};
 
@@ -48,4 +49,29 @@ async fn translate(number: u64) -> Result<(), Failure> {
 fn a_kind_refuses_what_it_can_not_use() {
     let check = |text: &str| Translate { text: text.to_owned() }.check();
     assert!(check("").is_err() && check("to be").is_ok());
+}
+
+#[derive(Serialize, Deserialize)]
+struct CountWords {
+    text: String,
+}
+
+impl Kind for CountWords {
+    const NAME: KindName = KindName::literal("count-words");
+    type Output = usize;
+    async fn run(self, _ctx: Context) -> Result<usize, Failure> {
+        Ok(self.text.split_whitespace().count())
+    }
+}
+
+#[tokio::test]
+async fn a_kind_of_ones_own_is_tested_as_the_handbook_says() {
+    let ran = Inline::new(CountWords { text: "four words, no more".into() }).run().await.unwrap();
+    assert_eq!(ran.result.unwrap(), 4);
+
+    let world = TestEngine::new(Registry::new().register::<CountWords>());
+    world.inject(Fault::Crash(Moment::Ended));
+    let job = world.enqueue(&CountWords { text: "four words, no more".into() }).await;
+    world.drain().await;
+    assert_eq!(world.job(job).await.state, State::Completed);
 }

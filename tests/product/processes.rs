@@ -1,5 +1,7 @@
 //! Several processes on one data directory: one works, others enqueue, watch, cancel, fetch.
 
+use std::time::{Duration, Instant};
+
 use crate::world::{World, long_book, text};
 
 #[test]
@@ -41,6 +43,39 @@ fn a_running_export_is_cancelled_from_another_process_and_leaves_nothing() {
     let retried = world.run(&["jobs", "retry", id]);
     assert!(retried.status.success(), "{}", text(&retried));
     assert!(world.run(&["watch", id]).status.success());
+}
+
+/// The schedule is made by one process and noticed by the worker, another one.
+#[test]
+fn a_schedule_of_another_process_is_noticed_and_its_job_awaited() {
+    let world = World::new();
+    let file = world.file("good.md", "# One\n\nWords *here*.\n");
+    let mut up = world.start(&["up", "--json"]);
+    world.json(&["enqueue", "import", &file, "--project", "good", "--wait"]);
+    let payload = r#"{"project":"good","format":"markdown"}"#;
+    let every_second = ["--cron", "* * * * * *", "--zone", "Europe/Berlin", "--catch-up", "one"];
+    let set = [&["schedules", "set", "often", "--kind", "export", "--payload", payload], &every_second[..]]
+        .concat();
+    assert_eq!(world.json(&set)["plan"]["payload"]["json"]["format"], "markdown");
+    assert_eq!(
+        world.json(&["schedules", "next", "often", "--count", "3"])["next"].as_array().unwrap().len(),
+        3
+    );
+    let deadline = Instant::now() + Duration::from_secs(120);
+    let job = loop {
+        let shown = world.json(&["schedules", "show", "often"]);
+        if let Some(job) = shown["last"]["job"].as_str() {
+            break job.to_owned();
+        }
+        assert!(Instant::now() < deadline && up.child.try_wait().unwrap().is_none(), "{shown}");
+    };
+    assert!(world.json(&["schedules", "pause", "often"])["next"].is_null());
+    let ended = world.json(&["jobs", "wait", &job, "--timeout", "10m"]);
+    assert_eq!((ended["state"].as_str(), ended["kind"].as_str()), (Some("completed"), Some("export")));
+    assert_eq!(world.json(&["schedules", "list"])["schedules"][0]["paused"], true);
+    world.json(&["schedules", "remove", "often"]);
+    let gone = world.run(&["schedules", "resume", "often"]);
+    assert_eq!(gone.status.code(), Some(2), "{}", text(&gone));
 }
 
 #[test]

@@ -7,6 +7,7 @@
 
 mod kinds;
 mod observed;
+mod testing;
 mod world;
 
 use std::{
