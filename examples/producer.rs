@@ -37,7 +37,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
         println!("accepted {}", answer?.id());
     }
     for job in &jobs {
-        let ended = client.wait_for(&tenant, job.id, Duration::from_secs(30)).await?;
+        let Some(ended) = client.wait_for(&tenant, job.id, Duration::from_secs(30)).await? else {
+            println!("{} has not ended yet: is a worker running?", job.id);
+            continue;
+        };
         let result = ended.output.map(|output| output.result).unwrap_or_default();
         println!("{} {}: {result}", ended.id, ended.state);
     }

@@ -17,8 +17,8 @@ use super::{
 use crate::{
     config::TimeSpan,
     domain::{JobId, KindName, State},
-    engine::{Engine, WaitError},
-    queue::{CancelOutcome, Filter, RequeueOutcome},
+    engine::Engine,
+    queue::{CancelOutcome, Filter, RequeueOutcome, WaitError},
 };
 
 pub(super) struct Jobs;

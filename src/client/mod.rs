@@ -3,8 +3,6 @@
 //!
 //! Owns: the short way from an address to jobs and their progress. Must not know: handlers, any key of Redis.
 
-mod wait;
-
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
@@ -12,12 +10,10 @@ use futures_util::stream::BoxStream;
 use redis::RedisError;
 use serde::Serialize;
 
-pub use wait::{WaitError, wait_for};
-
 use crate::{
     domain::{Event, Job, JobId, KindName, NewJob, Payload, Random, SystemRandom, TenantId, clock},
     progress::{ProgressBus, ProgressError, redis::RedisProgress},
-    queue::{CancelOutcome, Enqueued, Queue, QueueError, Refusal, redis::RedisQueue},
+    queue::{CancelOutcome, Enqueued, Queue, QueueError, Refusal, WaitError, redis::RedisQueue, wait_for},
     store::redis::Redis,
 };
 
@@ -117,12 +113,17 @@ impl Client {
         self.progress.follow(tenant, job, after).await
     }
 
-    /// Waits until a job has ended, and answers it with its output; see [`wait_for`].
+    /// Waits until a job has ended, and answers it with its output; `None` where it goes on beyond the time. See [`wait_for`].
     ///
     /// # Errors
     /// [`WaitError`].
-    pub async fn wait_for(&self, tenant: &TenantId, job: JobId, at_most: Duration) -> Result<Job, WaitError> {
-        wait_for(&*self.queue, &*self.progress, tenant, job, at_most).await
+    pub async fn wait_for(
+        &self,
+        tenant: &TenantId,
+        job: JobId,
+        within: Duration,
+    ) -> Result<Option<Job>, WaitError> {
+        wait_for(&*self.queue, &*self.progress, tenant, job, within).await
     }
 
     /// All else that the queue can do.

@@ -39,7 +39,6 @@ use crate::{
     worker::{Parts, Registry},
 };
 use scratch::Scratch;
-pub use wait::WaitError;
 
 /// What a process holds. Cheap to clone; clones share everything.
 #[derive(Clone)]

@@ -3,6 +3,7 @@
 //! Owns: the operations on jobs and the types they speak. Must not know: handlers, artifacts' bytes, HTTP.
 
 mod error;
+mod outcome;
 pub mod redis;
 #[cfg(feature = "server")]
 pub mod sqlite;
@@ -11,6 +12,7 @@ mod types;
 use async_trait::async_trait;
 
 pub use error::{BoxError, QueueError, Refusal};
+pub use outcome::{WaitError, wait_for};
 pub use types::{
     Ask, CancelOutcome, Claim, Constraint, Cursor, Enqueued, Filter, LaneStats, Lease, Opened, Page, Renewal,
     RequeueOutcome, Retention, Scope, Settled, Standing, Stats, Swept, Why,
