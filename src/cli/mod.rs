@@ -12,6 +12,7 @@
 
 mod app;
 mod artifacts;
+mod batches;
 mod choice;
 mod command;
 mod completion;
@@ -137,6 +138,7 @@ impl Cli {
             enqueue::entry(submitters),
             Entry::of::<watch::Watch>(),
             Entry::of::<jobs::Jobs>(),
+            Entry::of::<batches::Batches>(),
             Entry::of::<artifacts::Artifacts>(),
             Entry::of::<tenants::Tenants>(),
             Entry::of::<kinds::Kinds>(),
@@ -297,6 +299,12 @@ mod tests {
             "app up --concurrency 2 --data-dir /x",
             "app enqueue print --pages 3 --wait --priority low --tenant acme",
             "app enqueue print --pages 3 --delay 10m --idempotency-key a",
+            "app enqueue print --pages 3 --after job_01kanp6f5rwe9b4p0e4y0m8sjg --after job_01kanp6f5rwe9b4p0e4y0m8sjh",
+            "app enqueue print --pages 3 --after job_01kanp6f5rwe9b4p0e4y0m8sjg,job_01kanp6f5rwe9b4p0e4y0m8sjh",
+            "app enqueue print --pages 3 --unique book --unique-window unfinished",
+            "app enqueue print --pages 3 --batch batch_01kanp6f5rwe9b4p0e4y0m8sjg",
+            "app batches open --size 3",
+            "app batches open --size 3 --callback print --payload {} --id batch_01kanp6f5rwe9b4p0e4y0m8sjg",
             "app enqueue print --pages 3 --at 2026-11-22T08:30:00Z",
             "app watch job_01kanp6f5rwe9b4p0e4y0m8sjg --json",
             "app jobs list --state dead --kind print --limit 5",
@@ -324,6 +332,11 @@ mod tests {
             "app enqueue other --payload {}",
             "app enqueue print --pages 3 --delay 10m --at 2026-11-22T08:30:00Z",
             "app enqueue print --pages 3 --priority huge",
+            "app enqueue print --pages 3 --after batch_01kanp6f5rwe9b4p0e4y0m8sjg",
+            "app enqueue print --pages 3 --unique-window waiting",
+            "app batches open",
+            "app batches open --size 3 --callback print",
+            "app batches open --size 3 --payload {}",
             "app watch 17",
             "app up --concurrency many",
             "app jobs retry",

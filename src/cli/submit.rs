@@ -22,7 +22,7 @@ pub trait Submit: Kind {
     /// What it does, in a line of help.
     const ABOUT: &'static str;
     /// Its flags and arguments, beside those that all kinds have. Taken are `wait`, `priority`, `delay`, `at`,
-    /// `idempotency_key` and those that [all commands](super::Command::Arguments) have.
+    /// `idempotency_key`, `after`, `unique`, `unique_window`, `batch` and those that [all commands](super::Command::Arguments) have.
     type Arguments: Args + Send;
 
     /// The payload that the arguments mean.
@@ -149,7 +149,7 @@ fn prepare<S: Submit>(matches: ArgMatches, door: &Door) -> BoxFuture<'_, Result<
 }
 
 /// The payload that a flag means. One byte more than fits is read at most, so that the door can say it is too large.
-async fn read_payload(given: &str) -> Result<Bytes, CliError> {
+pub(super) async fn read_payload(given: &str) -> Result<Bytes, CliError> {
     let most = NewJob::MOST_PAYLOAD_BYTES as u64 + 1;
     let mut bytes = Vec::new();
     let read = if given == "-" {
