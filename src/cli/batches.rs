@@ -1,10 +1,18 @@
-//! `batches show`: how far several jobs are together.
+//! `batches open|show`: room for several jobs with one that follows them, and how far they are together.
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::{app::App, command::Command, error::CliError};
-use crate::domain::{Batch, BatchId};
+use super::{
+    app::App,
+    command::Command,
+    error::CliError,
+    submit::{Door, read_payload},
+};
+use crate::{
+    domain::{Batch, BatchId, JobId, KindName, NewBatch, TenantId},
+    queue::Opened,
+};
 
 pub(super) struct Batches;
 
@@ -16,11 +24,38 @@ pub(super) struct BatchesArguments {
 
 #[derive(Subcommand)]
 enum Action {
+    /// Opens a batch and prints its id: `enqueue … --batch ID` brings its jobs in
+    Open(OpenArguments),
     /// Shows how far a batch is and which job follows it
     Show {
         /// The batch
         batch: BatchId,
     },
+}
+
+#[derive(Args)]
+struct OpenArguments {
+    /// How many jobs it will have
+    #[arg(long, value_name = "N")]
+    size: u32,
+    /// The kind of the job that runs once all of them have ended, however they ended
+    #[arg(long, value_name = "KIND", requires = "payload")]
+    callback: Option<KindName>,
+    /// The payload of that job as JSON; @FILE for a file's content, - for what comes on standard input
+    #[arg(long, value_name = "JSON", requires = "callback")]
+    payload: Option<String>,
+    /// Your id for it, so that a repeated call opens no second one
+    #[arg(long, value_name = "BATCH")]
+    id: Option<BatchId>,
+}
+
+/// A batch that was opened, in JSON.
+#[derive(Serialize)]
+struct Answer<'a> {
+    id: BatchId,
+    tenant: &'a TenantId,
+    duplicate: bool,
+    callback: Option<JobId>,
 }
 
 /// A batch in JSON, with what is reckoned from its counts.
@@ -34,19 +69,46 @@ struct Document<'a> {
 
 impl Command for Batches {
     const NAME: &'static str = "batches";
-    const ABOUT: &'static str = "Shows how far several jobs are together";
+    const ABOUT: &'static str = "Opens batches of jobs and shows how far they are";
     type Arguments = BatchesArguments;
 
     async fn run(arguments: BatchesArguments, app: &App) -> Result<(), CliError> {
-        let Action::Show { batch: id } = arguments.action;
-        let engine = app.existing_engine().await?;
-        let found = engine.queue.batch(app.tenant(), id).await?;
-        let batch = found.ok_or_else(|| unknown(app, id))?;
-        for (label, text) in lines(&batch) {
-            app.output().line(format_args!("{label:<12} {text}"))?;
+        match arguments.action {
+            Action::Open(arguments) => open(arguments, app).await,
+            Action::Show { batch } => show(batch, app).await,
         }
-        app.output().document(&Document { batch: &batch, ended: batch.ended(), percent: batch.percent() })
     }
+}
+
+async fn open(arguments: OpenArguments, app: &App) -> Result<(), CliError> {
+    let engine = app.engine().await?;
+    let callback = match (arguments.callback, arguments.payload) {
+        (Some(kind), Some(payload)) => {
+            let (door, json) = (Door::new(app, &engine), read_payload(&payload).await?);
+            Some(app.registry().new_job(door.job(), door.tenant().clone(), &kind, json)?)
+        }
+        _ => None,
+    };
+    let id = arguments.id.unwrap_or_else(|| BatchId::new(engine.clock.now(), &*engine.random));
+    let batch = NewBatch { id, tenant: app.tenant().clone(), size: arguments.size, callback };
+    let duplicate = engine.queue.open_batch(batch).await?? == Opened::Before;
+    let opened = engine.queue.batch(app.tenant(), id).await?;
+    let callback = opened.and_then(|batch| batch.callback);
+    if duplicate {
+        app.output().note("it was open already: nothing has changed");
+    }
+    app.output().line(id)?;
+    app.output().document(&Answer { id, tenant: app.tenant(), duplicate, callback })
+}
+
+async fn show(id: BatchId, app: &App) -> Result<(), CliError> {
+    let engine = app.existing_engine().await?;
+    let found = engine.queue.batch(app.tenant(), id).await?;
+    let batch = found.ok_or_else(|| unknown(app, id))?;
+    for (label, text) in lines(&batch) {
+        app.output().line(format_args!("{label:<12} {text}"))?;
+    }
+    app.output().document(&Document { batch: &batch, ended: batch.ended(), percent: batch.percent() })
 }
 
 fn unknown(app: &App, batch: BatchId) -> CliError {

@@ -15,7 +15,9 @@ use super::{
 };
 use crate::{
     config::TimeSpan,
-    domain::{IdempotencyKey, JobId, KindName, NewJob, Priority, TenantId, Timestamp},
+    domain::{
+        BatchId, IdempotencyKey, JobId, KindName, NewJob, Priority, TenantId, Timestamp, Unique, Window,
+    },
     engine::Engine,
     queue::Enqueued,
 };
@@ -39,6 +41,19 @@ struct Common {
     /// Your word for this request: a second job with the same word is not made
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<IdempotencyKey>,
+    /// Not before this job has completed; several times, or separated by commas, for several jobs
+    #[arg(long, value_name = "JOB", value_delimiter = ',')]
+    after: Vec<JobId>,
+    /// A word of which there is one job at a time: while there is one, no second is made
+    #[arg(long, value_name = "KEY")]
+    unique: Option<IdempotencyKey>,
+    /// While which job there is no second: one that waits to run, or any that has not ended
+    #[arg(long, value_name = "WINDOW", default_value_t = Window::Waiting, requires = "unique",
+        value_parser = one_of::<Window>(["waiting", "unfinished"]))]
+    unique_window: Window,
+    /// The open batch that it belongs to
+    #[arg(long)]
+    batch: Option<BatchId>,
 }
 
 /// The command, with a subcommand for each kind.
@@ -83,6 +98,8 @@ async fn enqueue(
     job.priority = common.priority;
     job.run_at = common.delay.map(|delay| engine.clock.now().after(delay.0)).or(common.at);
     job.idempotency_key = common.idempotency_key;
+    job.unique = common.unique.map(|key| Unique { key, window: common.unique_window });
+    (job.after, job.batch) = (common.after, common.batch);
     let answer = Answer::of(accept(&engine, job).await?, app.tenant(), &submitter.kind);
     if answer.duplicate {
         app.output().note("it was there already: no second job was made");

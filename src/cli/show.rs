@@ -9,7 +9,9 @@ use super::{
     error::{CliError, ErrorKind},
     output::Output,
 };
-use crate::domain::{ArtifactPointer, Job, JobId, KindName, Priority, Reason, State, TenantId, Timestamp};
+use crate::domain::{
+    ArtifactPointer, BatchId, Job, JobId, KindName, Priority, Reason, State, TenantId, Timestamp, Unique,
+};
 
 /// A job in JSON.
 #[derive(Serialize)]
@@ -32,6 +34,9 @@ pub(super) struct JobDocument<'a> {
     lease_until: Option<Timestamp>,
     checkpoint_bytes: Option<usize>,
     idempotency_key: Option<&'a str>,
+    unique: Option<&'a Unique>,
+    after: &'a [JobId],
+    batch: Option<BatchId>,
     reason: Option<&'a Reason>,
     result: Option<&'a serde_json::Value>,
     artifacts: &'a [ArtifactPointer],
@@ -62,6 +67,9 @@ impl<'a> JobDocument<'a> {
             lease_until: job.lease_until,
             checkpoint_bytes: job.checkpoint.as_ref().map(|checkpoint| checkpoint.0.len()),
             idempotency_key: job.idempotency_key.as_ref().map(|key| key.as_str()),
+            unique: job.unique.as_ref(),
+            after: &job.after,
+            batch: job.batch,
             reason: job.reason.as_ref(),
             result: job.output.as_ref().map(|output| &output.result),
             artifacts: job.output.as_ref().map_or(&[], |output| &output.artifacts),
@@ -101,6 +109,15 @@ pub(super) fn job(output: &Output, job: &Job) -> Result<(), CliError> {
     }
     if let Some(key) = &job.idempotency_key {
         line("key", &key.as_str())?;
+    }
+    if let Some(unique) = &job.unique {
+        line("unique", &format_args!("{} while {}", unique.key.as_str(), unique.window))?;
+    }
+    for dependency in &job.after {
+        line("after", dependency)?;
+    }
+    if let Some(batch) = job.batch {
+        line("batch", &batch)?;
     }
     if let Some(checkpoint) = &job.checkpoint {
         line("checkpoint", &size(checkpoint.0.len() as u64))?;

@@ -22,7 +22,7 @@ pub trait Submit: Kind {
     /// What it does, in a line of help.
     const ABOUT: &'static str;
     /// Its flags and arguments, beside those that all kinds have. Taken are `wait`, `priority`, `delay`, `at`,
-    /// `idempotency_key` and those that [all commands](super::Command::Arguments) have.
+    /// `idempotency_key`, `after`, `unique`, `unique_window`, `batch` and those that [all commands](super::Command::Arguments) have.
     type Arguments: Args + Send;
 
     /// The payload that the arguments mean.
