@@ -39,7 +39,8 @@
 //! | `P:asleep:<kind>` | zset waiter → time | workers that wait for a kind, and until when (by the server's clock, always) |
 //! | `P:wake:<waiter>` | list | pushed to wake that one; lives for seconds |
 //! | `P:timer:<kind>` | text | the waiter that wakes by itself when time brings the kind something; lives until then |
-//! | `P:events:<tenant>:<id>` | stream sequence-0 → event | progress and text of a job, and its changes of state once there are such (`progress/redis`) |
+//! | `P:events:<tenant>:<id>` | stream sequence-0 → event | progress and text of a job, once there is such (`progress/redis/lua/events.lua`) |
+//! | `P:states:<tenant>:<id>` | stream sequence-0 → event | its changes of state, once they are too many for its record |
 //!
 //! Fields of a lane (an absent number is 0): its jobs by state, `s w b r t c x d`; of those that wait `w0 w1 w3`, by rank
 //! (the others are of rank 2), `k` the number of those that have been in it before; `standing` (`i`dle, `r`eady, `p`arked, `h`eld; absent: idle), `tag` and `era` (virtual time,
