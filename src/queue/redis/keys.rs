@@ -39,7 +39,8 @@
 //! | `P:asleep:<kind>` | zset waiter → time | workers that wait for a kind, and until when (by the server's clock, always) |
 //! | `P:wake:<waiter>` | list | pushed to wake that one; lives for seconds |
 //! | `P:timer:<kind>` | text | the waiter that wakes by itself when time brings the kind something; lives until then |
-//! | `P:events:<tenant>:<id>` | stream sequence-0 → event | progress and text of a job, and its changes of state once there are such (`progress/redis`) |
+//! | `P:events:<tenant>:<id>` | stream sequence-0 → event | progress and text of a job, once there is such (`progress/redis/lua/events.lua`) |
+//! | `P:states:<tenant>:<id>` | stream sequence-0 → event | its changes of state, once they are too many for its record |
 //!
 //! Fields of a lane (an absent number is 0): its jobs by state, `s w b r t c x d`; of those that wait `w0 w1 w3`, by rank
 //! (the others are of rank 2), `k` the number of those that have been in it before; `standing` (`i`dle, `r`eady, `p`arked, `h`eld; absent: idle), `tag` and `era` (virtual time,
@@ -50,29 +51,4 @@
 //! Fields of a kind: `tag` (virtual time), `era` (rises when virtual times begin anew), `turn` (its latest), `running`,
 //! `lanes`; and its limits, as `control.lua` says. Of a tenant: `running`, `waiting`, `bytes` (waiting), `lanes`; and limits.
 
-use crate::domain::TenantId;
-
-/// The hash tag of a shard: the one key that scripts are given.
-pub fn tag(namespace: &str, shard: u16) -> String {
-    format!("{{{namespace}:{shard}}}")
-}
-
-/// The shard on which a tenant lives: FNV-1a (64 bits) of its name, modulo the number of shards.
-pub fn shard_of(tenant: &TenantId, shards: u16) -> u16 {
-    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    let hash = tenant.as_str().as_bytes().iter().fold(0xcbf2_9ce4_8422_2325, step);
-    u16::try_from(hash % u64::from(shards.max(1))).unwrap_or(0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_tenant_lives_where_other_languages_look_for_it() {
-        let shards = |shards| ["acme", "bolt", "a"].map(|name| shard_of(&name.parse().unwrap(), shards));
-        assert_eq!(shards(1), [0, 0, 0]);
-        // FNV-1a of "a" is 0xaf63dc4c8601ec8c.
-        assert_eq!(shards(16)[2], 0xc);
-    }
-}
+pub use crate::store::redis::{shard_of, tag};
