@@ -5,6 +5,7 @@
 mod conformance;
 mod faults;
 mod model;
+mod servers;
 
 mod on_the_model {
     use crate::model::queue::world as open;

@@ -1,6 +1,6 @@
 //! A Lua script and its sending: by digest, and whole where the server has forgotten it.
 
-use redis::{ErrorKind, RedisError, ServerErrorKind, Value, aio::ConnectionLike, cmd};
+use redis::{Cmd, cmd};
 
 /// A Lua script, known by its SHA-1.
 #[derive(Debug)]
@@ -18,22 +18,26 @@ impl Script {
         Self { name, script: redis::Script::new(&source), source }
     }
 
-    pub(super) async fn run<C: ConnectionLike + Send>(
-        &self,
-        connection: &mut C,
-        key: &[u8],
-        arguments: &[Vec<u8>],
-    ) -> Result<Value, RedisError> {
-        let call = |command: &str, script: &str| {
-            let mut call = cmd(command);
-            call.arg(script).arg(1).arg(key).arg(arguments);
-            call
-        };
-        match call("EVALSHA", self.script.get_hash()).query_async(connection).await {
-            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                call("EVAL", &self.source).query_async(connection).await
-            }
-            answer => answer,
-        }
+    /// The command that runs it by its digest, for servers that know it.
+    pub(super) fn by_digest(&self, key: &[u8], arguments: &[Vec<u8>], in_cluster: bool) -> Cmd {
+        call("EVALSHA", self.script.get_hash(), key, arguments, in_cluster)
     }
+
+    /// The command that runs it and makes the server know it.
+    pub(super) fn whole(&self, key: &[u8], arguments: &[Vec<u8>], in_cluster: bool) -> Cmd {
+        call("EVAL", &self.source, key, arguments, in_cluster)
+    }
+}
+
+/// On a Cluster a second key of the slot is declared, `<key>:`, which never exists, as the first doesn't: a node that
+/// has only some of a moving slot's keys then refuses the script with TRYAGAIN, before it has changed anything.
+fn call(command: &str, script: &str, key: &[u8], arguments: &[Vec<u8>], in_cluster: bool) -> Cmd {
+    let mut call = cmd(command);
+    if in_cluster {
+        call.arg(script).arg(2).arg(key).arg([key, b":"].concat());
+    } else {
+        call.arg(script).arg(1).arg(key);
+    }
+    call.arg(arguments);
+    call
 }
