@@ -4,6 +4,7 @@
 
 mod conformance;
 mod faults;
+mod fleet;
 mod model;
 mod servers;
 
@@ -18,5 +19,17 @@ mod on_sqlite {
     crate::conformance::queue::laws!(world);
     crate::conformance::suites::records_laws!(records_world);
     crate::conformance::suites::progress_laws!(progress_world);
+    crate::model::random_operations!(world);
+}
+
+mod on_redis {
+    use crate::conformance::redis::world;
+    crate::conformance::queue::laws!(world);
+    crate::model::random_operations!(world);
+}
+
+mod on_redis_of_three_shards {
+    use crate::conformance::redis::world_of_three_shards as world;
+    crate::conformance::queue::laws!(world);
     crate::model::random_operations!(world);
 }

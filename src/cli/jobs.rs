@@ -1,4 +1,4 @@
-//! `jobs list|show|cancel|retry`.
+//! `jobs list|show|why|cancel|retry`.
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -10,6 +10,7 @@ use super::{
     error::CliError,
     follow::{inspect, unknown_job},
     show::{self, JobDocument},
+    why,
 };
 use crate::{
     domain::{JobId, KindName, State},
@@ -31,6 +32,11 @@ enum Action {
     List(ListArguments),
     /// Shows all that is known of a job
     Show {
+        /// The job
+        job: JobId,
+    },
+    /// Tells what holds a job up, how many go before it, and when it is likely to start
+    Why {
         /// The job
         job: JobId,
     },
@@ -75,7 +81,7 @@ struct RetryArguments {
 
 impl Command for Jobs {
     const NAME: &'static str = "jobs";
-    const ABOUT: &'static str = "Lists, shows, cancels and retries jobs";
+    const ABOUT: &'static str = "Lists, shows, cancels and retries jobs; tells why one waits";
     type Arguments = JobsArguments;
 
     async fn run(arguments: JobsArguments, app: &App) -> Result<(), CliError> {
@@ -89,6 +95,7 @@ impl Command for Jobs {
                 show::job(app.output(), &found)?;
                 app.output().document(&JobDocument::whole(&found))
             }
+            Action::Why { job } => why::why(job, app, &engine).await,
             Action::Cancel { jobs } => cancel(&jobs, app, &engine).await,
             Action::Retry(arguments) if arguments.all_dead => {
                 retry_all_dead(arguments.kind, app, &engine).await

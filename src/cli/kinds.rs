@@ -1,4 +1,4 @@
-//! `kinds list|set`: what can be run, and limits of a kind, all tenants together.
+//! `kinds list|show|set`: what can be run, and limits of a kind, all tenants together.
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -18,6 +18,11 @@ pub(super) struct KindsArguments {
 enum Action {
     /// Lists the kinds that this program can run
     List,
+    /// Shows a kind's limits
+    Show {
+        /// The kind
+        kind: KindName,
+    },
     /// Sets a kind's limits, in force from the next claim
     Set {
         /// The kind
@@ -42,7 +47,7 @@ struct Document<'a> {
 
 impl Command for Kinds {
     const NAME: &'static str = "kinds";
-    const ABOUT: &'static str = "Lists the kinds of jobs and sets what they may use";
+    const ABOUT: &'static str = "Lists the kinds of jobs, shows and sets what they may use";
     type Arguments = KindsArguments;
 
     async fn run(arguments: KindsArguments, app: &App) -> Result<(), CliError> {
@@ -52,13 +57,21 @@ impl Command for Kinds {
                 kinds.iter().try_for_each(|kind| app.output().line(kind))?;
                 app.output().document(&Listing { kinds })
             }
+            Action::Show { kind } => {
+                let limits = app.existing_engine().await?.queue.kind_limits(&kind).await?;
+                tell(app, &kind, limits)
+            }
             Action::Set { kind, max_running } => {
                 let limits = KindLimits { max_running: max_running.0 };
                 app.engine().await?.queue.set_kind_limits(&kind, limits).await?;
-                let text = limits.max_running.map_or("no limit".to_owned(), |most| most.to_string());
-                app.output().line(format_args!("{kind}: max running {text}"))?;
-                app.output().document(&Document { kind: &kind, limits })
+                tell(app, &kind, limits)
             }
         }
     }
+}
+
+fn tell(app: &App, kind: &KindName, limits: KindLimits) -> Result<(), CliError> {
+    let text = limits.max_running.map_or("no limit".to_owned(), |most| most.to_string());
+    app.output().line(format_args!("{kind}: max running {text}"))?;
+    app.output().document(&Document { kind, limits })
 }

@@ -12,6 +12,7 @@
 
 mod app;
 mod artifacts;
+mod batches;
 mod choice;
 mod command;
 mod completion;
@@ -30,6 +31,7 @@ mod submit;
 mod tenants;
 mod up;
 mod watch;
+mod why;
 
 use std::{ffi::OsString, process::ExitCode, sync::Arc, time::Duration};
 
@@ -137,6 +139,7 @@ impl Cli {
             enqueue::entry(submitters),
             Entry::of::<watch::Watch>(),
             Entry::of::<jobs::Jobs>(),
+            Entry::of::<batches::Batches>(),
             Entry::of::<artifacts::Artifacts>(),
             Entry::of::<tenants::Tenants>(),
             Entry::of::<kinds::Kinds>(),
@@ -304,7 +307,11 @@ mod tests {
             "app jobs cancel job_01kanp6f5rwe9b4p0e4y0m8sjg job_01kanp6f5rwe9b4p0e4y0m8sjh",
             "app artifacts get job_01kanp6f5rwe9b4p0e4y0m8sjg book.epub -o x.epub --force",
             "app tenants set acme --limit export=20/min:5 --weight 2 --max-running 8 --max-waiting none",
+            "app jobs why job_01kanp6f5rwe9b4p0e4y0m8sjg",
+            "app batches show batch_01kanp6f5rwe9b4p0e4y0m8sjg --json",
+            "app kinds show export",
             "app kinds set export --max-running 4",
+            "app kinds set export --max-running none",
             "app pause --everything",
             "app resume --tenant acme",
             "app stats --json",
@@ -326,6 +333,10 @@ mod tests {
             "app enqueue print --pages 3 --priority huge",
             "app watch 17",
             "app up --concurrency many",
+            "app jobs why",
+            "app jobs why batch_01kanp6f5rwe9b4p0e4y0m8sjg",
+            "app batches show job_01kanp6f5rwe9b4p0e4y0m8sjg",
+            "app kinds show",
             "app jobs retry",
             "app jobs retry --all-dead job_01kanp6f5rwe9b4p0e4y0m8sjg",
             "app tenants set acme --limit export=20",

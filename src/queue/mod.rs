@@ -164,7 +164,8 @@ pub trait Queue: Send + Sync {
     /// [`QueueError`].
     async fn inspect(&self, tenant: &TenantId, jobs: &[JobId]) -> Result<Vec<Option<Job>>, QueueError>;
 
-    /// A tenant's jobs, newest first, at most `most` (1 to 1,000) from behind the cursor; fewer where they are large.
+    /// A tenant's jobs, newest first, at most `most` (1 to 1,000) from behind the cursor; fewer where they are large, or
+    /// where an engine has looked long for what the filter wants: a page may be empty and have a cursor.
     ///
     /// # Errors
     /// [`QueueError`].

@@ -3,5 +3,6 @@
 pub(crate) mod progress;
 pub(crate) mod queue;
 pub(crate) mod records;
+pub(crate) mod redis;
 pub(crate) mod sqlite;
 pub(crate) mod suites;

@@ -62,6 +62,9 @@ fn wrong_usage_and_unknown_things_have_exit_code_two() {
         &["enqueue", "nonsense", "--payload", "{}"],
         &["jobs", "show", "job_nonsense"],
         &["jobs", "show", "job_00000000000000000000000000"],
+        &["jobs", "why", "job_00000000000000000000000000"],
+        &["batches", "show", "batch_00000000000000000000000000"],
+        &["batches", "show", "job_00000000000000000000000000"],
         &["artifacts", "get", "job_00000000000000000000000000"],
         &["watch", "job_00000000000000000000000000"],
         &["frobnicate"],
@@ -100,10 +103,12 @@ fn each_command_has_one_json_document_and_nothing_else() {
         &["stats"][..],
         &["jobs", "list"],
         &["jobs", "show", id],
+        &["jobs", "why", id],
         &["tenants", "show"],
         &["tenants", "set", "acme", "--weight", "2"],
         &["kinds", "list"],
         &["kinds", "set", "export", "--max-running", "4"],
+        &["kinds", "show", "export"],
         &["pause", "--kind", "import"],
         &["resume", "--kind", "import"],
         &["doctor"],
@@ -116,10 +121,53 @@ fn each_command_has_one_json_document_and_nothing_else() {
         (&["frobnicate", "--json"][..], "usage"),
         (&["jobs", "show", "job_00000000000000000000000000", "--json"], "not-found"),
         (&["artifacts", "list", id, "--json"], "not-found"),
+        (&["jobs", "why", "job_00000000000000000000000000", "--json"], "not-found"),
+        (&["batches", "show", "batch_00000000000000000000000000", "--json"], "not-found"),
     ] {
         let output = world.run(arguments);
         let error: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
         assert_eq!(error["error"]["type"], kind, "{error}");
         assert!(output.stdout.is_empty(), "{arguments:?}");
     }
+}
+
+#[test]
+fn a_job_that_does_not_start_says_why() {
+    let world = World::new();
+    let enqueue = |more: &[&str]| {
+        let enqueued = world.json(&[&["enqueue", "export", "novel", "--format", "text"], more].concat());
+        enqueued["id"].as_str().unwrap().to_owned()
+    };
+    let why = |id: &str| world.json(&["jobs", "why", id]);
+    let later = enqueue(&["--delay", "1h"]);
+    let told = why(&later);
+    assert_eq!(
+        (&told["state"], &told["constraint"]["type"]),
+        (&"scheduled".into(), &"time".into()),
+        "{told}"
+    );
+    assert_eq!(told["estimate"], told["constraint"]["until"]);
+
+    let (first, second) = (enqueue(&[]), enqueue(&[]));
+    let told = why(&second);
+    assert_eq!((&told["constraint"]["type"], &told["ahead"]), (&"turn".into(), &1.into()), "{told}");
+    // The wider pause is told; lifted, the next thing counts.
+    world.json(&["kinds", "set", "export", "--max-running", "0"]);
+    world.json(&["pause", "--kind", "export"]);
+    world.json(&["pause", "--everything"]);
+    assert_eq!(why(&first)["constraint"]["scope"], "everything");
+    world.json(&["resume", "--everything"]);
+    assert_eq!(why(&first)["constraint"]["scope"]["kind"], "export");
+    world.json(&["resume", "--kind", "export"]);
+    let told = why(&first);
+    assert_eq!(
+        (&told["constraint"]["type"], &told["constraint"]["limit"]),
+        (&"kind_running".into(), &0.into())
+    );
+    assert_eq!(world.json(&["kinds", "show", "export"])["max_running"], 0);
+
+    let shown = world.run(&["jobs", "why", &first]);
+    assert!(shown.status.success() && text(&shown).contains("held up by"), "{}", text(&shown));
+    world.json(&["jobs", "cancel", &first]);
+    assert_eq!(why(&first)["constraint"]["type"], "nothing");
 }

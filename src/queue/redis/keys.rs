@@ -1,40 +1,75 @@
 //! Every key of the queue, and what is in it.
 //!
-//! A queue is split in shards; a tenant lives on one. Every key of a shard begins with its hash tag, so that a script
-//! touches one slot: `{pw:0}` (namespace and shard), `P` below. Ids are 16 raw bytes, times are microseconds since 1970.
-//! Names of tenants and kinds hold no `:`. Scripts are given `P` as their one declared key and make the others from it,
-//! for which tenants and kinds a claim will touch is known to the script alone.
+//! A queue is split in shards; a tenant lives on one ([`shard_of`]). Every key of a shard begins with its hash tag, so that
+//! a script touches one slot: `{pw:0}` (namespace and shard), `P` below. Ids are 16 raw bytes, times are microseconds since
+//! 1970. Names of tenants and kinds hold no `:`. Scripts are given `P` as their one declared key and make the others from
+//! it, for which tenants and kinds a claim will touch is known to the script alone.
 //!
 //! | key | type | what |
 //! | --- | --- | --- |
-//! | `P:job:<tenant>` | hash id → bytes | what never changes of a job: acceptance (8 bytes), sequence (8 bytes), then what Rust wrote (`body.rs`) |
+//! | `P:job:<tenant>` | hash id → bytes | what never changes of a job (`body.rs`) |
 //! | `P:run:<tenant>` | hash id → msgpack | what changes (the record, `lua/prelude.lua`); a job without one waits in its lane and has never run |
-//! | `P:out:<tenant>`, `P:check:<tenant>` | hash id → bytes | output (JSON) and checkpoint, where there is one |
-//! | `P:index:<tenant>` | stream sequence-0 → id | the tenant's jobs by acceptance, for listings |
+//! | `P:out:<tenant>`, `P:check:<tenant>` | hash id → bytes | output (JSON; absent where it says nothing) and checkpoint, where there is one |
+//! | `P:index:<tenant>` | stream sequence-0 → id | the tenant's jobs by acceptance, for listings; the id is the value of the one field |
 //! | `P:key:<tenant>` | hash `<kind>:<key>` → id | idempotency keys |
 //! | `P:only:<tenant>` | hash `<kind>:<key>` → id | unique keys: the job accepted last |
-//! | `P:lane:<kind>:<tenant>:<priority>` | list of ids | a lane's waiting jobs of a priority, the first to go on the left |
-//! | `P:lane:<kind>:<tenant>` | hash | a lane: tag, bucket, standing, pace, and its counts by state |
+//! | `P:lane:<kind>:<tenant>:<rank>` | list of ids | a lane's waiting jobs of a priority, the first to go on the left |
+//! | `P:lane:<kind>:<tenant>` | hash | a lane, see below |
 //! | `P:ring:<kind>` | zset tenant → tag | lanes that may run, by virtual time |
-//! | `P:parked:<kind>` | zset tenant → time | lanes without a token, by the time of the next one |
-//! | `P:held:<tenant>`, `P:heldkind:<kind>` | set | lanes that wait for an event of the tenant or kind |
-//! | `P:kind:<kind>` | hash | virtual time, turn, running, limits |
-//! | `P:tenant:<tenant>` | hash | running, waiting, bytes waiting, limits |
+//! | `P:parked:<kind>` | zset tenant → time | lanes without a token, or that can't be read, by the time at which to try again |
+//! | `P:held:<tenant>` | set of kinds | lanes that wait for an event of the tenant: a settlement, a resumption, new limits |
+//! | `P:kind:<kind>` | hash | a kind, see below |
+//! | `P:kinds` | set | kinds that have lanes |
+//! | `P:tenant:<tenant>` | hash | a tenant, see below |
 //! | `P:due:<kind>` | zset id+tenant → time | scheduled and retrying jobs |
 //! | `P:lease` | zset id+tenant → time | running jobs, by the end of their leases |
-//! | `P:ended:<tenant>` | list of time (8 bytes) + id | finished jobs, in the order in which they ended |
+//! | `P:ended:<tenant>` | list of time (8 bytes) + id | finished jobs, in the order in which they ended; requeued ones stay, and are stepped over |
 //! | `P:ending` | zset tenant → time | tenants with finished jobs, by the first of them |
+//! | `P:finished` | zset tenant → number | how many finished jobs each tenant has |
 //! | `P:waits:<tenant>` | hash id → msgpack | what a blocked job still waits for |
 //! | `P:after:<tenant>:<id>` | set of ids | who waits for a job |
 //! | `P:batch:<tenant>` | hash id → msgpack | batches |
 //! | `P:paused` | set | `everything`, `tenant:<tenant>`, `kind:<kind>` |
 //! | `P:lanes` | set of `<kind>:<tenant>` | all lanes, for statistics |
+//! | `P:empty` | zset `<kind>:<tenant>` → time | lanes that had no job left, by the time from which they may be forgotten |
 //! | `P:sequence` | number | the sequence given last |
-//! | `P:asleep:<kind>` | zset waiter → time | workers that wait for a kind, and until when |
-//! | `P:wake:<waiter>` | list | pushed to wake that one |
+//! | `P:turn` | number | rises with each turn of a kind |
+//! | `P:asleep:<kind>` | zset waiter → time | workers that wait for a kind, and until when (by the server's clock, always) |
+//! | `P:wake:<waiter>` | list | pushed to wake that one; lives for seconds |
+//! | `P:timer:<kind>` | text | the waiter that wakes by itself when time brings the kind something; lives until then |
 //! | `P:events:<tenant>:<id>` | stream sequence-0 → event | progress and text of a job, and its changes of state once there are such (`progress/redis`) |
+//!
+//! Fields of a lane (an absent number is 0): its jobs by state, `s w b r t c x d`; of those that wait `w0 w1 w3`, by rank
+//! (the others are of rank 2); `standing` (`i`dle, `r`eady, `p`arked, `h`eld; absent: idle), `tag` and `era` (virtual time,
+//! kept while it is not in the ring), `bucket` (when it is full), `served` (when it was served last), `pace` (microseconds
+//! from one start to the next, a moving average).
+//!
+//! Fields of a kind: `tag` (virtual time), `era` (rises when virtual times begin anew), `turn` (its latest), `running`,
+//! `lanes`; and its limits, as `control.lua` says. Of a tenant: `running`, `waiting`, `bytes` (waiting), `lanes`; and limits.
+
+use crate::domain::TenantId;
 
 /// The hash tag of a shard: the one key that scripts are given.
 pub fn tag(namespace: &str, shard: u16) -> String {
     format!("{{{namespace}:{shard}}}")
+}
+
+/// The shard on which a tenant lives: FNV-1a (64 bits) of its name, modulo the number of shards.
+pub fn shard_of(tenant: &TenantId, shards: u16) -> u16 {
+    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    let hash = tenant.as_str().as_bytes().iter().fold(0xcbf2_9ce4_8422_2325, step);
+    u16::try_from(hash % u64::from(shards.max(1))).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tenant_lives_where_other_languages_look_for_it() {
+        let shards = |shards| ["acme", "bolt", "a"].map(|name| shard_of(&name.parse().unwrap(), shards));
+        assert_eq!(shards(1), [0, 0, 0]);
+        // FNV-1a of "a" is 0xaf63dc4c8601ec8c.
+        assert_eq!(shards(16)[2], 0xc);
+    }
 }

@@ -1,8 +1,196 @@
 //! The queue on Redis: the engine of a fleet.
 //!
 //! Every transition is one Lua script, so that it is atomic; `lua/` has one a file, `keys.rs` names every key and says
-//! what is in it. What a script must not know stands here: shards, connections, the types of the domain.
+//! what is in it. A job's body is written once and never again; its record comes with its first claim (or earlier, where it
+//! is delayed or blocked) and is what transitions change. Between lanes service is start-time fair, as in
+//! [`sqlite`](super::sqlite); idle workers sleep in Redis and are woken one by one (`wait.rs`).
+//!
+//! With several shards each tenant lives on one. A claim visits the shards in turn, so between tenants of different
+//! shards it is fair only by that turn; a kind's cap is divided among the shards, and one smaller than their number is
+//! refused; a sweep's retention by count and all else that is told of one tenant holds as on one shard.
+//!
+//! A tenant whose keys hold what does not belong there is left alone, and others are served: its jobs are not handed out
+//! until that is mended, its settlements are answered as lost, and the log says so.
+//!
+//! What a script must not know stands here: shards, connections, the types of the domain.
 //!
 //! Owns: the queue's keys. Must not know: handlers, artifacts, other engines.
 
+mod answer;
+mod ask;
+mod body;
+mod claim;
+mod enqueue;
 pub mod keys;
+mod scripts;
+mod settle;
+mod sweep;
+mod wait;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use redis::{ErrorKind, RedisError, ServerErrorKind, Value};
+
+use super::{
+    Ask, CancelOutcome, Claim, Cursor, Enqueued, Filter, Lease, Page, Queue, QueueError, Refusal, Renewal,
+    RequeueOutcome, Retention, Scope, Settled, Standing, Stats, Swept,
+};
+use crate::{
+    domain::{
+        Clock, Job, JobId, KindLimits, KindName, NewJob, TenantId, TenantLimits, Verdict, WorkerId,
+    },
+    store::redis::{Redis, Script},
+};
+
+/// A queue on Redis. Cheap to make; many may share a Redis, in one process or several.
+#[derive(Debug)]
+pub struct RedisQueue {
+    redis: Redis,
+    /// `None` for the server's own.
+    clock: Option<Arc<dyn Clock>>,
+    turns: claim::Turns,
+    waiters: wait::Waiters,
+}
+
+impl RedisQueue {
+    /// The queue in a Redis. Time is taken from `clock`, else from the server, so that workers' clocks don't matter.
+    pub fn new(redis: Redis, clock: Option<Arc<dyn Clock>>) -> Self {
+        let turns = claim::Turns::new(redis.shards());
+        Self { redis, clock, turns, waiters: wait::Waiters::new() }
+    }
+
+    fn shards(&self) -> u16 {
+        self.redis.shards().max(1)
+    }
+
+    fn shard_of(&self, tenant: &TenantId) -> u16 {
+        keys::shard_of(tenant, self.shards())
+    }
+
+    fn tag(&self, shard: u16) -> String {
+        keys::tag(self.redis.namespace(), shard)
+    }
+
+    /// The beginning of a script's arguments: the time.
+    fn arguments(&self) -> Vec<Vec<u8>> {
+        let time = self.clock.as_ref().map(|clock| clock.now().as_micros().to_string());
+        vec![time.unwrap_or_default().into_bytes()]
+    }
+
+    /// Runs a script on a shard; `arguments` begin with the time.
+    async fn run(
+        &self,
+        doing: &'static str,
+        script: &Script,
+        shard: u16,
+        arguments: &[Vec<u8>],
+    ) -> Result<Value, QueueError> {
+        let answer = self.redis.run(script, self.tag(shard).as_bytes(), arguments).await;
+        answer.map_err(|error| queue_error(doing, error))
+    }
+}
+
+/// What a failed call means for the caller.
+fn queue_error(doing: &'static str, error: RedisError) -> QueueError {
+    let text = error.to_string();
+    match error.kind() {
+        // The first word of a script's error is the server's own, wherever in the text it stands.
+        _ if ["OOM ", "MISCONF ", "NOREPLICAS "].iter().any(|code| text.contains(code)) => {
+            QueueError::Unwritable { cause: error.into() }
+        }
+        ErrorKind::Server(ServerErrorKind::ReadOnly) => QueueError::Unavailable { doing, cause: error.into() },
+        ErrorKind::Server(ServerErrorKind::ResponseError) if text.contains("WRONGTYPE") => {
+            QueueError::Corrupt(text)
+        }
+        ErrorKind::Extension if text.contains("WRONGTYPE") => QueueError::Corrupt(text),
+        ErrorKind::UnexpectedReturnType | ErrorKind::Parse => QueueError::Corrupt(text),
+        _ => QueueError::Unavailable { doing, cause: error.into() },
+    }
+}
+
+#[async_trait]
+impl Queue for RedisQueue {
+    async fn enqueue(&self, jobs: Vec<NewJob>) -> Result<Vec<Result<Enqueued, Refusal>>, QueueError> {
+        enqueue::enqueue(self, jobs).await
+    }
+
+    async fn claim(&self, who: &WorkerId, ask: &Ask) -> Result<Vec<Claim>, QueueError> {
+        claim::claim(self, who, ask).await
+    }
+
+    async fn wait(&self, kinds: &[KindName]) -> Result<(), QueueError> {
+        wait::wait(self, kinds).await
+    }
+
+    async fn renew(&self, renewals: Vec<Renewal>) -> Result<Vec<Standing>, QueueError> {
+        settle::renew(self, renewals).await
+    }
+
+    async fn settle(&self, settlements: Vec<(Lease, Verdict)>) -> Result<Vec<Settled>, QueueError> {
+        settle::settle(self, settlements).await
+    }
+
+    async fn cancel(&self, tenant: &TenantId, jobs: &[JobId]) -> Result<Vec<CancelOutcome>, QueueError> {
+        ask::cancel(self, tenant, jobs).await
+    }
+
+    async fn requeue(&self, tenant: &TenantId, jobs: &[JobId]) -> Result<Vec<RequeueOutcome>, QueueError> {
+        ask::requeue(self, tenant, jobs).await
+    }
+
+    async fn sweep(&self, retention: &Retention) -> Result<Swept, QueueError> {
+        sweep::sweep(self, retention).await
+    }
+
+    async fn pause(&self, _scope: &Scope) -> Result<(), QueueError> {
+        Err(not_here())
+    }
+
+    async fn resume(&self, _scope: &Scope) -> Result<(), QueueError> {
+        Err(not_here())
+    }
+
+    async fn paused(&self) -> Result<Vec<Scope>, QueueError> {
+        Err(not_here())
+    }
+
+    async fn set_tenant_limits(
+        &self,
+        _tenant: &TenantId,
+        _limits: Option<TenantLimits>,
+    ) -> Result<(), QueueError> {
+        Err(not_here())
+    }
+
+    async fn tenant_limits(&self, _tenant: &TenantId) -> Result<TenantLimits, QueueError> {
+        Err(not_here())
+    }
+
+    async fn set_kind_limits(&self, _kind: &KindName, _limits: KindLimits) -> Result<(), QueueError> {
+        Err(not_here())
+    }
+
+    async fn inspect(&self, _tenant: &TenantId, _jobs: &[JobId]) -> Result<Vec<Option<Job>>, QueueError> {
+        Err(not_here())
+    }
+
+    async fn list(
+        &self,
+        _tenant: &TenantId,
+        _filter: &Filter,
+        _after: Option<&Cursor>,
+        _most: usize,
+    ) -> Result<Page<Job>, QueueError> {
+        Err(not_here())
+    }
+
+    async fn stats(&self, _tenant: Option<&TenantId>) -> Result<Stats, QueueError> {
+        Err(not_here())
+    }
+}
+
+// Until the branch with the reading side is merged.
+fn not_here() -> QueueError {
+    QueueError::Invalid("the reading side of the queue on Redis is being built".to_owned())
+}

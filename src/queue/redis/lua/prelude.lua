@@ -4,10 +4,14 @@
 local P = KEYS[1]
 local call = redis.call
 
-local function clock()
-    if ARGV[1] ~= '' then return tonumber(ARGV[1]) end
+local function server_time()
     local time = call('TIME')
     return tonumber(time[1]) * 1000000 + tonumber(time[2])
+end
+
+local function clock()
+    if ARGV[1] ~= '' then return tonumber(ARGV[1]) end
+    return server_time()
 end
 
 -- The record of a job: an array in msgpack, absent values are false.
@@ -32,5 +36,6 @@ local EVENTS = 18 -- the sequence number of the job's latest event
 local TENTHS = 19 -- the highest percentage published, in tenths
 local LOG = 20 -- changes of state that stand in no stream: arrays of sequence, time, state, attempt, reason
 local STREAM = 21 -- whether the job has a stream of events
-local FLAGS = 22 -- what else hangs on the job, so that most jobs cost no look: u(nique) k(ey) a(fter: it has dependents or had dependencies) b(atch)
-local RECORD = 22 -- how many there are
+local FLAGS = 22 -- what else hangs on the job, so that most jobs cost no look: u(nique) k(ey) a(fter: it has dependents or had dependencies) b(atch) o(utput) c(heckpoint)
+local SEQUENCE = 23 -- its place in the order of acceptance
+local RECORD = 23 -- how many there are

@@ -1,0 +1,32 @@
+-- cancel: scheduled | waiting | blocked | retrying -> cancelled; a running job is marked, and its handler told at its next
+-- renewal.
+-- KEYS[1] shard   ARGV time, tenant, jobs
+-- Returns for each job `cancelled`, `asked`, `-` where there is none, or the letter of the state in which it had ended.
+-- O(jobs), and the length of its lane for one that waits.
+
+local page, ids, answers = open_page(ARGV[2]), {}, {}
+for place = 3, #ARGV do ids[place - 2] = ARGV[place] end
+load_records(page, ids)
+for place, id in ipairs(ids) do
+    local record = page.records[id]
+    if record == nil then record = fresh(call('HGET', P .. ':job:' .. page.name, id)) end
+    if not record then
+        answers[place] = '-'
+    elseif FINAL[record[STATE]] then
+        answers[place] = record[STATE]
+    elseif record[STATE] == 'r' then
+        answers[place] = 'asked'
+        if not record[CANCEL_ASKED] then
+            record[CANCEL_ASKED] = true
+            changed(page, id, record)
+        end
+    else
+        answers[place] = 'cancelled'
+        move(page, id, record, 'x')
+        note_state(record, page.name, id, now)
+    end
+end
+close_page(page)
+save()
+wake_stirred()
+return answers

@@ -1,0 +1,279 @@
+-- claim: waiting -> running, by start-time fair queueing; before that, what is due and what has lapsed -> waiting.
+-- KEYS[1] shard   ARGV time, worker, microseconds of a lease, most jobs, most bytes, then kinds (each once)
+-- Returns {claims: for each turn of a lane its tenant and {id, body, attempt, epoch, run_at, reason, checkpoint, and so on};
+--      what could not be served: tenant, problem, and so on; how many lanes are left in the ring; the end of the leases; the time}.
+-- O(jobs log lanes), whatever number of lanes waits, parked or not.
+--
+-- Between lanes this is start-time fair queueing (Goyal, Vin, Cheng, 1996), as queue/sqlite/claim.rs describes it.
+
+-- Jobs that a lane is served in one go, at most, where others wait too.
+local MOST_QUANTUM = 8
+-- Lanes that one claim takes out of the ring at most; jobs or lanes of each sort that it moves in at most.
+local MOST_PARKED, MOST_MOVED = 1000, 500
+-- Virtual times are set back before their fractions become too coarse.
+local REBASE = 4398046511104
+
+local who, until_, most_jobs, most_weight = ARGV[2], now + tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local quantum = most_of(1, least(MOST_QUANTUM, floor(most_jobs / 4)))
+
+local claims, troubles, taken_jobs, taken_weight = {}, {}, 0, 0
+
+local function trouble(tenant, problem)
+    troubles[#troubles + 1], troubles[#troubles + 2] = tenant, problem
+end
+
+lapse(now, MOST_MOVED, trouble)
+
+-- Moves a kind's due jobs into their lanes and its lanes into the ring.
+local function move_in(name)
+    fall_due(name, now, MOST_MOVED, trouble)
+    local parked = P .. ':parked:' .. name
+    for _, tenant in ipairs(call('ZRANGEBYSCORE', parked, '-inf', now, 'LIMIT', 0, MOST_MOVED)) do
+        local problem = protected(function()
+            local lane = lane_of(name, tenant)
+            lane.standing = 'p'
+            stand(lane, lane.w > 0 and 'r' or 'i')
+        end)
+        if problem then
+            call('ZADD', parked, now + LATER, tenant)
+            trouble(tenant, problem)
+        end
+    end
+end
+
+-- What a lane may use at this moment.
+local function allowance(kind, lane, tenant)
+    local room, interval, burst = huge, nil, nil
+    if tenant.most then room = tenant.most - tenant.running end
+    if tenant.is_limited then
+        local field = call('HMGET', tenant.key, 'rate:' .. kind.name, 'most:' .. kind.name)
+        local lane_most = tonumber(field[2])
+        if lane_most then room = least(room, lane_most - lane.r) end
+        if field[1] then
+            interval, burst = string.match(field[1], '^(%d+) (%d+)$')
+            interval, burst = tonumber(interval), tonumber(burst)
+        end
+    end
+    if room > 0 and is_paused('tenant:' .. tenant.name) then room = 0 end
+    local tokens = huge
+    if interval then
+        -- A slower rate may have left a debt that the present one would never make.
+        lane.bucket = least(lane.bucket, now + interval * burst)
+        local free = interval * burst - most_of(lane.bucket - now, 0)
+        tokens = least(floor(most_of(free, 0) / interval), burst)
+    end
+    return most_of(room, 0), tokens, interval, burst
+end
+
+-- Takes ids out of a lane, the first to go first; and from which list each is.
+local function pop(lane, wanted)
+    local ids, ranks = {}, {}
+    local left = {lane.w0, lane.w1, lane.w - lane.w0 - lane.w1 - lane.w3, lane.w3}
+    for rank = 0, 3 do
+        if #ids < wanted and left[rank + 1] > 0 then
+            for _, id in ipairs(call('LPOP', lane.key .. ':' .. rank, wanted - #ids) or {}) do
+                ids[#ids + 1], ranks[#ids + 1] = id, rank
+            end
+        end
+    end
+    return ids, ranks
+end
+
+local function push_back(lane, ids, ranks, from)
+    for place = #ids, from, -1 do call('LPUSH', lane.key .. ':' .. ranks[place], ids[place]) end
+end
+
+-- A waiting job that can't be read: dead, where there is a body at all.
+local function bury(lane, tenant, id, rank, body)
+    local record = fresh(body or '')
+        or {'w', lane.kind, rank, 0, 1, 0, 0, 1, now, false, false, false, false, false, false, false, false, 0, 0, false, false, '', 0}
+    record[KIND], record[PRIORITY], record[STATE] = lane.kind, rank, 'w'
+    if not body then
+        count(lane, tenant, record, 'w', nil)
+        return trouble(lane.tenant, 'a waiting job has no body: dropped')
+    end
+    count(lane, tenant, record, 'w', 'd')
+    record[STATE], record[FINISHED_AT], record[REASON] = 'd', now, 'what is stored of it can not be read'
+    note_state(record, lane.tenant, id, now, record[REASON])
+    call('HSET', P .. ':run:' .. lane.tenant, id, cmsgpack.pack(record))
+    call('RPUSH', P .. ':ended:' .. lane.tenant, struct.pack('>I8', now) .. id)
+    call('ZADD', P .. ':ending', 'NX', now, lane.tenant)
+    call('ZINCRBY', P .. ':finished', 1, lane.tenant)
+    trouble(lane.tenant, 'a waiting job can not be read: dead')
+end
+
+-- Serves the lane of a tenant whose turn it is. Answers how many jobs it got, their weight, and when its last quantum began.
+local function serve_lane(kind, name, tag, next_tag, most, most_bytes, popped)
+    local tenant, lane = tenant_of(name), lane_of(kind.name, name)
+    lane.standing = 'r'
+    local room, tokens, interval, burst = allowance(kind, lane, tenant)
+    most = least(most, room, tokens)
+    local started, weight, bytes, began, in_quantum, group = 0, 0, 0, -huge, 0, nil
+    local runs, jobs_key, run_key = {}, P .. ':job:' .. name, P .. ':run:' .. name
+    local leases, seen, chunk, is_over = {}, {}, 16, most <= 0
+    if not is_over then began = tag end
+    while not is_over do
+        local wanted = most - started
+        if next_tag then wanted = least(wanted, quantum - in_quantum) else wanted = least(wanted, chunk) end
+        local ids, ranks = pop(lane, wanted)
+        if #ids == 0 then
+            -- A lane that counts jobs and has none would be picked for ever: it rests.
+            lane.w, lane.w0, lane.w1, lane.w3 = 0, 0, 0, 0
+            break
+        end
+        popped.lane, popped.ids, popped.ranks = lane, ids, ranks
+        local bodies, records, checks = call('HMGET', jobs_key, unpack(ids)), call('HMGET', run_key, unpack(ids)), nil
+        group = group or {}
+        for place, id in ipairs(ids) do
+            if is_over then
+                push_back(lane, ids, ranks, place)
+                break
+            end
+            local body, record = bodies[place], unpacked(records[place])
+            if record == nil then record = fresh(body) or false end
+            if not body or not record then
+                bury(lane, tenant, id, ranks[place], body)
+            elseif record[STATE] == 'w' and not seen[id] then
+                seen[id] = true
+                local checkpoint = has(record, 'c') and call('HGET', P .. ':check:' .. name, id)
+                record[STATE], record[STARTED_AT], record[WORKER] = 'r', now, who
+                record[ATTEMPT], record[EPOCH] = record[ATTEMPT] + 1, record[EPOCH] + 1
+                note_state(record, name, id, now)
+                runs[#runs + 1], runs[#runs + 2] = id, cmsgpack.pack(record)
+                leases[#leases + 1], leases[#leases + 2] = until_, id .. name
+                local at = #group
+                group[at + 1], group[at + 2], group[at + 3], group[at + 4] = id, body, record[ATTEMPT], record[EPOCH]
+                group[at + 5], group[at + 6], group[at + 7] = record[RUN_AT], record[REASON], checkpoint
+                started, in_quantum = started + 1, in_quantum + 1
+                lane.w, lane.r = lane.w - 1, lane.r + 1
+                local rank = ranks[place]
+                if rank ~= 2 then lane['w' .. rank] = most_of(lane['w' .. rank] - 1, 0) end
+                bytes = bytes + record[BYTES]
+                weight = weight + record[BYTES] + (checkpoint and #checkpoint or 0)
+                tag = tag + record[COST] / tenant.weight
+                if started == most or weight >= most_bytes then is_over = true end
+            end
+        end
+        popped.ids = nil
+        chunk = least(256, chunk * 4, most_of(16, floor(most_bytes / most_of(1, weight / most_of(started, 1)))))
+        if next_tag and in_quantum == quantum and not is_over then
+            if tag >= next_tag then is_over = true else in_quantum, began = 0, tag end
+        end
+    end
+    if started > 0 then
+        write('HSET', run_key, runs)
+        write('ZADD', P .. ':lease', leases)
+        claims[#claims + 1], claims[#claims + 2] = name, group
+        tenant.running, tenant.waiting, tenant.bytes = tenant.running + started, tenant.waiting - started, tenant.bytes - bytes
+        tenant.is_dirty = true
+        kind.running, kind.is_dirty = kind.running + started, true
+        if interval then lane.bucket = most_of(lane.bucket, now) + interval * started end
+        if lane.served > 0 then
+            local gap = floor(most_of(now - lane.served, 0) / started)
+            lane.pace = lane.pace and floor((lane.pace * 7 + gap) / 8) or gap
+        end
+        lane.served = now
+    end
+    lane.is_dirty = true
+    local next_token = now
+    if interval then
+        next_token = now + most_of(0, most_of(lane.bucket - now, 0) + interval - interval * burst)
+    end
+    if lane.w <= 0 then
+        lane.w = 0
+        stand(lane, 'i')
+    elseif room - started <= 0 then
+        stand(lane, 'h')
+    elseif next_token > now then
+        stand(lane, 'p', next_token)
+    end
+    if lane.standing == 'r' then call('ZADD', kind.ring, tag, name) else lane.tag, lane.era = tag, kind.era end
+    return started, weight, began
+end
+
+-- Serves a kind's lanes in their order, at most `most` jobs and no more once they weigh so much; answers how many.
+local function serve(kind, most, weight_left)
+    local taken, parked = 0, 0
+    most = least(most, kind.room)
+    while taken < most and parked < MOST_PARKED and weight_left > 0 do
+        local first = call('ZRANGE', kind.ring, 0, 1, 'WITHSCORES')
+        if #first == 0 then break end
+        local name, tag, popped = first[1], tonumber(first[2]), {}
+        local started, weight, began
+        local problem = protected(function()
+            started, weight, began =
+                serve_lane(kind, name, tag, first[4] and tonumber(first[4]), most - taken, weight_left, popped)
+        end)
+        if problem then
+            trouble(name, problem)
+            if popped.ids then protected(push_back, popped.lane, popped.ids, popped.ranks, 1) end
+            TENANTS[name], LANES[kind.name .. ':' .. name] = nil, nil
+            call('ZREM', kind.ring, name)
+            call('ZADD', P .. ':parked:' .. kind.name, now + LATER, name)
+            protected(call, 'HSET', P .. ':lane:' .. kind.name .. ':' .. name, 'standing', 'p')
+            parked = parked + 1
+        else
+            taken, taken_weight, weight_left = taken + started, taken_weight + weight, weight_left - weight
+            if began > kind.tag then kind.tag, kind.is_dirty = began, true end
+            if started == 0 then parked = parked + 1 end
+        end
+    end
+    kind.room = kind.room - taken
+    taken_jobs = taken_jobs + taken
+    return taken
+end
+
+-- Begins virtual time anew: the lanes in the ring keep their distances, what others had is forgotten.
+local function rebase(kind)
+    local ring = call('ZRANGE', kind.ring, 0, -1, 'WITHSCORES')
+    local scores = {}
+    for place = 1, #ring, 2 do
+        scores[place], scores[place + 1] = most_of(tonumber(ring[place + 1]) - kind.tag, 0), ring[place]
+    end
+    write('ZADD', kind.ring, scores)
+    kind.tag, kind.era, kind.is_dirty = 0, kind.era + 1, true
+end
+
+local kinds = {}
+for place = 6, #ARGV do
+    move_in(ARGV[place])
+    local kind = kind_of(ARGV[place])
+    kind.room = room_of(kind)
+    if kind.room > 0 then kinds[#kinds + 1] = kind end
+end
+-- Who was served longest ago is first in line for what can't be shared evenly.
+table.sort(kinds, function(one, other)
+    if one.turn ~= other.turn then return one.turn < other.turn end
+    return one.name < other.name
+end)
+
+local function took_turn(kind)
+    kind.turn, kind.is_dirty = call('INCR', P .. ':turn'), true
+end
+
+if #kinds == 1 then
+    serve(kinds[1], most_jobs, most_weight)
+elseif #kinds > 1 then
+    local share, left_over = floor(most_jobs / #kinds), most_jobs % #kinds
+    for place, kind in ipairs(kinds) do
+        local extra = place <= left_over and 1 or 0
+        if serve(kind, share + extra, most_weight / #kinds) > share and extra > 0 then took_turn(kind) end
+    end
+    for _, kind in ipairs(kinds) do
+        if taken_jobs < most_jobs and taken_weight < most_weight then
+            if serve(kind, most_jobs - taken_jobs, most_weight - taken_weight) > 0 then took_turn(kind) end
+        end
+    end
+end
+
+local ready = 0
+for _, kind in ipairs(kinds) do
+    if kind.tag > REBASE then rebase(kind) end
+    local lanes = call('ZCARD', kind.ring)
+    ready = ready + lanes
+    -- What is left is for the next sleeper.
+    if lanes > 0 then STIRRED[kind.name] = true end
+end
+save()
+wake_stirred()
+return {claims, troubles, ready, until_, now}

@@ -1,0 +1,87 @@
+-- What time moves: leases that have lapsed, delays that are over. A bounded number a call. Wants transition.lua.
+
+-- Members of a zset of jobs (16 bytes of id, then the tenant) by tenant, in order.
+local function by_tenant(members)
+    local order, groups = {}, {}
+    for _, member in ipairs(members) do
+        local tenant, id = string.sub(member, 17), string.sub(member, 1, 16)
+        local group = groups[tenant]
+        if not group then
+            group = {}
+            groups[tenant], order[#order + 1] = group, tenant
+        end
+        group[#group + 1] = id
+    end
+    return order, groups
+end
+
+-- Works on each tenant's jobs of a zset; those of a tenant that fails come again later.
+local function each_tenant(key, members, trouble, work)
+    local order, groups = by_tenant(members)
+    for _, tenant in ipairs(order) do
+        local page
+        local problem = protected(function()
+            page = open_page(tenant)
+            load_records(page, groups[tenant])
+            for _, id in ipairs(groups[tenant]) do work(page, id, page.records[id]) end
+            close_page(page)
+        end)
+        if problem then
+            if page then forget_page(page) end
+            for _, id in ipairs(groups[tenant]) do call('ZADD', key, now + LATER, id .. tenant) end
+            trouble(tenant, problem)
+        end
+    end
+end
+
+-- Ends lapsed leases, of whatever kind: until then they count against their tenants' caps, which hold for all kinds
+-- together. Answers how many.
+local function lapse(time, most, trouble)
+    local members, lapsed = call('ZRANGEBYSCORE', P .. ':lease', '-inf', time, 'LIMIT', 0, most), 0
+    if #members == 0 then return 0 end
+    each_tenant(P .. ':lease', members, trouble, function(page, id, record)
+        if record == false then
+            -- It ran and can't be read any more: what is known of it stands in its body.
+            record = fresh(call('HGET', P .. ':job:' .. page.name, id))
+            if record then
+                record[STATE], record[ATTEMPT] = 'r', record[MOST_ATTEMPTS]
+                record[REASON] = 'what was stored of its attempts could not be read'
+                move(page, id, record, 'd')
+                note_state(record, page.name, id, now, record[REASON])
+                trouble(page.name, 'a running job can not be read: dead')
+            end
+        elseif record and record[STATE] == 'r' then
+            lapsed = lapsed + 1
+            if record[CANCEL_ASKED] then
+                move(page, id, record, 'x')
+                note_state(record, page.name, id, now)
+            elseif record[ATTEMPT] >= record[MOST_ATTEMPTS] then
+                record[REASON] = 'its worker died or lost its lease on the last attempt'
+                move(page, id, record, 'd')
+                note_state(record, page.name, id, now, record[REASON])
+            else
+                move(page, id, record, 'w', 'back')
+                note_state(record, page.name, id, now)
+            end
+            return
+        end
+        page.unleased[#page.unleased + 1] = id .. page.name
+    end)
+    return lapsed
+end
+
+-- Moves a kind's due jobs into their lanes.
+local function fall_due(kind, time, most, trouble)
+    local due = P .. ':due:' .. kind
+    local members = call('ZRANGEBYSCORE', due, '-inf', time, 'LIMIT', 0, most)
+    if #members == 0 then return end
+    each_tenant(due, members, trouble, function(page, id, record)
+        if record and (record[STATE] == 's' or record[STATE] == 't') and record[KIND] == kind then
+            move(page, id, record, 'w')
+        else
+            local list = page.not_due[kind] or {}
+            list[#list + 1] = id .. page.name
+            page.not_due[kind] = list
+        end
+    end)
+end

@@ -1,0 +1,164 @@
+-- sweep: returns lapsed leases to their lanes; finished jobs -> (nothing), and lanes that nobody needs.
+-- KEYS[1] shard   ARGV time, the time before which jobs must have ended, how many of each tenant stay or ''
+-- Returns {leases that had lapsed, jobs removed, tenant, problem of each that failed}. O(jobs log jobs), bounded.
+
+local MOST_REMOVED, MOST_LOOKED, MOST_FORGOTTEN = 500, 2000, 500
+
+local before, most_kept = tonumber(ARGV[2]), tonumber(ARGV[3])
+local troubles, removed, looked = {}, 0, 0
+local function trouble(tenant, problem)
+    troubles[#troubles + 1], troubles[#troubles + 2] = tenant, problem
+end
+local lapsed = lapse(now, MOST_REMOVED, trouble)
+
+-- The idempotency key and the unique key in a body (body.rs), where it has them.
+local function keys_of(body)
+    local flags, length = string.byte(body, 20), string.byte(body, 32)
+    local kind, at = string.sub(body, 33, 32 + length), 33 + length
+    local key, unique
+    if flags % 2 == 1 then
+        key = kind .. ':' .. string.sub(body, at + 1, at + string.byte(body, at))
+        at = at + 1 + string.byte(body, at)
+    end
+    if floor(flags / 2) % 2 == 1 then unique = kind .. ':' .. string.sub(body, at + 2, at + 1 + string.byte(body, at + 1)) end
+    return key, unique
+end
+
+local function free_key(list, key, id)
+    if key and call('HGET', list, key) == id then call('HDEL', list, key) end
+end
+
+-- Removes these jobs of a tenant, which have ended.
+local function remove(page, ids)
+    local name, entries, events = page.name, {}, {}
+    for _, id in ipairs(ids) do
+        local record = page.records[id]
+        local lane = lane_of(record[KIND], name)
+        lane[record[STATE]], lane.is_dirty = most_of(lane[record[STATE]] - 1, 0), true
+        page.lanes[lane] = true
+        entries[#entries + 1] = string.format('%.0f-0', record[SEQUENCE])
+        if record[STREAM] then events[#events + 1] = P .. ':events:' .. name .. ':' .. id end
+        if has(record, 'k') or has(record, 'u') then
+            local body = call('HGET', P .. ':job:' .. name, id)
+            if body and #body > 33 then
+                local is_fine, key, unique = pcall(keys_of, body)
+                if is_fine then
+                    free_key(P .. ':key:' .. name, key, id)
+                    free_key(P .. ':only:' .. name, unique, id)
+                end
+            end
+        end
+        page.records[id] = nil
+    end
+    for _, part in ipairs({':job:', ':run:', ':out:', ':check:'}) do write('HDEL', P .. part .. name, ids) end
+    local index = P .. ':index:' .. name
+    write('XDEL', index, entries)
+    if call('XLEN', index) == 0 then call('DEL', index) end
+    if #events > 0 then write('DEL', events[1], events) end
+    if tonumber(call('ZINCRBY', P .. ':finished', -#ids, name)) <= 0 then call('ZREM', P .. ':finished', name) end
+    for lane in pairs(page.lanes) do
+        if lane.s + lane.w + lane.b + lane.r + lane.t + lane.c + lane.x + lane.d == 0 then
+            call('ZADD', P .. ':empty', most_of(lane.bucket, now), lane.name)
+        end
+    end
+end
+
+-- Removes a tenant's jobs from the first that ended: those before the time, and so many more.
+local function remove_first(name, excess)
+    local ended, page = P .. ':ended:' .. name, open_page(name)
+    while removed < MOST_REMOVED and looked < MOST_LOOKED do
+        local entries = call('LRANGE', ended, 0, least(MOST_REMOVED - removed, 250) - 1)
+        local ids, times, gone, taken, is_all = {}, {}, {}, 0, true
+        for place, entry in ipairs(entries) do ids[place], times[place] = string.sub(entry, 9), (struct.unpack('>I8', entry)) end
+        load_records(page, ids)
+        for place, id in ipairs(ids) do
+            local record = page.records[id]
+            local is_there = record and FINAL[record[STATE]] and record[FINISHED_AT] == times[place]
+            if is_there and times[place] >= before and excess <= 0 then
+                is_all = false
+                break
+            end
+            taken = place
+            if is_there then
+                gone[#gone + 1] = id
+                excess = excess - 1
+                -- Its second entry, where it has one, is stale.
+                record[FINISHED_AT] = false
+            end
+        end
+        looked = looked + most_of(taken, 1)
+        if #gone > 0 then
+            remove(page, gone)
+            removed = removed + #gone
+        end
+        if taken > 0 then call('LTRIM', ended, taken, -1) end
+        if not is_all or #entries == 0 then break end
+    end
+    local first = call('LINDEX', ended, 0)
+    if first then
+        call('ZADD', P .. ':ending', (struct.unpack('>I8', first)), name)
+    else
+        call('ZREM', P .. ':ending', name)
+    end
+end
+
+local function remove_from(tenants, excess_of)
+    for place = 1, #tenants, 2 do
+        if removed >= MOST_REMOVED or looked >= MOST_LOOKED then return end
+        local name = tenants[place]
+        local problem = protected(remove_first, name, excess_of(tonumber(tenants[place + 1])))
+        if problem then
+            -- Last in line from now on: the others come first.
+            call('ZADD', P .. ':ending', now + LATER, name)
+            call('ZREM', P .. ':finished', name)
+            trouble(name, problem)
+        end
+    end
+end
+
+local past = '(' .. string.format('%.0f', before)
+remove_from(call('ZRANGEBYSCORE', P .. ':ending', '-inf', past, 'WITHSCORES', 'LIMIT', 0, 100), function() return 0 end)
+if most_kept then
+    remove_from(call('ZREVRANGEBYSCORE', P .. ':finished', '+inf', '(' .. ARGV[3], 'WITHSCORES', 'LIMIT', 0, 100),
+        function(finished) return finished - most_kept end)
+end
+
+-- Forgets a lane without jobs that would begin anew just where it is: its bucket is full, and either the virtual time has
+-- passed its own or nobody waits in the kind, so that there is nobody to be ahead of.
+local function forget(member)
+    local kind_name, name = string.match(member, '^([^:]+):(.+)$')
+    local lane, kind, tenant = lane_of(kind_name, name), kind_of(kind_name), tenant_of(name)
+    local is_empty = lane.s + lane.w + lane.b + lane.r + lane.t + lane.c + lane.x + lane.d == 0
+    if is_empty and (lane.bucket > now or (lane.era == kind.era and lane.tag > kind.tag and call('EXISTS', kind.ring) == 1)) then
+        return call('ZADD', P .. ':empty', most_of(lane.bucket, now + 10000000), member)
+    end
+    call('ZREM', P .. ':empty', member)
+    if not is_empty or lane.is_new then return end
+    call('DEL', lane.key)
+    call('SREM', P .. ':lanes', member)
+    LANES[member] = nil
+    tenant.lanes, tenant.is_dirty, kind.lanes, kind.is_dirty = tenant.lanes - 1, true, kind.lanes - 1, true
+    if tenant.lanes <= 0 and not tenant.is_limited then
+        call('DEL', tenant.key)
+        TENANTS[name] = nil
+    end
+    if kind.lanes <= 0 then
+        call('SREM', P .. ':kinds', kind_name)
+        if call('HEXISTS', P .. ':kind:' .. kind_name, 'limits') == 0 then
+            call('DEL', P .. ':kind:' .. kind_name)
+            KINDS[kind_name] = nil
+        end
+    end
+end
+
+save()
+for _, member in ipairs(call('ZRANGEBYSCORE', P .. ':empty', '-inf', now, 'LIMIT', 0, MOST_FORGOTTEN)) do
+    local problem = protected(forget, member)
+    if problem then
+        call('ZADD', P .. ':empty', now + LATER, member)
+        trouble(member, problem)
+    end
+end
+save()
+wake_stirred()
+return {lapsed, removed, troubles}

@@ -1,0 +1,476 @@
+-- What scripts share that change something. They read what they need of kinds, tenants, lanes and records once, change
+-- it here, and write each once at the end (`close_page`, `save`). Wants prelude.lua and events.lua.
+--
+-- A page is what a script changes of one tenant. Nothing outside the page's own keys is touched before `close_page`, so
+-- that a tenant whose keys hold something else is left alone and the others are not (`protected`).
+
+local now = clock()
+local floor, least, most_of, huge = math.floor, math.min, math.max, math.huge
+
+-- The most arguments of one call: Lua has a bound on what it unpacks.
+local SLICE = 500
+-- What can't be read is tried again after so long.
+local LATER = 60000000
+
+local function number(value) return tonumber(value) or 0 end
+
+local function write(command, key, list)
+    for from = 1, #list, SLICE do
+        call(command, key, unpack(list, from, least(from + SLICE - 1, #list)))
+    end
+end
+
+local function fetch(key, ids)
+    if #ids <= SLICE then return call('HMGET', key, unpack(ids)) end
+    local all = {}
+    for from = 1, #ids, SLICE do
+        local some = call('HMGET', key, unpack(ids, from, least(from + SLICE - 1, #ids)))
+        for place = 1, #some do all[from + place - 1] = some[place] end
+    end
+    return all
+end
+
+-- Calls a function whose failure is to harm nobody else; answers what failed, or nothing.
+local function protected(work, ...)
+    local is_fine, problem = pcall(work, ...)
+    if is_fine then return false end
+    return type(problem) == 'table' and problem.err or tostring(problem)
+end
+
+-- Kinds, tenants and lanes, read once.
+
+local KINDS, TENANTS, LANES = {}, {}, {}
+-- Kinds that have got something to run, and those to which time will bring something: when.
+local STIRRED, TIMED = {}, {}
+local has_pauses = nil
+
+local function is_paused(scope)
+    if has_pauses == nil then has_pauses = call('EXISTS', P .. ':paused') == 1 end
+    return has_pauses and call('SISMEMBER', P .. ':paused', scope) == 1
+end
+
+local function kind_of(name)
+    local kind = KINDS[name]
+    if not kind then
+        local field = call('HMGET', P .. ':kind:' .. name, 'tag', 'era', 'turn', 'running', 'most', 'lanes')
+        kind = {
+            name = name, ring = P .. ':ring:' .. name, tag = number(field[1]), era = number(field[2]),
+            turn = number(field[3]), running = number(field[4]), most = tonumber(field[5]), lanes = number(field[6]),
+        }
+        KINDS[name] = kind
+    end
+    return kind
+end
+
+local function tenant_of(name)
+    local tenant = TENANTS[name]
+    if not tenant then
+        local key = P .. ':tenant:' .. name
+        local field = call('HMGET', key, 'running', 'waiting', 'bytes', 'lanes', 'limits', 'weight', 'most',
+            'most_waiting', 'most_bytes')
+        tenant = {
+            name = name, key = key, running = number(field[1]), waiting = number(field[2]), bytes = number(field[3]),
+            lanes = number(field[4]), is_limited = field[5], weight = most_of(tonumber(field[6]) or 1, 1),
+            most = tonumber(field[7]),
+            most_waiting = field[8] and (tonumber(field[8]) or huge) or 100000,
+            most_bytes = field[9] and (tonumber(field[9]) or huge) or 1073741824,
+        }
+        TENANTS[name] = tenant
+    end
+    return tenant
+end
+
+local COUNTS = {'s', 'w', 'b', 'r', 't', 'c', 'x', 'd', 'w0', 'w1', 'w3'}
+
+local function lane_of(kind, tenant)
+    local name = kind .. ':' .. tenant
+    local lane = LANES[name]
+    if not lane then
+        local key = P .. ':lane:' .. name
+        local fields = call('HGETALL', key)
+        lane = {
+            name = name, key = key, kind = kind, tenant = tenant, is_new = #fields == 0, standing = 'i',
+            s = 0, w = 0, b = 0, r = 0, t = 0, c = 0, x = 0, d = 0, w0 = 0, w1 = 0, w3 = 0,
+            tag = 0, era = 0, bucket = 0, served = 0, was = {},
+        }
+        for place = 1, #fields, 2 do
+            local field, value = fields[place], fields[place + 1]
+            if field == 'standing' then lane.standing = value else lane[field] = tonumber(value) or lane[field] end
+            lane.was[field] = value
+        end
+        LANES[name] = lane
+    end
+    return lane
+end
+
+-- The states of a tenant's queue at the door: unfinished and not running.
+local WAITS = {s = true, w = true, b = true, t = true}
+local FINAL = {c = true, x = true, d = true}
+
+-- A job has come to a lane (`from` nothing), gone (`to` nothing), or moved.
+local function count(lane, tenant, record, from, to)
+    local bytes, rank = record[BYTES], record[PRIORITY]
+    if from then
+        lane[from] = most_of(lane[from] - 1, 0)
+        if WAITS[from] then
+            tenant.waiting, tenant.bytes = tenant.waiting - 1, tenant.bytes - bytes
+            if from == 'w' and rank ~= 2 then lane['w' .. rank] = most_of(lane['w' .. rank] - 1, 0) end
+        elseif from == 'r' then
+            tenant.running = tenant.running - 1
+        end
+    end
+    if to then
+        lane[to] = lane[to] + 1
+        if WAITS[to] then
+            tenant.waiting, tenant.bytes = tenant.waiting + 1, tenant.bytes + bytes
+            if to == 'w' and rank ~= 2 then lane['w' .. rank] = lane['w' .. rank] + 1 end
+        elseif to == 'r' then
+            tenant.running = tenant.running + 1
+        end
+    end
+    lane.is_dirty, tenant.is_dirty = true, true
+end
+
+-- Puts a lane where it belongs: i(dle), r(eady), p(arked) until a time, h(eld) until an event of its tenant. A lane that
+-- comes into the ring begins at the present virtual time or its own, whichever is later: no credit.
+local function stand(lane, standing, at)
+    local kind, was = kind_of(lane.kind), lane.standing
+    if was == 'r' and standing ~= 'r' then
+        local tag = call('ZSCORE', kind.ring, lane.tenant)
+        if tag then
+            lane.tag, lane.era = tonumber(tag), kind.era
+            call('ZREM', kind.ring, lane.tenant)
+        end
+    elseif was == 'p' and standing ~= 'p' then
+        call('ZREM', P .. ':parked:' .. lane.kind, lane.tenant)
+    elseif was == 'h' and standing ~= 'h' then
+        call('SREM', P .. ':held:' .. lane.tenant, lane.kind)
+    end
+    if standing == 'r' and was ~= 'r' then
+        local tag = lane.era == kind.era and most_of(lane.tag, kind.tag) or kind.tag
+        call('ZADD', kind.ring, tag, lane.tenant)
+        STIRRED[lane.kind] = true
+    elseif standing == 'p' then
+        call('ZADD', P .. ':parked:' .. lane.kind, at, lane.tenant)
+        TIMED[lane.kind] = least(TIMED[lane.kind] or huge, at)
+    elseif standing == 'h' and was ~= 'h' then
+        call('SADD', P .. ':held:' .. lane.tenant, lane.kind)
+    end
+    if was ~= standing then lane.standing, lane.is_dirty = standing, true end
+end
+
+-- A lane wakes when its first job waits and rests when its last has gone.
+local function settle_standing(lane)
+    if lane.w <= 0 then
+        if lane.standing ~= 'i' then stand(lane, 'i') end
+    elseif lane.standing == 'i' then
+        stand(lane, 'r')
+    end
+end
+
+-- Puts the tenant's held lanes back into the ring: there may be room again.
+local function unhold(tenant)
+    for _, kind in ipairs(call('SMEMBERS', P .. ':held:' .. tenant)) do
+        local lane = lane_of(kind, tenant)
+        if lane.standing == 'h' then
+            stand(lane, lane.w > 0 and 'r' or 'i')
+        else
+            call('SREM', P .. ':held:' .. tenant, kind)
+        end
+    end
+end
+
+local TEXTS = {standing = true}
+local FIELDS = {'tag', 'era', 'bucket', 'served', 'pace', 'standing'}
+for _, field in ipairs(COUNTS) do FIELDS[#FIELDS + 1] = field end
+
+local function save_lane(lane)
+    local changed, was = {}, lane.was
+    for _, field in ipairs(FIELDS) do
+        local value = lane[field]
+        if value and (was[field] or (value ~= 0 and value ~= 'i')) then
+            local text = TEXTS[field] and value or string.format('%.17g', value)
+            if was[field] ~= text then changed[#changed + 1], changed[#changed + 2] = field, text end
+        end
+    end
+    if #changed > 0 then call('HSET', lane.key, unpack(changed)) end
+    if lane.is_new then
+        local kind, tenant = kind_of(lane.kind), tenant_of(lane.tenant)
+        call('SADD', P .. ':lanes', lane.name)
+        if kind.lanes == 0 then call('SADD', P .. ':kinds', lane.kind) end
+        kind.lanes, kind.is_dirty = kind.lanes + 1, true
+        tenant.lanes, tenant.is_dirty = tenant.lanes + 1, true
+        lane.is_new = false
+    end
+end
+
+-- Writes lanes, tenants and kinds that were changed; answers what could not be written.
+local function save()
+    for _, lane in pairs(LANES) do
+        if lane.is_dirty then
+            lane.is_dirty = false
+            protected(save_lane, lane)
+        end
+    end
+    for _, tenant in pairs(TENANTS) do
+        if tenant.is_dirty then
+            tenant.is_dirty = false
+            protected(call, 'HSET', tenant.key, 'running', most_of(tenant.running, 0),
+                'waiting', most_of(tenant.waiting, 0), 'bytes', most_of(tenant.bytes, 0), 'lanes', tenant.lanes)
+        end
+    end
+    for name, kind in pairs(KINDS) do
+        if kind.is_dirty then
+            kind.is_dirty = false
+            call('HSET', P .. ':kind:' .. name, 'tag', kind.tag, 'era', kind.era, 'turn', kind.turn,
+                'running', most_of(kind.running, 0), 'lanes', kind.lanes)
+        end
+    end
+end
+
+-- How many more jobs of a kind may run, by its own pause and cap.
+local function room_of(kind)
+    if is_paused('everything') or is_paused('kind:' .. kind.name) then return 0 end
+    return kind.most and most_of(kind.most - kind.running, 0) or huge
+end
+
+-- Takes a sleeper off all lists that it is on. Its name says which: `<waiter> <kind> <kind>`.
+local function take_off(sleeper)
+    local waiter
+    for word in string.gmatch(sleeper, '%S+') do
+        if waiter then call('ZREM', P .. ':asleep:' .. word, sleeper) else waiter = word end
+    end
+    return waiter
+end
+
+-- Wakes one of those that sleep for a kind, better one that does not keep its timer; `whatever` also where nothing is ready.
+local function wake(name, whatever)
+    local asleep = P .. ':asleep:' .. name
+    if call('EXISTS', asleep) == 0 then return end
+    if not whatever then
+        local kind = kind_of(name)
+        if call('EXISTS', kind.ring) == 0 or room_of(kind) == 0 then return end
+    end
+    local real, timer = server_time(), P .. ':timer:' .. name
+    local kept = call('GET', timer)
+    local keeper = kept and string.match(kept, '^%S+ (.*)$')
+    -- Those that died asleep are passed over, a bounded number at once.
+    for _ = 1, 100 do
+        local first = call('ZRANGE', asleep, 0, 1, 'WITHSCORES')
+        if #first == 0 then return end
+        local who, deadline = first[1], first[2]
+        if who == keeper and first[3] and tonumber(first[4]) > real then who, deadline = first[3], first[4] end
+        local waiter = take_off(who)
+        call('ZREM', asleep, who)
+        if who == keeper then call('DEL', timer) end
+        if waiter and tonumber(deadline) > real then
+            local list = P .. ':wake:' .. waiter
+            call('RPUSH', list, '1')
+            call('PEXPIRE', list, 10000)
+            return
+        end
+    end
+end
+
+-- Wakes one sleeper of each kind that has got something, or that time will bring something before its timer says so: the
+-- sleeper then keeps the new time.
+local function wake_stirred()
+    for name in pairs(STIRRED) do wake(name) end
+    for name, at in pairs(TIMED) do
+        if call('EXISTS', P .. ':asleep:' .. name) == 1 then
+            local kept = call('GET', P .. ':timer:' .. name)
+            local planned = kept and tonumber(string.match(kept, '^(%S+)')) or huge
+            if at < planned then wake(name, true) end
+        end
+    end
+end
+
+-- Records.
+
+local LETTERS = {{1, 'k'}, {2, 'u'}, {4, 'a'}, {8, 'b'}}
+local function flags_of(bits)
+    if bits == 0 then return '' end
+    local letters = ''
+    for _, pair in ipairs(LETTERS) do
+        if floor(bits / pair[1]) % 2 == 1 then letters = letters .. pair[2] end
+    end
+    return letters
+end
+
+-- The record of a job that has none yet, from its body (body.rs); nothing where that can't be read.
+local function fresh(body)
+    if not body or #body < 32 then return nil end
+    local created, sequence, format, payload, flags, rank, cost, attempts, _, length =
+        struct.unpack('>I8I8BI2BBI4I4I2B', body)
+    if format ~= 1 or payload > #body or rank > 3 then return nil end
+    return {
+        'w', string.sub(body, 33, 32 + length), rank, 0, attempts, 0, #body - payload, cost, created,
+        false, false, false, false, false, false, false, false, 0, 0, false, false, flags_of(flags), sequence,
+    }
+end
+
+-- Whether what was unpacked is a record that scripts can work with.
+local function is_record(record)
+    return type(record) == 'table' and type(record[STATE]) == 'string' and #record[STATE] == 1
+        and string.find('swbrtcxd', record[STATE], 1, true) and type(record[KIND]) == 'string'
+        and type(record[PRIORITY]) == 'number' and record[PRIORITY] >= 0 and record[PRIORITY] <= 3
+        and type(record[ATTEMPT]) == 'number' and type(record[MOST_ATTEMPTS]) == 'number'
+        and type(record[EPOCH]) == 'number' and type(record[BYTES]) == 'number' and type(record[COST]) == 'number'
+        and type(record[RUN_AT]) == 'number' and type(record[EVENTS]) == 'number' and type(record[FLAGS]) == 'string'
+        and type(record[SEQUENCE]) == 'number'
+end
+
+-- The record behind stored bytes; nothing where there are none, `false` where they can't be read.
+local function unpacked(bytes)
+    if not bytes then return nil end
+    local is_fine, record = pcall(cmsgpack.unpack, bytes)
+    if is_fine and is_record(record) then return record end
+    return false
+end
+
+local function has(record, letter) return string.find(record[FLAGS], letter, 1, true) ~= nil end
+
+local function add_flag(record, letter)
+    if not has(record, letter) then record[FLAGS] = record[FLAGS] .. letter end
+end
+
+-- Pages.
+
+local function open_page(name)
+    return {
+        tenant = tenant_of(name), name = name, run = P .. ':run:' .. name, records = {}, changed = {}, order = {},
+        pushes = {}, places = {}, due = {}, not_due = {}, unleased = {}, ended = {}, finished = 0, outputs = {},
+        kinds = {}, lanes = {},
+    }
+end
+
+-- Reads the records of these jobs, where the page has not.
+local function load_records(page, ids)
+    local missing = {}
+    for _, id in ipairs(ids) do
+        if page.records[id] == nil and not missing[id] then
+            missing[#missing + 1] = id
+            missing[id] = true
+        end
+    end
+    if #missing == 0 then return end
+    local found = fetch(page.run, missing)
+    for place, id in ipairs(missing) do page.records[id] = unpacked(found[place]) end
+end
+
+local function changed(page, id, record)
+    page.records[id] = record
+    if not page.changed[id] then
+        page.changed[id] = true
+        page.order[#page.order + 1] = id
+    end
+end
+
+-- Puts a job whose lease has lapsed back where it was: before all that were accepted after it.
+local function place_back(page, id, record)
+    local list = P .. ':lane:' .. record[KIND] .. ':' .. page.name .. ':' .. record[PRIORITY]
+    local step, from = 32, 0
+    while true do
+        local ids = call('LRANGE', list, from, from + step - 1)
+        if #ids == 0 then return call('RPUSH', list, id) end
+        load_records(page, ids)
+        for place, other in ipairs(ids) do
+            local before = page.records[other]
+            -- One that has never run came after all that have.
+            if not before or before[SEQUENCE] > record[SEQUENCE] then
+                if from == 0 and place == 1 then return call('LPUSH', list, id) end
+                return call('LINSERT', list, 'BEFORE', other, id)
+            end
+        end
+        from = from + step
+    end
+end
+
+-- Moves a job to another state. For `w`, `how` says where it goes in its lane: 'back' or nothing; for `s` and `t` its time
+-- is RUN_AT. `attempt` is what it has afterwards: the event tells of the attempt that it was in.
+local function move(page, id, record, to, how)
+    local from, kind = record[STATE], record[KIND]
+    local lane = lane_of(kind, page.name)
+    page.lanes[lane] = true
+    if from == 'w' then
+        call('LREM', lane.key .. ':' .. record[PRIORITY], 1, id)
+    elseif from == 's' or from == 't' then
+        local list = page.not_due[kind] or {}
+        list[#list + 1] = id .. page.name
+        page.not_due[kind] = list
+    elseif from == 'r' then
+        page.unleased[#page.unleased + 1] = id .. page.name
+        page.kinds[kind] = (page.kinds[kind] or 0) - 1
+        page.has_freed = true
+        record[WORKER] = false
+    elseif FINAL[from] then
+        page.finished = page.finished - 1
+        record[FINISHED_AT] = false
+    end
+    record[STATE] = to
+    if to == 'w' then
+        if how == 'back' then
+            page.places[#page.places + 1] = id
+        else
+            local list = lane.key .. ':' .. record[PRIORITY]
+            local pushed = page.pushes[list] or {}
+            pushed[#pushed + 1] = id
+            page.pushes[list] = pushed
+        end
+    elseif to == 's' or to == 't' then
+        local list = page.due[kind] or {}
+        list[#list + 1], list[#list + 2] = record[RUN_AT], id .. page.name
+        page.due[kind] = list
+    elseif FINAL[to] then
+        record[FINISHED_AT] = now
+        page.finished = page.finished + 1
+        page.ended[#page.ended + 1] = struct.pack('>I8', now) .. id
+    end
+    count(lane, page.tenant, record, from, to)
+    changed(page, id, record)
+end
+
+-- Writes a page. What another type of a key may refuse comes first.
+local function close_page(page)
+    local name = page.name
+    for list, ids in pairs(page.pushes) do write('RPUSH', list, ids) end
+    for _, id in ipairs(page.places) do place_back(page, id, page.records[id]) end
+    if #page.outputs > 0 then write('HSET', P .. ':out:' .. name, page.outputs) end
+    if #page.ended > 0 then
+        local length = 0
+        for from = 1, #page.ended, SLICE do
+            length = call('RPUSH', P .. ':ended:' .. name, unpack(page.ended, from, least(from + SLICE - 1, #page.ended)))
+        end
+        if length == #page.ended then call('ZADD', P .. ':ending', (struct.unpack('>I8', page.ended[1])), name) end
+    end
+    if #page.order > 0 then
+        local pairs_of = {}
+        for place, id in ipairs(page.order) do
+            pairs_of[2 * place - 1], pairs_of[2 * place] = id, cmsgpack.pack(page.records[id])
+        end
+        write('HSET', page.run, pairs_of)
+    end
+    for kind, list in pairs(page.not_due) do write('ZREM', P .. ':due:' .. kind, list) end
+    for kind, list in pairs(page.due) do
+        write('ZADD', P .. ':due:' .. kind, list)
+        for place = 1, #list, 2 do TIMED[kind] = least(TIMED[kind] or huge, list[place]) end
+    end
+    if #page.unleased > 0 then write('ZREM', P .. ':lease', page.unleased) end
+    if page.finished ~= 0 then
+        local left = tonumber(call('ZINCRBY', P .. ':finished', page.finished, name))
+        if left <= 0 then call('ZREM', P .. ':finished', name) end
+    end
+    for kind_name, running in pairs(page.kinds) do
+        local kind = kind_of(kind_name)
+        kind.running, kind.is_dirty = kind.running + running, true
+        STIRRED[kind_name] = true
+    end
+    for lane in pairs(page.lanes) do settle_standing(lane) end
+    if page.has_freed then protected(unhold, name) end
+end
+
+-- A page that failed is not written: what was read of its tenant is forgotten.
+local function forget_page(page)
+    TENANTS[page.name] = nil
+    for lane in pairs(page.lanes) do LANES[lane.name] = nil end
+end

@@ -1,0 +1,44 @@
+//! The scripts of the queue, each made of its own file and those that it shares. Owns: that list. Must not know: arguments.
+
+use std::sync::LazyLock;
+
+use crate::store::redis::Script;
+
+const PRELUDE: &str = include_str!("lua/prelude.lua");
+const EVENTS: &str = include_str!("../../progress/redis/lua/events.lua");
+const TRANSITION: &str = include_str!("lua/transition.lua");
+const PASSING: &str = include_str!("lua/passing.lua");
+/// What ends or removes jobs goes on where the server is at its memory's limit: it makes room.
+const ALLOW_OOM: &str = "#!lua flags=allow-oom";
+
+macro_rules! scripts {
+    ($($(#[$doc:meta])* $name:ident: $text:literal = [$($piece:expr),+];)+) => {
+        $(
+            $(#[$doc])*
+            pub(super) static $name: LazyLock<Script> = LazyLock::new(|| {
+                Script::new($text, &[$($piece,)+ include_str!(concat!("lua/", $text, ".lua"))])
+            });
+        )+
+    };
+}
+
+scripts! {
+    /// Accepts jobs.
+    ENQUEUE: "enqueue" = [PRELUDE, EVENTS, TRANSITION];
+    /// Hands out jobs.
+    CLAIM: "claim" = [ALLOW_OOM, PRELUDE, EVENTS, TRANSITION, PASSING];
+    /// Looks for jobs, or sleeps.
+    AWAIT: "await" = [ALLOW_OOM, PRELUDE, EVENTS, TRANSITION];
+    /// Sleeps no more.
+    LEAVE: "leave" = [ALLOW_OOM, PRELUDE, EVENTS, TRANSITION];
+    /// Prolongs leases.
+    RENEW: "renew" = [ALLOW_OOM, PRELUDE, EVENTS, TRANSITION];
+    /// Ends attempts.
+    SETTLE: "settle" = [ALLOW_OOM, PRELUDE, EVENTS, TRANSITION];
+    /// Cancels jobs.
+    CANCEL: "cancel" = [ALLOW_OOM, PRELUDE, EVENTS, TRANSITION];
+    /// Puts jobs back.
+    REQUEUE: "requeue" = [PRELUDE, EVENTS, TRANSITION];
+    /// Keeps everything bounded.
+    SWEEP: "sweep" = [ALLOW_OOM, PRELUDE, EVENTS, TRANSITION, PASSING];
+}
