@@ -36,7 +36,8 @@ const AHEAD: Duration = Duration::from_millis(20);
 /// The pace is measured over at least this time.
 const MEASURE: Duration = Duration::from_millis(10);
 /// However fast jobs are: a claim stays a call of some milliseconds.
-const MOST_AHEAD: usize = 1_000;
+static MOST_AHEAD: std::sync::LazyLock<usize> =
+    std::sync::LazyLock::new(|| std::env::var("AHEAD").ok().and_then(|a| a.parse().ok()).unwrap_or(1000));
 /// However many those are: payloads of so many bytes wait here at most, and one claim more.
 const MOST_BYTES_AHEAD: usize = 8 << 20;
 /// A job that has waited here for this long is handed back: somebody else may have a slot.
@@ -124,7 +125,7 @@ impl Buffer {
         let elapsed = state.measured.elapsed();
         if elapsed >= MEASURE {
             let likely = AHEAD.as_micros() * u128::from(state.started) / elapsed.as_micros();
-            state.ahead = usize::try_from(likely).unwrap_or(usize::MAX).min(MOST_AHEAD);
+            state.ahead = usize::try_from(likely).unwrap_or(usize::MAX).min(*MOST_AHEAD);
             (state.started, state.measured) = (0, Instant::now());
         }
         if state.runs_low() { state.room(self.slots) } else { 0 }

@@ -10,7 +10,7 @@ use presswork::{
     config::Settings,
     domain::{NewJob, Random as _, SystemRandom, TenantId, TenantLimits, Timestamp},
     engine::Engine,
-    queue::{Retention, Swept},
+    queue::{Retention, Swept, redis::RedisQueue},
     store::redis::Redis,
     worker::{Registry, Worker},
 };
@@ -58,9 +58,10 @@ impl Place {
     pub(super) async fn open(place: &Where, app: &App) -> Result<Self, CliError> {
         let folder = super::scratch().await?;
         let settings = Settings { data_dir: folder.path().join("data"), ..app.settings().clone() };
-        let engine = app.engine_with(&settings).await?;
+        let mut engine = app.engine_with(&settings).await?;
         let Some(url) = &place.redis_url else { return Ok(Self { engine, server: None, folder }) };
         let server = Server::open(url).await?;
+        engine.queue = Arc::new(RedisQueue::new(server.redis.clone(), None));
         Ok(Self { engine, server: Some(server), folder })
     }
 
