@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use presswork::queue::redis::RedisQueue;
+use presswork::{queue::redis::RedisQueue, store::redis::Redis};
 
 use super::queue::World;
 use crate::servers::{fresh_namespace, shared_redis, shared_server};
@@ -17,7 +17,7 @@ pub(crate) async fn world() -> World {
 /// The same, in three shards.
 pub(crate) async fn world_of_three_shards() -> World {
     let clock = World::clock();
-    let redis = presswork::store::redis::Redis::connect_with(&shared_server().url(), &fresh_namespace(), 3);
-    let queue = RedisQueue::new(redis.await.unwrap(), Some(clock.clone()));
+    let redis = Redis::connect_with(&shared_server().url(), &fresh_namespace(), 3).await.unwrap();
+    let queue = RedisQueue::new(redis, Some(clock.clone()));
     World::new(Arc::new(queue), clock, ())
 }

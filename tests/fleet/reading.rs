@@ -168,7 +168,8 @@ async fn a_page_ends_where_its_jobs_are_large() {
     let held: usize = page.items.iter().map(|job| job.payload.bytes.len()).sum();
     assert!((8 << 20..9 << 20).contains(&held), "{held} bytes");
     assert!(page.next.is_some());
-    let all: BTreeSet<_> = world.list(&acme, &Filter::default(), 1_000).await.iter().map(|job| job.id).collect();
+    let all: BTreeSet<_> =
+        world.list(&acme, &Filter::default(), 1_000).await.iter().map(|job| job.id).collect();
     assert_eq!(all, ids);
 }
 

@@ -119,7 +119,8 @@ async fn claim_on(
                 Some(Ok(claim)) => claims.push(claim),
                 Some(Err((lease, problem))) => {
                     tracing::warn!(tenant = %lease.tenant, job = %lease.job, problem, "a job can't be read: dead");
-                    unreadable.push((lease, Verdict::Dead(Reason::new(format!("it can't be read: {problem}")))));
+                    unreadable
+                        .push((lease, Verdict::Dead(Reason::new(format!("it can't be read: {problem}")))));
                 }
                 None => break,
             }

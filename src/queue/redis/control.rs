@@ -7,8 +7,9 @@ use redis::Value;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    CONTROL, RedisQueue,
+    RedisQueue,
     answer::{Answer, unreadable},
+    scripts,
 };
 use crate::{
     domain::{KindLimits, KindName, LaneLimits, Rate, TenantId, TenantLimits},
@@ -139,13 +140,13 @@ impl RedisQueue {
         check(limits)?;
         let mut arguments = vec![tenant.as_str().into()];
         arguments.append(&mut fields(limits)?);
-        self.control(self.shard(tenant), "limit_tenant", arguments).await.map(drop)
+        self.control(self.shard_of(tenant), "limit_tenant", arguments).await.map(drop)
     }
 
     /// A tenant's limits: those set, or the defaults.
     pub(super) async fn limits_of_tenant(&self, tenant: &TenantId) -> Result<TenantLimits, QueueError> {
         let answer =
-            self.control(self.shard(tenant), "limits_of_tenant", vec![tenant.as_str().into()]).await?;
+            self.control(self.shard_of(tenant), "limits_of_tenant", vec![tenant.as_str().into()]).await?;
         read_limits(answer, || format!("the limits of tenant {tenant}"))
     }
 
@@ -169,7 +170,7 @@ impl RedisQueue {
     async fn control(&self, shard: u16, what: &str, more: Vec<Vec<u8>>) -> Result<Value, QueueError> {
         let mut arguments = vec![what.into()];
         arguments.extend(more);
-        self.ask(&CONTROL, shard, arguments).await
+        self.ask("control the queue", &scripts::CONTROL, shard, arguments).await
     }
 }
 

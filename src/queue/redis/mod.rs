@@ -20,12 +20,15 @@ mod answer;
 mod ask;
 mod body;
 mod claim;
+mod control;
 mod enqueue;
 pub mod keys;
+mod read;
 mod scripts;
 mod settle;
 mod sweep;
 mod wait;
+mod why;
 
 use std::sync::Arc;
 
@@ -34,11 +37,12 @@ use redis::{ErrorKind, RedisError, ServerErrorKind, Value};
 
 use super::{
     Ask, CancelOutcome, Claim, Cursor, Enqueued, Filter, Lease, Page, Queue, QueueError, Refusal, Renewal,
-    RequeueOutcome, Retention, Scope, Settled, Standing, Stats, Swept,
+    RequeueOutcome, Retention, Scope, Settled, Standing, Stats, Swept, Why,
 };
 use crate::{
     domain::{
-        Clock, Job, JobId, KindLimits, KindName, NewJob, TenantId, TenantLimits, Verdict, WorkerId,
+        Batch, BatchId, Clock, Job, JobId, KindLimits, KindName, NewJob, TenantId, TenantLimits, Verdict,
+        WorkerId,
     },
     store::redis::{Redis, Script},
 };
@@ -99,7 +103,9 @@ fn queue_error(doing: &'static str, error: RedisError) -> QueueError {
         _ if ["OOM ", "MISCONF ", "NOREPLICAS "].iter().any(|code| text.contains(code)) => {
             QueueError::Unwritable { cause: error.into() }
         }
-        ErrorKind::Server(ServerErrorKind::ReadOnly) => QueueError::Unavailable { doing, cause: error.into() },
+        ErrorKind::Server(ServerErrorKind::ReadOnly) => {
+            QueueError::Unavailable { doing, cause: error.into() }
+        }
         ErrorKind::Server(ServerErrorKind::ResponseError) if text.contains("WRONGTYPE") => {
             QueueError::Corrupt(text)
         }
@@ -143,54 +149,61 @@ impl Queue for RedisQueue {
         sweep::sweep(self, retention).await
     }
 
-    async fn pause(&self, _scope: &Scope) -> Result<(), QueueError> {
-        Err(not_here())
+    async fn pause(&self, scope: &Scope) -> Result<(), QueueError> {
+        self.pause_scope(scope).await
     }
 
-    async fn resume(&self, _scope: &Scope) -> Result<(), QueueError> {
-        Err(not_here())
+    async fn resume(&self, scope: &Scope) -> Result<(), QueueError> {
+        self.resume_scope(scope).await
     }
 
     async fn paused(&self) -> Result<Vec<Scope>, QueueError> {
-        Err(not_here())
+        self.paused_scopes().await
     }
 
     async fn set_tenant_limits(
         &self,
-        _tenant: &TenantId,
-        _limits: Option<TenantLimits>,
+        tenant: &TenantId,
+        limits: Option<TenantLimits>,
     ) -> Result<(), QueueError> {
-        Err(not_here())
+        self.limit_tenant(tenant, limits.as_ref()).await
     }
 
-    async fn tenant_limits(&self, _tenant: &TenantId) -> Result<TenantLimits, QueueError> {
-        Err(not_here())
+    async fn tenant_limits(&self, tenant: &TenantId) -> Result<TenantLimits, QueueError> {
+        self.limits_of_tenant(tenant).await
     }
 
-    async fn set_kind_limits(&self, _kind: &KindName, _limits: KindLimits) -> Result<(), QueueError> {
-        Err(not_here())
+    async fn set_kind_limits(&self, kind: &KindName, limits: KindLimits) -> Result<(), QueueError> {
+        self.limit_kind(kind, limits).await
     }
 
-    async fn inspect(&self, _tenant: &TenantId, _jobs: &[JobId]) -> Result<Vec<Option<Job>>, QueueError> {
-        Err(not_here())
+    async fn kind_limits(&self, kind: &KindName) -> Result<KindLimits, QueueError> {
+        self.limits_of_kind(kind).await
+    }
+
+    async fn why(&self, tenant: &TenantId, job: JobId) -> Result<Option<Why>, QueueError> {
+        self.why_waiting(tenant, job).await
+    }
+
+    async fn batch(&self, tenant: &TenantId, batch: BatchId) -> Result<Option<Batch>, QueueError> {
+        self.find_batch(tenant, batch).await
+    }
+
+    async fn inspect(&self, tenant: &TenantId, jobs: &[JobId]) -> Result<Vec<Option<Job>>, QueueError> {
+        self.inspect_jobs(tenant, jobs).await
     }
 
     async fn list(
         &self,
-        _tenant: &TenantId,
-        _filter: &Filter,
-        _after: Option<&Cursor>,
-        _most: usize,
+        tenant: &TenantId,
+        filter: &Filter,
+        after: Option<&Cursor>,
+        most: usize,
     ) -> Result<Page<Job>, QueueError> {
-        Err(not_here())
+        self.list_jobs(tenant, filter, after, most).await
     }
 
-    async fn stats(&self, _tenant: Option<&TenantId>) -> Result<Stats, QueueError> {
-        Err(not_here())
+    async fn stats(&self, tenant: Option<&TenantId>) -> Result<Stats, QueueError> {
+        self.count_jobs(tenant).await
     }
-}
-
-// Until the branch with the reading side is merged.
-fn not_here() -> QueueError {
-    QueueError::Invalid("the reading side of the queue on Redis is being built".to_owned())
 }

@@ -4,15 +4,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
+use redis::{Cmd, Value};
 
 use super::{
-    BATCH, INSPECT, LIST, RedisQueue, STATS,
+    RedisQueue,
     answer::{Answer, unreadable},
-    body,
+    body, queue_error, scripts, settle,
 };
 use crate::{
     domain::{Batch, BatchId, Checkpoint, Job, JobId, KindName, Output, State, TenantId},
     queue::{Cursor, Filter, LaneStats, Page, QueueError, Stats},
+    store::redis::Script,
 };
 
 /// The most that one page may hold.
@@ -30,18 +32,11 @@ const SCANNED: usize = 1_000;
 /// How many lanes one script counts.
 const COUNTED: usize = 50;
 
-/// The letters of [`State::ALL`].
+/// The letters of [`State::ALL`], as in the record.
 const LETTERS: &[u8; State::ALL.len()] = b"swbrtcxd";
 
-/// The state with this letter.
-pub(super) fn state_of(letter: &[u8]) -> Option<State> {
-    let [letter] = letter else { return None };
-    let place = LETTERS.iter().position(|known| known == letter)?;
-    Some(State::ALL[place])
-}
-
 /// The letter of a state.
-pub(super) fn letter(state: State) -> u8 {
+fn letter(state: State) -> u8 {
     LETTERS[state as usize]
 }
 
@@ -56,7 +51,9 @@ impl RedisQueue {
         for some in jobs.chunks(INSPECTED) {
             let mut arguments = vec![tenant.as_str().into()];
             arguments.extend(some.iter().map(|id| key(*id).to_vec()));
-            let mut answers = Answer::of(self.ask(&INSPECT, self.shard(tenant), arguments).await?)?;
+            let mut answers = Answer::of(
+                self.ask("look at jobs", &scripts::INSPECT, self.shard_of(tenant), arguments).await?,
+            )?;
             for _ in some {
                 let answer = answers.array()?;
                 found.push(if answer.is_empty() { None } else { Some(job(tenant, answer)?) });
@@ -117,7 +114,8 @@ impl RedisQueue {
             number(bytes),
             number(LOOKS),
         ];
-        let mut answers = Answer::of(self.ask(&LIST, self.shard(tenant), arguments).await?)?;
+        let mut answers =
+            Answer::of(self.ask("list jobs", &scripts::LIST, self.shard_of(tenant), arguments).await?)?;
         let end = answers.text().and_then(|end| end.parse().ok());
         let mut jobs = Vec::new();
         while !answers.is_empty() {
@@ -138,7 +136,7 @@ impl RedisQueue {
         let mut lanes = BTreeMap::new();
         match tenant {
             Some(tenant) => {
-                let shard = self.shard(tenant);
+                let shard = self.shard_of(tenant);
                 let kinds = self.scan(shard, "kinds").await?;
                 let kinds: Vec<KindName> = kinds.iter().filter_map(|kind| kind.parse().ok()).collect();
                 let of_tenant: Vec<_> = kinds.into_iter().map(|kind| (tenant.clone(), kind)).collect();
@@ -171,6 +169,25 @@ struct Stretch {
     end: Option<u64>,
 }
 
+impl RedisQueue {
+    /// Runs a script on a shard; the time goes before `more`.
+    pub(super) async fn ask(
+        &self,
+        doing: &'static str,
+        script: &Script,
+        shard: u16,
+        more: Vec<Vec<u8>>,
+    ) -> Result<Value, QueueError> {
+        let mut arguments = self.arguments();
+        arguments.extend(more);
+        self.run(doing, script, shard, &arguments).await
+    }
+
+    async fn command(&self, doing: &'static str, command: &Cmd) -> Result<Value, QueueError> {
+        self.redis.command(command).await.map_err(|error| queue_error(doing, error))
+    }
+}
+
 type Lanes = BTreeMap<(TenantId, KindName), LaneStats>;
 
 impl RedisQueue {
@@ -183,7 +200,7 @@ impl RedisQueue {
         for some in lanes.chunks(COUNTED) {
             let names = some.iter().flat_map(|(tenant, kind)| [kind.as_str(), tenant.as_str()]);
             let arguments = names.map(|name| name.as_bytes().to_vec()).collect();
-            let mut answers = Answer::of(self.ask(&STATS, shard, arguments).await?)?;
+            let mut answers = Answer::of(self.ask("count jobs", &scripts::STATS, shard, arguments).await?)?;
             for (tenant, kind) in some {
                 let mut answer = answers.array()?;
                 let jobs = State::ALL.map(|state| (state, answer.count())).into_iter();
@@ -205,7 +222,7 @@ impl RedisQueue {
         loop {
             let mut command = redis::cmd("SSCAN");
             command.arg(format!("{}:{set}", self.tag(shard))).arg(cursor).arg("COUNT").arg(SCANNED);
-            let mut answer = Answer::of(self.command(shard, &command).await?)?;
+            let mut answer = Answer::of(self.command("count jobs", &command).await?)?;
             cursor = answer.bytes().ok_or_else(|| unreadable("the answer to SSCAN"))?;
             let mut found = answer.array()?;
             while !found.is_empty() {
@@ -224,7 +241,9 @@ impl RedisQueue {
         id: BatchId,
     ) -> Result<Option<Batch>, QueueError> {
         let arguments = vec![tenant.as_str().into(), id.as_u128().to_be_bytes().to_vec()];
-        let mut answer = Answer::of(self.ask(&BATCH, self.shard(tenant), arguments).await?)?;
+        let mut answer = Answer::of(
+            self.ask("look at a batch", &scripts::BATCH, self.shard_of(tenant), arguments).await?,
+        )?;
         if answer.is_empty() {
             return Ok(None);
         }
@@ -268,7 +287,7 @@ fn job(tenant: &TenantId, mut answer: Answer) -> Result<Job, QueueError> {
     if answer.is_empty() {
         return Ok(job);
     }
-    let state = answer.bytes().and_then(|letter| state_of(&letter));
+    let state = answer.bytes().and_then(|letter| settle::state(*letter.first()?));
     job.state = state.ok_or_else(|| corrupt("its record can't be read"))?;
     let number = |answer: &mut Answer| answer.limit().ok_or_else(|| corrupt("its record lacks a number"));
     job.attempt = number(&mut answer)?;
@@ -295,5 +314,17 @@ impl Answer {
     /// A number that may be absent.
     pub(super) fn limit(&mut self) -> Option<u32> {
         self.number().and_then(|number| number.try_into().ok())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn letters_of_states_are_read_as_they_are_written() {
+        for one in State::ALL {
+            assert_eq!(settle::state(letter(one)), Some(one));
+        }
     }
 }

@@ -8,8 +8,12 @@ const PRELUDE: &str = include_str!("lua/prelude.lua");
 const EVENTS: &str = include_str!("../../progress/redis/lua/events.lua");
 const TRANSITION: &str = include_str!("lua/transition.lua");
 const PASSING: &str = include_str!("lua/passing.lua");
+const LOOK: &str = include_str!("lua/look.lua");
 /// What ends or removes jobs goes on where the server is at its memory's limit: it makes room.
 const ALLOW_OOM: &str = "#!lua flags=allow-oom";
+
+/// What only reads.
+const NO_WRITES: &str = "#!lua flags=no-writes";
 
 macro_rules! scripts {
     ($($(#[$doc:meta])* $name:ident: $text:literal = [$($piece:expr),+];)+) => {
@@ -41,4 +45,16 @@ scripts! {
     REQUEUE: "requeue" = [PRELUDE, EVENTS, TRANSITION];
     /// Keeps everything bounded.
     SWEEP: "sweep" = [ALLOW_OOM, PRELUDE, EVENTS, TRANSITION, PASSING];
+    /// Shows jobs.
+    INSPECT: "inspect" = [NO_WRITES, PRELUDE, LOOK];
+    /// Shows a stretch of a tenant's jobs.
+    LIST: "list" = [NO_WRITES, PRELUDE, LOOK];
+    /// Counts lanes.
+    STATS: "stats" = [NO_WRITES, PRELUDE, LOOK];
+    /// Shows a batch.
+    BATCH: "batch" = [NO_WRITES, PRELUDE];
+    /// Tells what holds a job up.
+    WHY: "why" = [NO_WRITES, PRELUDE, LOOK];
+    /// Pauses, resumes, limits.
+    CONTROL: "control" = [ALLOW_OOM, PRELUDE, EVENTS, TRANSITION];
 }

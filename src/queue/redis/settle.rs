@@ -94,7 +94,9 @@ pub(super) async fn settle(
         for (place, letter) in places.into_iter().zip(letters) {
             settled[place] = match letter {
                 b'-' => Settled::LeaseLost,
-                letter => Settled::Now(state(letter).ok_or_else(|| unreadable("a job is in no known state"))?),
+                letter => {
+                    Settled::Now(state(letter).ok_or_else(|| unreadable("a job is in no known state"))?)
+                }
             };
         }
     }
@@ -134,7 +136,8 @@ fn settlement((lease, verdict): &(Lease, Verdict)) -> Result<Item<'_>, QueueErro
     let at = at.map_or(0, Timestamp::as_micros);
     let mut head = head(lease, 41);
     // Tells a repeated settlement from another one for the same lease.
-    let print = Sha256::new().chain_update([letter]).chain_update(at.to_be_bytes()).chain_update(&text).finalize();
+    let print =
+        Sha256::new().chain_update([letter]).chain_update(at.to_be_bytes()).chain_update(&text).finalize();
     head.extend(print.iter().take(8));
     head.push(letter);
     // Lua's numbers are exact up to here: the year 2255.

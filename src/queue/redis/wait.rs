@@ -58,7 +58,8 @@ pub(super) async fn wait(queue: &RedisQueue, kinds: &[KindName]) -> Result<(), Q
     kinds.dedup();
     let waiter = queue.waiters.name();
     let sleeper = format!("{waiter} {}", kinds.join(" "));
-    let mut bed = Bed { redis: &queue.redis, sleeper: &sleeper, kinds: &kinds, shards: queue.shards(), is_empty: true };
+    let mut bed =
+        Bed { redis: &queue.redis, sleeper: &sleeper, kinds: &kinds, shards: queue.shards(), is_empty: true };
     loop {
         bed.is_empty = false;
         let Some(nap) = lie_down(queue, &sleeper, &kinds).await? else {
@@ -74,11 +75,7 @@ pub(super) async fn wait(queue: &RedisQueue, kinds: &[KindName]) -> Result<(), Q
 }
 
 /// Looks on every shard and lies down there; how long, or nothing where there is work already.
-async fn lie_down(
-    queue: &RedisQueue,
-    sleeper: &str,
-    kinds: &[&str],
-) -> Result<Option<Duration>, QueueError> {
+async fn lie_down(queue: &RedisQueue, sleeper: &str, kinds: &[&str]) -> Result<Option<Duration>, QueueError> {
     let mut arguments = queue.arguments();
     arguments.push(sleeper.as_bytes().to_vec());
     arguments.push(LONGEST.as_micros().to_string().into_bytes());

@@ -4,9 +4,10 @@
 use redis::Value;
 
 use super::{
-    RedisQueue, WHY,
+    RedisQueue,
     answer::{Answer, unreadable},
-    read::{key, state_of},
+    read::key,
+    scripts, settle,
 };
 use crate::{
     domain::{BatchId, JobId, KindLimits, KindName, State, TenantId, Timestamp},
@@ -127,7 +128,8 @@ impl RedisQueue {
             job.kind.as_str().into(),
             job.priority.rank().to_string().into_bytes(),
         ];
-        let answer = self.ask(&WHY, self.shard(tenant), arguments).await?;
+        let answer =
+            self.ask("tell why a job waits", &scripts::WHY, self.shard_of(tenant), arguments).await?;
         Ok(facts(answer)?.map(|facts| facts.why(tenant, &job.kind)))
     }
 }
@@ -136,7 +138,7 @@ impl RedisQueue {
 fn facts(answer: Value) -> Result<Option<Facts>, QueueError> {
     let mut answer = Answer::of(answer)?;
     let Some(now) = answer.time() else { return Ok(None) };
-    let state = answer.bytes().and_then(|letter| state_of(&letter));
+    let state = answer.bytes().and_then(|letter| settle::state(*letter.first()?));
     let run_at = answer.time().unwrap_or_default();
     let (first, jobs) = (answer.id(), answer.count());
     let (batch, unfinished) = (answer.id(), answer.count());
