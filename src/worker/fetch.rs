@@ -36,8 +36,7 @@ const AHEAD: Duration = Duration::from_millis(20);
 /// The pace is measured over at least this time.
 const MEASURE: Duration = Duration::from_millis(10);
 /// However fast jobs are: a claim stays a call of some milliseconds.
-static MOST_AHEAD: std::sync::LazyLock<usize> =
-    std::sync::LazyLock::new(|| std::env::var("AHEAD").ok().and_then(|a| a.parse().ok()).unwrap_or(1000));
+const MOST_AHEAD: usize = 512;
 /// However many those are: payloads of so many bytes wait here at most, and one claim more.
 const MOST_BYTES_AHEAD: usize = 8 << 20;
 /// A job that has waited here for this long is handed back: somebody else may have a slot.
@@ -125,7 +124,7 @@ impl Buffer {
         let elapsed = state.measured.elapsed();
         if elapsed >= MEASURE {
             let likely = AHEAD.as_micros() * u128::from(state.started) / elapsed.as_micros();
-            state.ahead = usize::try_from(likely).unwrap_or(usize::MAX).min(*MOST_AHEAD);
+            state.ahead = usize::try_from(likely).unwrap_or(usize::MAX).min(MOST_AHEAD);
             (state.started, state.measured) = (0, Instant::now());
         }
         if state.runs_low() { state.room(self.slots) } else { 0 }
@@ -184,6 +183,7 @@ impl Fetcher {
         let stopping = self.buffer.stopping.clone();
         let mut outage = Pause::new(Duration::from_millis(50), Duration::from_secs(5));
         let mut idle = Pause::new(Duration::from_millis(1), Duration::from_millis(100));
+        let mut woken_early = false;
         while !stopping.is_cancelled() {
             self.hand_back(self.buffer.take_out(self.stale));
             let wanted = self.buffer.wanted();
@@ -193,14 +193,24 @@ impl Fetcher {
             }
             match self.claim(wanted).await {
                 Ok(0) => {
+                    // Woken for nothing, again and again, it must not spin; woken for a job, it must not dawdle.
+                    if woken_early {
+                        idle.rest().await;
+                    }
+                    let begun = Instant::now();
                     let outcome = tokio::select! {
                         () = stopping.cancelled() => Ok(()),
-                        outcome = self.wait_for_jobs(&mut idle) => outcome,
+                        outcome = self.queue.wait(&self.kinds) => outcome,
                         () = self.grown_stale() => Ok(()),
                     };
+                    woken_early = begun.elapsed() < MEASURE;
+                    if !woken_early {
+                        idle.reset();
+                    }
                     self.ride_out(outcome, &mut outage).await;
                 }
                 Ok(_) => {
+                    woken_early = false;
                     idle.reset();
                     self.ride_out(Ok(()), &mut outage).await;
                 }
@@ -234,18 +244,6 @@ impl Fetcher {
             Some(since) => tokio::time::sleep_until(since + self.stale).await,
             None => std::future::pending().await,
         }
-    }
-
-    /// A `wait` that comes back at once and to nothing, again and again, must not turn into a spin.
-    async fn wait_for_jobs(&self, idle: &mut Pause) -> Result<(), QueueError> {
-        let begun = Instant::now();
-        self.queue.wait(&self.kinds).await?;
-        if begun.elapsed() < MEASURE {
-            idle.rest().await;
-        } else {
-            idle.reset();
-        }
-        Ok(())
     }
 
     /// Logs the beginning and the end of an outage, and waits while it lasts.

@@ -86,7 +86,7 @@ pub(super) async fn push_bulk(server: &Server, count: usize, batch: usize) -> Re
     let pushed = stream::iter(0..batches).map(Ok).try_for_each_concurrent(IN_FLIGHT, push).await;
     let elapsed = begun.elapsed();
     pushed.map_err(|error| away(&error))?;
-    server.unlink("baseline").await?;
+    server.remove("baseline").await?;
     Ok(per_second(batches * batch, elapsed))
 }
 
@@ -124,7 +124,7 @@ pub(super) async fn hand_over(server: &Server, count: usize) -> Result<Vec<Durat
     let config = redis::AsyncConnectionConfig::new().set_response_timeout(None);
     let mut waiting =
         client.get_multiplexed_async_connection_with_config(&config).await.map_err(|error| away(&error))?;
-    let (key, (heard, mut hear)) = (server.key("baseline"), mpsc::unbounded_channel());
+    let (key, (heard, mut hear)) = (server.key("hand-over"), mpsc::unbounded_channel());
     let list = key.clone();
     let listener = tokio::spawn(async move {
         for _ in 0..count {

@@ -252,9 +252,8 @@ impl Fresh<'_> {
         place.limit(&owners[..1], &TenantLimits { kinds, ..TenantLimits::default() }).await?;
         let working = Working::start(place.worker(self.app, self.arguments.slots).await?);
         let mut alone = self.quiet(place, &owners[1]).await?;
-        let before = begun();
+        let (before, since) = (begun(), Instant::now());
         fill(place, &owners[..1], 10_000).await?;
-        let since = Instant::now();
         let mut beside = self.quiet(place, &owners[1]).await?;
         let (noisy_started, elapsed) = (begun() - before - QUIET, since.elapsed());
         working.stop().await?;

@@ -130,8 +130,9 @@ impl Server {
         redis::from_redis_value(value).map_err(|error| away(&error.into()))
     }
 
-    pub(super) async fn unlink(&self, name: &str) -> Result<(), CliError> {
-        self.send::<()>(cmd("UNLINK").arg(self.key(name))).await
+    /// At once: what is freed later would be taken for somebody else's.
+    pub(super) async fn remove(&self, name: &str) -> Result<(), CliError> {
+        self.send::<()>(cmd("DEL").arg(self.key(name))).await
     }
 
     /// A figure of `INFO`.
