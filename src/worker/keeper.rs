@@ -285,3 +285,58 @@ impl LeaseHandle {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        domain::{KindName, ManualClock, NewJob, Payload, Timestamp, WorkerId},
+        progress::sqlite::SqliteProgress,
+        queue::{
+            Ask,
+            sqlite::{MIGRATIONS, SqliteQueue},
+        },
+        store::sqlite::Database,
+    };
+
+    /// Somebody sets the time of day back, by any amount, at any moment.
+    #[derive(Debug)]
+    struct SetBack(Arc<ManualClock>);
+
+    impl Clock for SetBack {
+        fn now(&self) -> Timestamp {
+            Timestamp::EPOCH
+        }
+
+        fn elapsed(&self) -> Duration {
+            self.0.elapsed()
+        }
+    }
+
+    /// As after SIGSTOP: time has passed, and the keeper has not run since.
+    #[tokio::test]
+    async fn a_lease_whose_time_has_passed_is_lost_whatever_the_time_of_day_and_the_keeper_say() {
+        let folder = tempfile::tempdir().unwrap();
+        let passing = Arc::new(ManualClock::at(Timestamp::from_millis(1_800_000_000_000)));
+        let database =
+            Database::open(&folder.path().join("x.db"), &[MIGRATIONS, SqliteProgress::MIGRATIONS]).unwrap();
+        let queue: Arc<dyn Queue> = Arc::new(SqliteQueue::new(Arc::new(database), passing.clone()));
+        let (kind, tenant) = (KindName::literal("export"), "acme".parse().unwrap());
+        let payload = Payload { version: 1, bytes: bytes::Bytes::new() };
+        queue.enqueue(vec![NewJob::new(JobId::from_u128(1), tenant, kind.clone(), payload)]).await.unwrap();
+        let lease = Duration::from_secs(15);
+        let clock = Arc::new(SetBack(passing.clone()));
+        let keeper = Keeper::new(queue.clone(), clock, lease, Duration::from_secs(1));
+        let asked = keeper.elapsed();
+        let ask = Ask { kinds: vec![kind], most: 1, lease };
+        let claims = queue.claim(&WorkerId::new("w"), &ask).await.unwrap();
+        let holds = keeper.hold(&claims, asked);
+        let handle = holds[0].handle();
+        passing.advance(lease - Duration::from_micros(1));
+        assert_eq!(handle.order(), Order::Run);
+        passing.advance(Duration::from_micros(1));
+        assert_eq!((handle.order(), handle.is_safe()), (Order::Lost, false));
+        keeper.renew_all().await.unwrap();
+        assert_eq!(handle.order(), Order::Lost, "the store says the same");
+    }
+}

@@ -29,7 +29,10 @@ static TARGET: AtomicUsize = AtomicUsize::new(0);
 static REACHED_AT: Mutex<Option<Instant>> = Mutex::new(None);
 static REACHED: Notify = Notify::const_new();
 static IS_WATCHED: AtomicBool = AtomicBool::new(false);
-static WATCHED: Mutex<Option<(JobId, oneshot::Sender<(usize, Instant)>)>> = Mutex::new(None);
+static WATCHED: Mutex<Option<(JobId, Told)>> = Mutex::new(None);
+
+/// How many jobs had begun before the one that is watched, and when it did.
+type Told = oneshot::Sender<(usize, Instant)>;
 
 impl Kind for Noop {
     const NAME: KindName = KindName::literal("bench-noop");
