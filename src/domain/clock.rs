@@ -103,6 +103,13 @@ pub struct TimestampError;
 pub trait Clock: Send + Sync + fmt::Debug {
     /// The time now. May stand still, never goes far back.
     fn now(&self) -> Timestamp;
+
+    /// How much time has passed since a moment of this clock's choice. Unlike the time of day it is never set: it goes
+    /// neither back nor ahead at once, and it goes on while the machine sleeps. For what must not be misjudged when
+    /// somebody corrects the time: leases.
+    fn elapsed(&self) -> Duration {
+        self.now().since(Timestamp::EPOCH)
+    }
 }
 
 /// The machine's own clock.
@@ -114,6 +121,26 @@ impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         Timestamp(micros(since))
+    }
+
+    #[cfg(unix)]
+    fn elapsed(&self) -> Duration {
+        use rustix::time::{ClockId, clock_gettime};
+        // The monotonic clock of Linux stands still while the machine sleeps, those of the others go on.
+        #[cfg(target_os = "linux")]
+        const PASSING: ClockId = ClockId::Boottime;
+        #[cfg(not(target_os = "linux"))]
+        const PASSING: ClockId = ClockId::Monotonic;
+        let passed = clock_gettime(PASSING);
+        let nanos = u32::try_from(passed.tv_nsec).unwrap_or(0);
+        Duration::new(u64::try_from(passed.tv_sec).unwrap_or(0), nanos)
+    }
+
+    #[cfg(not(unix))]
+    fn elapsed(&self) -> Duration {
+        static FIRST: std::sync::LazyLock<std::time::Instant> =
+            std::sync::LazyLock::new(std::time::Instant::now);
+        FIRST.elapsed()
     }
 }
 

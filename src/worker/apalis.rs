@@ -36,7 +36,6 @@ use super::{
 use crate::{domain::Failure, queue::BoxError};
 
 /// What the backend works on: the buffer in front, the settler behind.
-#[derive(Clone)]
 pub(crate) struct Line {
     pub(crate) buffer: Arc<Buffer>,
     pub(crate) settlements: Settlements,
@@ -59,7 +58,7 @@ pub(crate) async fn run(
     gone: &CancellationToken,
     signal: impl Future<Output = ()> + Send,
 ) -> Result<(), BoxError> {
-    let (name, gone) = (name.to_owned(), gone.clone());
+    let (name, line, gone) = (name.to_owned(), Arc::new(line), gone.clone());
     let monitor = Monitor::new().register(move |_restart| {
         let backend = QueueBackend { line: line.clone(), closing: None, _gone: gone.clone().drop_guard() };
         WorkerBuilder::new(name.clone())
@@ -92,7 +91,7 @@ fn panicked(panic: &Box<dyn Any + Send>) -> Failure {
 
 /// The queue as apalis sees it.
 struct QueueBackend {
-    line: Line,
+    line: Arc<Line>,
     closing: Option<BoxFuture<'static, ()>>,
     _gone: DropGuard,
 }
@@ -122,7 +121,7 @@ impl Backend for QueueBackend {
     }
 }
 
-async fn close(line: Line) {
+async fn close(line: Arc<Line>) {
     let settled = async {
         line.fetched.cancelled().await;
         line.settlements.flush().await;
@@ -151,11 +150,11 @@ impl BackendConfig for QueueBackend {
 
 /// The outermost layer: sees how an attempt ended, whatever happened in the layers inside.
 #[derive(Clone)]
-struct ConcludeLayer(Line);
+struct ConcludeLayer(Arc<Line>);
 
 struct Conclude<S> {
     inner: S,
-    line: Line,
+    line: Arc<Line>,
 }
 
 impl<S> Layer<S> for ConcludeLayer {
@@ -183,12 +182,12 @@ where
     fn call(&mut self, task: Task<Arc<Attempt>>) -> Self::Future {
         let attempt = task.args.clone();
         let outcome = self.inner.call(task);
-        let Line { buffer, settlements, .. } = self.line.clone();
+        let line = self.line.clone();
         Box::pin(async move {
             let outcome = outcome.await.map_err(|error| failure(error.into()));
             let verdict = attempt.conclude(outcome).await;
-            settlements.send(attempt, verdict);
-            buffer.ended();
+            line.settlements.send(attempt, verdict);
+            line.buffer.ended();
             Ok(())
         })
     }

@@ -1,19 +1,23 @@
 //! The way of one attempt: from a claim to the verdict. Must not know: apalis, how claims and verdicts travel.
 
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::{
+    sync::{Arc, OnceLock},
+    task::Poll,
+    time::Duration,
+};
 
+use futures_util::poll;
 use serde_json::Value;
+use tokio::time::{Instant, timeout};
 
 use super::{
-    context::{Context, Surroundings},
+    context::{Context, JobFacts, Surroundings},
     keeper::{Hold, LeaseHandle, Order},
     kind::PayloadError,
-    registry::{Ready, Registry, Work},
-    reports::{Outbox, Publisher},
+    registry::{Registry, Work},
 };
 use crate::{
-    domain::{Failure, Job, Output, Reason, Verdict},
+    domain::{Failure, Output, Payload, Reason, Verdict},
     queue::Claim,
 };
 
@@ -23,7 +27,6 @@ const WAIT_FOR_NEWER: Duration = Duration::from_secs(30);
 /// What all attempts of a worker share.
 pub(crate) struct Workshop {
     pub(crate) registry: Arc<Registry>,
-    pub(crate) publisher: Publisher,
     pub(crate) surroundings: Arc<Surroundings>,
     /// How long a handler that was told to stop may take before it is dropped.
     pub(crate) grace: Duration,
@@ -37,9 +40,8 @@ pub(crate) struct Claimed {
 
 /// One attempt of a job.
 pub(crate) struct Attempt {
-    job: Job,
+    payload: Payload,
     hold: Hold,
-    outbox: Arc<Outbox>,
     context: Context,
     workshop: Arc<Workshop>,
     span: tracing::Span,
@@ -49,28 +51,31 @@ pub(crate) struct Attempt {
 
 impl Attempt {
     pub(crate) fn new(claimed: Claimed, workshop: &Arc<Workshop>) -> Arc<Self> {
-        let Claimed { claim: Claim { job, lease, .. }, hold } = claimed;
-        let outbox = workshop.publisher.outbox(lease, workshop.surroundings.clock.now());
-        let surroundings = workshop.surroundings.clone();
-        let context = Context::new(&job, hold.handle().clone(), outbox.clone(), surroundings);
+        let Claimed { claim: Claim { job, .. }, hold } = claimed;
         let span = tracing::info_span!("attempt", job = %job.id, tenant = %job.tenant, kind = %job.kind,
             attempt = job.attempt, epoch = job.epoch);
+        let surroundings = workshop.surroundings.clone();
+        let (context, payload) = Context::new(job, hold.handle().clone(), surroundings);
         let (workshop, refused) = (workshop.clone(), OnceLock::new());
-        Arc::new(Self { job, hold, outbox, context, workshop, span, refused })
+        Arc::new(Self { payload, hold, context, workshop, span, refused })
     }
 
     /// The first half, inside the layers that catch panics and count slots: runs the handler until it ends, is out of
     /// time, or has to stop.
     pub(crate) async fn run(&self) -> Result<Value, Failure> {
-        let ready = self.ready()?;
-        let work = self.within_time(ready(self.context.clone()));
-        self.unless_stopped(work).await
+        let mut work = self.start()?;
+        let begun = Instant::now();
+        // What is done at once needs neither a timer nor anybody who could stop it.
+        if let Poll::Ready(outcome) = poll!(&mut work) {
+            return outcome;
+        }
+        self.unless_stopped(self.within_time(begun, work)).await
     }
 
     /// The second half, outside of them: whatever became of the handler, publishes what it has still to say, judges it,
     /// and leaves nothing half made. Without a verdict nothing is to be settled: the lease is gone.
     pub(crate) async fn conclude(&self, outcome: Result<Value, Failure>) -> Option<Verdict> {
-        self.outbox.flush().await;
+        self.context.flush_reports().await;
         let verdict = self.judge(outcome);
         if !matches!(verdict, Some(Verdict::Done(_))) {
             self.remove_artifacts().await;
@@ -91,17 +96,18 @@ impl Attempt {
         if !self.context.has_begun_artifacts() {
             return;
         }
-        let Job { tenant, id, epoch, .. } = &self.job;
+        let JobFacts { tenant, id, epoch, .. } = self.context.job();
         if let Err(error) = self.workshop.surroundings.artifacts.remove_attempt(tenant, *id, *epoch).await {
             tracing::warn!(%error, "artifacts of a failed attempt stay behind until the next sweep");
         }
     }
 
-    fn ready(&self) -> Result<Ready, Failure> {
+    fn start(&self) -> Result<Work, Failure> {
         if self.lease().order() != Order::Run {
             return Err(Failure::Cancelled);
         }
-        self.workshop.registry.ready(&self.job.kind, &self.job.payload).map_err(|error| {
+        let kind = &self.context.job().kind;
+        self.workshop.registry.start(kind, &self.payload, &self.context).map_err(|error| {
             self.refused.get_or_init(|| error.class());
             match error {
                 // Not the job's fault: somewhere a newer worker is being rolled out.
@@ -113,10 +119,10 @@ impl Attempt {
         })
     }
 
-    async fn within_time(&self, work: Work) -> Result<Value, Failure> {
-        let limit = self.workshop.registry.terms(&self.job.kind).timeout;
+    async fn within_time(&self, begun: Instant, work: Work) -> Result<Value, Failure> {
+        let limit = self.workshop.registry.terms(&self.context.job().kind).timeout;
         let late = |_| Err(Failure::retry(format_args!("timed out after {limit:?}")));
-        tokio::time::timeout(limit, work).await.unwrap_or_else(late)
+        timeout(limit.saturating_sub(begun.elapsed()), work).await.unwrap_or_else(late)
     }
 
     async fn unless_stopped(
@@ -154,8 +160,9 @@ impl Attempt {
         };
         self.log(&failure);
         let Surroundings { clock, random, .. } = &*self.workshop.surroundings;
-        let retry = self.workshop.registry.terms(&self.job.kind).retry.with_attempts(self.job.max_attempts);
-        retry.judge(failure, self.job.attempt, clock.now(), &**random)
+        let JobFacts { kind, attempt, max_attempts, .. } = self.context.job();
+        let retry = self.workshop.registry.terms(kind).retry.with_attempts(*max_attempts);
+        retry.judge(failure, *attempt, clock.now(), &**random)
     }
 
     /// The one place where the end of an attempt that did not succeed is logged.

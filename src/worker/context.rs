@@ -3,7 +3,7 @@
 
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -14,13 +14,13 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{
     keeper::{LeaseHandle, Order},
     kind::{Kind, new_job},
-    reports::Outbox,
+    reports::{Outbox, Publisher},
 };
 use crate::{
     artifact::{ArtifactError, ArtifactOptions, ArtifactStore, ArtifactWriter, key},
     domain::{
-        ArtifactPointer, Checkpoint, Clock, Failure, FileName, Job, JobId, KindName, NewJob, ProjectId,
-        Random, TenantId,
+        ArtifactPointer, Checkpoint, Clock, Failure, FileName, Job, JobId, KindName, NewJob, Payload,
+        ProjectId, Random, TenantId, Timestamp,
     },
     queue::{Queue, QueueError, Refusal},
 };
@@ -42,24 +42,12 @@ pub struct JobFacts {
     pub epoch: u64,
 }
 
-impl JobFacts {
-    pub(crate) fn of(job: &Job) -> Self {
-        Self {
-            id: job.id,
-            tenant: job.tenant.clone(),
-            kind: job.kind.clone(),
-            attempt: job.attempt,
-            max_attempts: job.max_attempts,
-            epoch: job.epoch,
-        }
-    }
-}
-
 /// What all attempts of a worker share.
 pub(crate) struct Surroundings {
     pub(crate) queue: Arc<dyn Queue>,
     pub(crate) storage: Arc<dyn ObjectStore>,
     pub(crate) artifacts: ArtifactStore,
+    pub(crate) publisher: Publisher,
     pub(crate) scratch: PathBuf,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
@@ -73,7 +61,9 @@ struct Inner {
     job: JobFacts,
     checkpoint: Option<Checkpoint>,
     lease: LeaseHandle,
-    outbox: Arc<Outbox>,
+    begun: Timestamp,
+    /// Made with the first report: most short jobs have none.
+    outbox: OnceLock<Arc<Outbox>>,
     surroundings: Arc<Surroundings>,
     made: Mutex<Made>,
 }
@@ -86,20 +76,19 @@ struct Made {
 }
 
 impl Context {
-    pub(crate) fn new(
-        job: &Job,
-        lease: LeaseHandle,
-        outbox: Arc<Outbox>,
-        surroundings: Arc<Surroundings>,
-    ) -> Self {
-        Self(Arc::new(Inner {
-            job: JobFacts::of(job),
-            checkpoint: job.checkpoint.clone(),
+    /// The context of a job that begins now, and its payload.
+    pub(crate) fn new(job: Job, lease: LeaseHandle, surroundings: Arc<Surroundings>) -> (Self, Payload) {
+        let Job { id, tenant, kind, attempt, max_attempts, epoch, checkpoint, payload, .. } = job;
+        let inner = Inner {
+            job: JobFacts { id, tenant, kind, attempt, max_attempts, epoch },
+            checkpoint,
             lease,
-            outbox,
+            begun: surroundings.clock.now(),
+            outbox: OnceLock::new(),
             surroundings,
             made: Mutex::default(),
-        }))
+        };
+        (Self(Arc::new(inner)), payload)
     }
 
     /// The job.
@@ -110,12 +99,12 @@ impl Context {
     /// Tells how far the job has got, in units of the handler's choice; `total` 0 where nobody knows. Cheap: may be
     /// called for every unit. At most ten a second are published, and always the last one.
     pub fn progress(&self, done: u64, total: u64, message: &str) {
-        self.0.outbox.progress(done, total, message, self.clock().now());
+        self.outbox().progress(done, total, message, self.clock().now());
     }
 
     /// Publishes a piece of the text that the job is writing. Cheap; pieces are joined to a few a second.
     pub fn text(&self, piece: &str) {
-        self.0.outbox.text(piece);
+        self.outbox().text(piece);
     }
 
     /// Begins an artifact of the job. It is published when the job completes; where the attempt fails it is removed.
@@ -261,9 +250,21 @@ impl Context {
         std::mem::take(&mut self.made().finished)
     }
 
+    /// Publishes what was reported last, or tries to.
+    pub(crate) async fn flush_reports(&self) {
+        if let Some(outbox) = self.0.outbox.get() {
+            outbox.flush().await;
+        }
+    }
+
     /// Whether the attempt may have left something on storage.
     pub(crate) fn has_begun_artifacts(&self) -> bool {
         self.made().begun
+    }
+
+    fn outbox(&self) -> &Arc<Outbox> {
+        let Inner { lease, begun, surroundings, .. } = &*self.0;
+        self.0.outbox.get_or_init(|| surroundings.publisher.outbox(lease.lease().clone(), *begun))
     }
 
     fn below(&self, root: Path) -> Arc<dyn ObjectStore> {

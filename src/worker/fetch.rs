@@ -3,7 +3,9 @@
 //!
 //! How far ahead: free slots are always filled; beyond that only as many jobs as are likely to start within
 //! [`AHEAD`], at the pace of late. So no-op jobs come in large batches, and a job of an hour is left to a worker that
-//! has a slot for it. Where the pace breaks, what has waited for [`STALE`] goes back at no cost.
+//! has a slot for it. Where the pace breaks, what has waited for [`STALE`] goes back at no cost. The next claim is made
+//! when half of what was claimed ahead has started: early enough that the slots have work until it is answered, and
+//! late enough that it is a large one.
 
 use std::{
     collections::VecDeque,
@@ -34,7 +36,9 @@ const AHEAD: Duration = Duration::from_millis(20);
 /// The pace is measured over at least this time.
 const MEASURE: Duration = Duration::from_millis(10);
 /// However fast jobs are: a claim stays a call of some milliseconds.
-const MOST_AHEAD: usize = 256;
+const MOST_AHEAD: usize = 512;
+/// However many those are: payloads of so many bytes wait here at most, and one claim more.
+const MOST_BYTES_AHEAD: usize = 8 << 20;
 /// A job that has waited here for this long is handed back: somebody else may have a slot.
 pub(crate) const STALE: Duration = Duration::from_secs(1);
 
@@ -51,16 +55,34 @@ pub(crate) struct Buffer {
 struct State {
     /// With the time at which it came, oldest first.
     ready: VecDeque<(Instant, Claimed)>,
+    /// Of their payloads.
+    bytes: usize,
     running: usize,
     started: u32,
     measured: Instant,
     ahead: usize,
 }
 
+impl State {
+    /// Whether it is time to claim, if there is room.
+    fn runs_low(&self) -> bool {
+        self.ready.len() <= self.ahead / 2
+    }
+
+    fn room(&self, slots: usize) -> usize {
+        let ahead = if self.bytes < MOST_BYTES_AHEAD { self.ahead } else { 0 };
+        (slots + ahead).saturating_sub(self.running + self.ready.len())
+    }
+}
+
+fn bytes(claimed: &Claimed) -> usize {
+    claimed.claim.job.payload.bytes.len()
+}
+
 impl Buffer {
     pub(crate) fn new(slots: usize, stopping: CancellationToken) -> Arc<Self> {
         let (ready, measured) = (VecDeque::new(), Instant::now());
-        let state = State { ready, running: 0, started: 0, measured, ahead: 0 };
+        let state = State { ready, bytes: 0, running: 0, started: 0, measured, ahead: 0 };
         let (taker, moved) = (AtomicWaker::new(), Notify::new());
         Arc::new(Self { slots, state: Mutex::new(state), taker, moved, stopping })
     }
@@ -73,20 +95,30 @@ impl Buffer {
         }
         let mut state = self.state();
         let (_, claimed) = state.ready.pop_front()?;
+        state.bytes -= bytes(&claimed);
         state.running += 1;
         state.started += 1;
-        drop(state);
-        self.moved.notify_one();
+        self.tell(state);
         Some(claimed)
     }
 
     /// A slot is free again.
     pub(crate) fn ended(&self) {
-        self.state().running -= 1;
-        self.moved.notify_one();
+        let mut state = self.state();
+        state.running -= 1;
+        self.tell(state);
     }
 
-    /// How many more jobs are wanted now.
+    /// Tells the fetcher where that may matter to it.
+    fn tell(&self, state: MutexGuard<'_, State>) {
+        let matters = state.runs_low();
+        drop(state);
+        if matters {
+            self.moved.notify_one();
+        }
+    }
+
+    /// How many jobs to claim now.
     fn wanted(&self) -> usize {
         let mut state = self.state();
         let elapsed = state.measured.elapsed();
@@ -95,12 +127,18 @@ impl Buffer {
             state.ahead = usize::try_from(likely).unwrap_or(usize::MAX).min(MOST_AHEAD);
             (state.started, state.measured) = (0, Instant::now());
         }
-        (self.slots + state.ahead).saturating_sub(state.running + state.ready.len())
+        if state.runs_low() { state.room(self.slots) } else { 0 }
     }
 
     fn put(&self, claimed: impl Iterator<Item = Claimed>) {
         let now = Instant::now();
-        self.state().ready.extend(claimed.map(|claimed| (now, claimed)));
+        {
+            let mut state = self.state();
+            for claimed in claimed {
+                state.bytes += bytes(&claimed);
+                state.ready.push_back((now, claimed));
+            }
+        }
         if let Some(waker) = self.taker.take() {
             Waker::wake(waker);
         }
@@ -115,7 +153,9 @@ impl Buffer {
     fn take_out(&self, waited: Duration) -> Vec<Claimed> {
         let mut state = self.state();
         let count = state.ready.partition_point(|(since, _)| since.elapsed() >= waited);
-        state.ready.drain(..count).map(|(_, claimed)| claimed).collect()
+        let out: Vec<Claimed> = state.ready.drain(..count).map(|(_, claimed)| claimed).collect();
+        state.bytes -= out.iter().map(bytes).sum::<usize>();
+        out
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -143,6 +183,7 @@ impl Fetcher {
         let stopping = self.buffer.stopping.clone();
         let mut outage = Pause::new(Duration::from_millis(50), Duration::from_secs(5));
         let mut idle = Pause::new(Duration::from_millis(1), Duration::from_millis(100));
+        let mut woken_early = false;
         while !stopping.is_cancelled() {
             self.hand_back(self.buffer.take_out(self.stale));
             let wanted = self.buffer.wanted();
@@ -152,14 +193,24 @@ impl Fetcher {
             }
             match self.claim(wanted).await {
                 Ok(0) => {
+                    // Woken for nothing, again and again, it must not spin; woken for a job, it must not dawdle.
+                    if woken_early {
+                        idle.rest().await;
+                    }
+                    let begun = Instant::now();
                     let outcome = tokio::select! {
                         () = stopping.cancelled() => Ok(()),
-                        outcome = self.wait_for_jobs(&mut idle) => outcome,
+                        outcome = self.queue.wait(&self.kinds) => outcome,
                         () = self.grown_stale() => Ok(()),
                     };
+                    woken_early = begun.elapsed() < MEASURE;
+                    if !woken_early {
+                        idle.reset();
+                    }
                     self.ride_out(outcome, &mut outage).await;
                 }
                 Ok(_) => {
+                    woken_early = false;
                     idle.reset();
                     self.ride_out(Ok(()), &mut outage).await;
                 }
@@ -170,12 +221,12 @@ impl Fetcher {
     }
 
     async fn claim(&self, most: usize) -> Result<usize, QueueError> {
-        let asked = self.keeper.now();
+        let asked = self.keeper.elapsed();
         let ask = Ask { kinds: self.kinds.clone(), most, lease: self.keeper.lease() };
         let claims = self.queue.claim(&self.who, &ask).await?;
         let count = claims.len();
-        let keep = |claim| Claimed { hold: self.keeper.hold(&claim, asked), claim };
-        self.buffer.put(claims.into_iter().map(keep));
+        let holds = self.keeper.hold(&claims, asked);
+        self.buffer.put(claims.into_iter().zip(holds).map(|(claim, hold)| Claimed { claim, hold }));
         Ok(count)
     }
 
@@ -193,18 +244,6 @@ impl Fetcher {
             Some(since) => tokio::time::sleep_until(since + self.stale).await,
             None => std::future::pending().await,
         }
-    }
-
-    /// A `wait` that comes back at once and to nothing, again and again, must not turn into a spin.
-    async fn wait_for_jobs(&self, idle: &mut Pause) -> Result<(), QueueError> {
-        let begun = Instant::now();
-        self.queue.wait(&self.kinds).await?;
-        if begun.elapsed() < MEASURE {
-            idle.rest().await;
-        } else {
-            idle.reset();
-        }
-        Ok(())
     }
 
     /// Logs the beginning and the end of an outage, and waits while it lasts.
@@ -301,10 +340,10 @@ mod tests {
             scratch: folder.path().to_owned(),
             clock: clock.clone(),
             random: Arc::new(SeededRandom::new(1)),
+            publisher,
         };
         let workshop = Arc::new(Workshop {
             registry: Arc::new(Registry::new()),
-            publisher,
             surroundings: Arc::new(surroundings),
             grace: Duration::ZERO,
         });

@@ -36,15 +36,17 @@ pub(crate) async fn run(parts: &Parts, claim: Claim, lease: Duration, instead: O
     let (publisher, publishing) = Publisher::new(parts.progress.clone());
     let workshop = Arc::new(Workshop {
         registry: parts.registry.clone(),
-        publisher,
-        surroundings: Arc::new(surroundings(parts)),
+        surroundings: Arc::new(surroundings(parts, publisher)),
         grace: Duration::ZERO,
     });
     // Aborted when this future ends or is dropped.
     let mut tasks = JoinSet::new();
     tasks.spawn(keeper.clone().run());
     tasks.spawn(publishing);
-    let hold = keeper.hold(&claim, parts.clock.now());
+    let asked = keeper.elapsed();
+    let Some(hold) = keeper.hold(std::slice::from_ref(&claim), asked).pop() else {
+        return Ended { outcome: Err(Failure::LeaseLost), verdict: None };
+    };
     let attempt = Attempt::new(Claimed { claim, hold }, &workshop);
     let outcome = match instead {
         Some(failure) => Err(failure),

@@ -7,12 +7,16 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    pin::pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU8, AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
 use tokio::{
-    sync::watch,
+    sync::Notify,
     time::{Instant, MissedTickBehavior, interval_at},
 };
 
@@ -23,6 +27,7 @@ use crate::{
 
 /// What an attempt is told while it runs. Later ones overrule earlier ones, never the other way round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
 pub(crate) enum Order {
     /// Go on.
     Run,
@@ -34,25 +39,54 @@ pub(crate) enum Order {
     Lost,
 }
 
+impl Order {
+    fn of(number: u8) -> Self {
+        match number {
+            0 => Self::Run,
+            1 => Self::HandBack,
+            2 => Self::Cancel,
+            _ => Self::Lost,
+        }
+    }
+}
+
 /// A fencing number with its job: tells leases apart without their tenant.
 type Key = (JobId, u64);
 
-struct Entry {
+/// A lease, known to the keeper and to its attempt. There is one a job that passes through: it must cost little.
+struct Kept {
     lease: Lease,
-    /// Until when the lease holds for certain: counted from before the call that gave it, on this process' clock, so
-    /// that the store's clock doesn't matter.
-    safe_until: Timestamp,
-    order: watch::Sender<Order>,
+    /// Until when the lease holds for certain, in microseconds of [`Clock::elapsed`]: counted from before the call that
+    /// gave it, on this process' clock, so that the store's clock doesn't matter, nor somebody who sets the time.
+    safe_until: AtomicU64,
+    order: AtomicU8,
+    /// Tells those who wait for an order that it has been raised.
+    raised: Notify,
 }
 
-impl Entry {
+impl Kept {
     fn tell(&self, order: Order) {
-        self.order.send_if_modified(|current| {
-            let raised = order > *current;
-            *current = order.max(*current);
-            raised
-        });
+        if self.order.fetch_max(order as u8, Ordering::SeqCst) < order as u8 {
+            self.raised.notify_waiters();
+        }
     }
+
+    fn told(&self) -> Order {
+        Order::of(self.order.load(Ordering::SeqCst))
+    }
+
+    fn prolong(&self, until: Duration) {
+        // Answers may overtake one another.
+        self.safe_until.fetch_max(micros(until), Ordering::SeqCst);
+    }
+
+    fn is_safe_at(&self, elapsed: Duration) -> bool {
+        self.safe_until.load(Ordering::SeqCst) > micros(elapsed)
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// The leases of this process.
@@ -62,7 +96,7 @@ pub(crate) struct Keeper {
     lease: Duration,
     beat: Duration,
     /// Held for a few instructions at a time, never across an await.
-    entries: Mutex<HashMap<Key, Entry>>,
+    entries: Mutex<HashMap<Key, Arc<Kept>>>,
 }
 
 impl Keeper {
@@ -85,13 +119,26 @@ impl Keeper {
         self.clock.now()
     }
 
-    /// Keeps the claim's lease from now on, until the hold is dropped. `asked` is the time before the claim was made.
-    pub(crate) fn hold(self: &Arc<Self>, claim: &Claim, asked: Timestamp) -> Hold {
-        let (order, told) = watch::channel(Order::Run);
-        let lease = claim.lease.clone();
-        let entry = Entry { lease: lease.clone(), safe_until: asked.after(self.lease), order };
-        self.entries().insert((lease.job, lease.epoch), entry);
-        Hold(LeaseHandle { keeper: self.clone(), lease, told })
+    /// How much time has passed, for [`hold`](Self::hold).
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.clock.elapsed()
+    }
+
+    /// Keeps the claims' leases from now on, each until its hold is dropped. `asked` is the time before the claim was
+    /// made.
+    pub(crate) fn hold(self: &Arc<Self>, claims: &[Claim], asked: Duration) -> Vec<Hold> {
+        let mut entries = self.entries();
+        let hold = |claim: &Claim| {
+            let kept = Arc::new(Kept {
+                lease: claim.lease.clone(),
+                safe_until: AtomicU64::new(micros(asked + self.lease)),
+                order: AtomicU8::new(Order::Run as u8),
+                raised: Notify::new(),
+            });
+            entries.insert((claim.lease.job, claim.lease.epoch), kept.clone());
+            Hold(LeaseHandle { keeper: self.clone(), kept })
+        };
+        claims.iter().map(hold).collect()
     }
 
     /// Tells every attempt to stop for another worker to go on.
@@ -128,17 +175,15 @@ impl Keeper {
     }
 
     async fn renew_all(&self) -> Result<(), QueueError> {
-        let asked = self.clock.now();
-        let renewals: Vec<Renewal> =
-            self.entries().values().map(|entry| self.renewal(&entry.lease)).collect();
-        if renewals.is_empty() {
+        let asked = self.clock.elapsed();
+        let kept: Vec<Arc<Kept>> = self.entries().values().cloned().collect();
+        if kept.is_empty() {
             return Ok(());
         }
-        let keys: Vec<Key> =
-            renewals.iter().map(|renewal| (renewal.lease.job, renewal.lease.epoch)).collect();
+        let renewals = kept.iter().map(|kept| self.renewal(&kept.lease)).collect();
         let standings = self.queue.renew(renewals).await?;
-        for (key, standing) in keys.into_iter().zip(standings) {
-            self.note(key, standing, asked);
+        for (kept, standing) in kept.iter().zip(standings) {
+            self.note(kept, standing, asked);
         }
         Ok(())
     }
@@ -147,30 +192,27 @@ impl Keeper {
         Renewal { lease: lease.clone(), lease_for: self.lease, checkpoint: None }
     }
 
-    fn note(&self, key: Key, standing: Standing, asked: Timestamp) {
-        // It may have ended meanwhile.
-        if let Some(entry) = self.entries().get_mut(&key) {
-            match standing {
-                Standing::Held { cancel_asked, .. } => {
-                    entry.safe_until = asked.after(self.lease);
-                    if cancel_asked {
-                        entry.tell(Order::Cancel);
-                    }
+    fn note(&self, kept: &Kept, standing: Standing, asked: Duration) {
+        match standing {
+            Standing::Held { cancel_asked, .. } => {
+                kept.prolong(asked + self.lease);
+                if cancel_asked {
+                    kept.tell(Order::Cancel);
                 }
-                Standing::Lost => entry.tell(Order::Lost),
             }
+            Standing::Lost => kept.tell(Order::Lost),
         }
     }
 
     /// Stops what could lose its lease before the next beat.
     fn give_up_expired(&self) {
-        let next_beat = self.clock.now().after(self.beat);
-        for entry in self.entries().values().filter(|entry| entry.safe_until <= next_beat) {
+        let next_beat = self.clock.elapsed() + self.beat;
+        for entry in self.entries().values().filter(|entry| !entry.is_safe_at(next_beat)) {
             entry.tell(Order::Lost);
         }
     }
 
-    fn entries(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Entry>> {
+    fn entries(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Arc<Kept>>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -186,11 +228,10 @@ impl Hold {
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        let LeaseHandle { keeper, lease, .. } = &self.0;
-        if let Some(entry) = keeper.entries().remove(&(lease.job, lease.epoch)) {
-            // For those who have kept a handle beyond the attempt's end.
-            entry.tell(Order::Lost);
-        }
+        let LeaseHandle { keeper, kept } = &self.0;
+        keeper.entries().remove(&(kept.lease.job, kept.lease.epoch));
+        // For those who have kept a handle beyond the attempt's end.
+        kept.tell(Order::Lost);
     }
 }
 
@@ -198,30 +239,37 @@ impl Drop for Hold {
 #[derive(Clone)]
 pub(crate) struct LeaseHandle {
     keeper: Arc<Keeper>,
-    lease: Lease,
-    told: watch::Receiver<Order>,
+    kept: Arc<Kept>,
 }
 
 impl LeaseHandle {
     pub(crate) fn lease(&self) -> &Lease {
-        &self.lease
+        &self.kept.lease
     }
 
-    /// What the attempt has been told so far.
+    /// What the attempt has been told so far. A lease that may have ended is lost, also where the keeper has had no
+    /// time to say so: the whole process may have been stopped for a while.
     pub(crate) fn order(&self) -> Order {
-        *self.told.borrow()
+        if self.is_safe() { self.kept.told() } else { Order::Lost }
     }
 
     /// Ends once the attempt has been told at least this, or has ended.
     pub(crate) async fn told(&self, least: Order) {
-        drop(self.told.clone().wait_for(|order| *order >= least).await);
+        let mut raised = pin!(self.kept.raised.notified());
+        loop {
+            // From here on no notice is missed.
+            raised.as_mut().enable();
+            if self.kept.told() >= least {
+                return;
+            }
+            raised.as_mut().await;
+            raised.set(self.kept.raised.notified());
+        }
     }
 
     /// Whether the lease holds for certain.
     pub(crate) fn is_safe(&self) -> bool {
-        let now = self.keeper.clock.now();
-        let key = (self.lease.job, self.lease.epoch);
-        self.keeper.entries().get(&key).is_some_and(|entry| entry.safe_until > now)
+        self.kept.is_safe_at(self.keeper.clock.elapsed())
     }
 
     /// Renews now, storing a checkpoint.
@@ -229,11 +277,66 @@ impl LeaseHandle {
     /// # Errors
     /// [`QueueError`]; the lease is as it was then.
     pub(crate) async fn save(&self, checkpoint: Checkpoint) -> Result<(), QueueError> {
-        let asked = self.keeper.clock.now();
-        let renewal = Renewal { checkpoint: Some(checkpoint), ..self.keeper.renewal(&self.lease) };
+        let asked = self.keeper.clock.elapsed();
+        let renewal = Renewal { checkpoint: Some(checkpoint), ..self.keeper.renewal(&self.kept.lease) };
         for standing in self.keeper.queue.renew(vec![renewal]).await? {
-            self.keeper.note((self.lease.job, self.lease.epoch), standing, asked);
+            self.keeper.note(&self.kept, standing, asked);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        domain::{KindName, ManualClock, NewJob, Payload, Timestamp, WorkerId},
+        progress::sqlite::SqliteProgress,
+        queue::{
+            Ask,
+            sqlite::{MIGRATIONS, SqliteQueue},
+        },
+        store::sqlite::Database,
+    };
+
+    /// Somebody sets the time of day back, by any amount, at any moment.
+    #[derive(Debug)]
+    struct SetBack(Arc<ManualClock>);
+
+    impl Clock for SetBack {
+        fn now(&self) -> Timestamp {
+            Timestamp::EPOCH
+        }
+
+        fn elapsed(&self) -> Duration {
+            self.0.elapsed()
+        }
+    }
+
+    /// As after SIGSTOP: time has passed, and the keeper has not run since.
+    #[tokio::test]
+    async fn a_lease_whose_time_has_passed_is_lost_whatever_the_time_of_day_and_the_keeper_say() {
+        let folder = tempfile::tempdir().unwrap();
+        let passing = Arc::new(ManualClock::at(Timestamp::from_millis(1_800_000_000_000)));
+        let database =
+            Database::open(&folder.path().join("x.db"), &[MIGRATIONS, SqliteProgress::MIGRATIONS]).unwrap();
+        let queue: Arc<dyn Queue> = Arc::new(SqliteQueue::new(Arc::new(database), passing.clone()));
+        let (kind, tenant) = (KindName::literal("export"), "acme".parse().unwrap());
+        let payload = Payload { version: 1, bytes: bytes::Bytes::new() };
+        queue.enqueue(vec![NewJob::new(JobId::from_u128(1), tenant, kind.clone(), payload)]).await.unwrap();
+        let lease = Duration::from_secs(15);
+        let clock = Arc::new(SetBack(passing.clone()));
+        let keeper = Keeper::new(queue.clone(), clock, lease, Duration::from_secs(1));
+        let asked = keeper.elapsed();
+        let ask = Ask { kinds: vec![kind], most: 1, lease };
+        let claims = queue.claim(&WorkerId::new("w"), &ask).await.unwrap();
+        let holds = keeper.hold(&claims, asked);
+        let handle = holds[0].handle();
+        passing.advance(lease - Duration::from_micros(1));
+        assert_eq!(handle.order(), Order::Run);
+        passing.advance(Duration::from_micros(1));
+        assert_eq!((handle.order(), handle.is_safe()), (Order::Lost, false));
+        keeper.renew_all().await.unwrap();
+        assert_eq!(handle.order(), Order::Lost, "the store says the same");
     }
 }

@@ -116,6 +116,16 @@ pub struct Summary {
 }
 
 impl Summary {
+    fn add(&mut self, other: Self) {
+        let Self { completed, retrying, put_off, cancelled, dead, lost } = other;
+        self.completed += completed;
+        self.retrying += retrying;
+        self.put_off += put_off;
+        self.cancelled += cancelled;
+        self.dead += dead;
+        self.lost += lost;
+    }
+
     fn count(&mut self, state: State) {
         match state {
             State::Completed => self.completed += 1,
@@ -180,8 +190,7 @@ impl Worker {
         let (settlements, settler) = Settlements::new(parts.queue.clone());
         let workshop = Arc::new(Workshop {
             registry: parts.registry.clone(),
-            publisher,
-            surroundings: Arc::new(surroundings(&parts)),
+            surroundings: Arc::new(surroundings(&parts, publisher)),
             grace: options.grace,
         });
         let buffer = Buffer::new(slots, stopping.clone());
@@ -235,11 +244,12 @@ impl Worker {
     }
 }
 
-fn surroundings(parts: &Parts) -> Surroundings {
+fn surroundings(parts: &Parts, publisher: Publisher) -> Surroundings {
     Surroundings {
         queue: parts.queue.clone(),
         storage: parts.storage.clone(),
         artifacts: ArtifactStore::new(parts.storage.clone()),
+        publisher,
         scratch: parts.scratch.clone(),
         clock: parts.clock.clone(),
         random: parts.random.clone(),

@@ -15,17 +15,16 @@ use crate::domain::{Failure, JobId, KindName, NewJob, Payload, RetryPolicy, Tena
 /// A handler at work: ends with the kind's output as JSON.
 pub(crate) type Work = BoxFuture<'static, Result<serde_json::Value, Failure>>;
 
-/// A handler that has its payload and waits for its context.
-pub(crate) type Ready = Box<dyn FnOnce(Context) -> Work + Send>;
-
 /// What the registry keeps of a kind once its type is forgotten.
 #[derive(Clone, Copy)]
 struct Entry {
     version: u16,
     retry: RetryPolicy,
     timeout: Duration,
-    /// Decodes and checks; gives the cost and the handler.
-    read: fn(&Payload) -> Result<(u32, Ready), PayloadError>,
+    /// Decodes and checks; gives the cost.
+    check: fn(&Payload) -> Result<u32, PayloadError>,
+    /// The same, and gives the handler.
+    start: fn(&Payload, &Context) -> Result<Work, PayloadError>,
 }
 
 /// The kinds of a program.
@@ -56,7 +55,13 @@ impl Registry {
     /// Adds a kind; one of the same name is replaced.
     #[must_use]
     pub fn register<K: Kind>(mut self) -> Self {
-        let entry = Entry { version: K::VERSION, retry: K::RETRY, timeout: K::TIMEOUT, read: read::<K> };
+        let entry = Entry {
+            version: K::VERSION,
+            retry: K::RETRY,
+            timeout: K::TIMEOUT,
+            check: |payload| read::<K>(payload).map(|kind| kind.cost().max(1)),
+            start: |payload, context| Ok(work(read::<K>(payload)?, context.clone()).boxed()),
+        };
         self.kinds.insert(K::NAME, entry);
         self
     }
@@ -76,7 +81,8 @@ impl Registry {
     /// # Errors
     /// [`PayloadError`].
     pub fn validate(&self, kind: &KindName, version: u16, bytes: &Bytes) -> Result<(), PayloadError> {
-        self.read(kind, &Payload { version, bytes: bytes.clone() }).map(drop)
+        let payload = Payload { version, bytes: bytes.clone() };
+        (self.reader(kind, &payload)?.check)(&payload).map(drop)
     }
 
     /// The version of the kind's payload that this program writes.
@@ -101,7 +107,7 @@ impl Registry {
         }
         let entry = self.entry(kind)?;
         let payload = Payload { version: entry.version, bytes: json };
-        let (cost, _) = (entry.read)(&payload)?;
+        let cost = (entry.check)(&payload)?;
         let mut job = NewJob::new(id, tenant, kind.clone(), payload);
         job.cost = cost;
         job.max_attempts = entry.retry.most_attempts();
@@ -117,12 +123,18 @@ impl Registry {
         }
     }
 
-    /// The handler for a stored payload.
-    pub(crate) fn ready(&self, kind: &KindName, payload: &Payload) -> Result<Ready, PayloadError> {
-        self.read(kind, payload).map(|(_, ready)| ready)
+    /// The handler for a stored payload, not yet begun.
+    pub(crate) fn start(
+        &self,
+        kind: &KindName,
+        payload: &Payload,
+        context: &Context,
+    ) -> Result<Work, PayloadError> {
+        (self.reader(kind, payload)?.start)(payload, context)
     }
 
-    fn read(&self, kind: &KindName, payload: &Payload) -> Result<(u32, Ready), PayloadError> {
+    /// The kind, where it knows payloads of this version.
+    fn reader(&self, kind: &KindName, payload: &Payload) -> Result<&Entry, PayloadError> {
         let entry = self.entry(kind)?;
         if payload.version > entry.version {
             return Err(PayloadError::Newer {
@@ -131,7 +143,7 @@ impl Registry {
                 known: entry.version,
             });
         }
-        (entry.read)(payload)
+        Ok(entry)
     }
 
     fn entry(&self, kind: &KindName) -> Result<&Entry, PayloadError> {
@@ -142,15 +154,14 @@ impl Registry {
     }
 }
 
-fn read<K: Kind>(payload: &Payload) -> Result<(u32, Ready), PayloadError> {
+fn read<K: Kind>(payload: &Payload) -> Result<K, PayloadError> {
     let kind: K = serde_json::from_slice(&payload.bytes).map_err(|error| PayloadError::Unreadable {
         kind: K::NAME,
         version: payload.version,
         problem: error.to_string(),
     })?;
     kind.check().map_err(|problem| PayloadError::Wrong { kind: K::NAME, problem })?;
-    let cost = kind.cost().max(1);
-    Ok((cost, Box::new(move |context| work(kind, context).boxed())))
+    Ok(kind)
 }
 
 async fn work<K: Kind>(kind: K, context: Context) -> Result<serde_json::Value, Failure> {

@@ -18,7 +18,7 @@ use crate::{
     queue::{Lease, Queue, QueueError, Settled},
 };
 
-const MOST_A_CALL: usize = 512;
+const MOST_A_CALL: usize = 1_000;
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const MOST_PAUSE: Duration = Duration::from_secs(1);
 
@@ -108,22 +108,21 @@ impl Settler {
 
     async fn settle(&mut self, mut batch: Vec<Settlement>) {
         let (mut pause, mut away) = (FIRST_PAUSE, false);
-        while !batch.is_empty() {
+        loop {
+            batch.retain(|one| self.is_worth_keeping(one));
+            if batch.is_empty() {
+                return;
+            }
             let call =
                 batch.iter().map(|one| (one.attempt.lease().lease().clone(), one.verdict.clone())).collect();
             match self.queue.settle(call).await {
-                Ok(answers) => {
-                    for (settlement, answer) in batch.drain(..).zip(answers) {
-                        self.note(settlement, answer);
-                    }
-                }
+                Ok(answers) => return self.note(batch, answers),
                 Err(QueueError::Invalid(problem)) => batch = self.isolate(batch, &problem).await,
                 Err(error) => {
                     if !away {
                         tracing::warn!(%error, attempts = batch.len(), "attempts can't be settled; trying again");
                         away = true;
                     }
-                    batch.retain(|one| self.is_worth_keeping(one));
                     sleep(pause).await;
                     pause = (pause * 2).min(MOST_PAUSE);
                 }
@@ -153,21 +152,25 @@ impl Settler {
     fn is_worth_keeping(&self, settlement: &Settlement) -> bool {
         let holds = settlement.attempt.lease().is_safe();
         if !holds {
-            tracing::warn!(lease = ?settlement.lease(), "the store was away until the lease ended: verdict dropped");
+            tracing::warn!(lease = ?settlement.lease(), "the lease ended before it could be settled: verdict dropped");
             count(&self.summary, |summary| summary.lost += 1);
         }
         holds
     }
 
-    fn note(&mut self, settlement: Settlement, answer: Settled) {
-        match answer {
-            Settled::Now(state) => count(&self.summary, |summary| summary.count(state)),
-            Settled::LeaseLost => {
-                tracing::warn!(lease = ?settlement.lease(), "the lease was gone before the attempt was settled");
-                count(&self.summary, |summary| summary.lost += 1);
-                self.removals.spawn(async move { settlement.attempt.remove_artifacts().await });
+    fn note(&mut self, batch: Vec<Settlement>, answers: Vec<Settled>) {
+        let mut sum = Summary::default();
+        for (settlement, answer) in batch.into_iter().zip(answers) {
+            match answer {
+                Settled::Now(state) => sum.count(state),
+                Settled::LeaseLost => {
+                    tracing::warn!(lease = ?settlement.lease(), "the lease was gone before the attempt was settled");
+                    sum.lost += 1;
+                    self.removals.spawn(async move { settlement.attempt.remove_artifacts().await });
+                }
             }
         }
+        count(&self.summary, |summary| summary.add(sum));
     }
 }
 

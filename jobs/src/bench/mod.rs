@@ -1,8 +1,16 @@
 //! `presswork bench`: figures of this machine, each beside a baseline measured in the same run, so that they can be
 //! compared from one machine to the next. One file a benchmark.
 
+mod baseline;
+mod direct;
 mod export;
+mod fairness;
+mod noop;
+mod place;
 mod queue;
+mod tenants;
+
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use presswork::cli::{App, CliError, Command};
@@ -24,6 +32,10 @@ enum Which {
     Queue(queue::QueueArguments),
     /// A large book to every format, each in a process of its own, beside `zstd -3` of the same bytes
     Export(export::ExportArguments),
+    /// One tenant's job behind another's million, shares by weight, a quiet tenant beside a noisy one
+    Fairness(fairness::FairnessArguments),
+    /// What a claim costs with ten tenants, with thousands, and with nearly all of them throttled
+    Tenants(tenants::TenantsArguments),
 }
 
 impl Command for Bench {
@@ -35,6 +47,8 @@ impl Command for Bench {
         match arguments.which {
             Which::Queue(arguments) => queue::run(arguments, app).await,
             Which::Export(arguments) => export::run(arguments, app).await,
+            Which::Fairness(arguments) => fairness::run(arguments, app).await,
+            Which::Tenants(arguments) => tenants::run(arguments, app).await,
         }
     }
 }
@@ -55,4 +69,26 @@ fn mib(bytes: u64) -> f64 {
 /// To three digits behind the point: more is noise.
 fn rounded(figure: f64) -> f64 {
     (figure * 1_000.0).round() / 1_000.0
+}
+
+#[expect(clippy::cast_precision_loss, reason = "for people")]
+fn per_second(count: usize, elapsed: Duration) -> f64 {
+    (count as f64 / elapsed.as_secs_f64().max(1e-9)).round()
+}
+
+/// In milliseconds.
+fn percentile(latencies: &mut [Duration], percent: usize) -> f64 {
+    latencies.sort();
+    let place = (latencies.len() * percent / 100).min(latencies.len().saturating_sub(1));
+    latencies.get(place).map_or(0.0, |latency| rounded(latency.as_secs_f64() * 1_000.0))
+}
+
+/// Processor time that this process has used so far, where the system tells.
+#[expect(clippy::cast_precision_loss, reason = "for people")]
+async fn cpu_seconds() -> Option<f64> {
+    let text = tokio::fs::read_to_string("/proc/self/stat").await.ok()?;
+    // Behind the name, which may hold anything: user and system time are the 14th and 15th field, in hundredths.
+    let mut fields = text.rsplit_once(')')?.1.split_whitespace().skip(11);
+    let ticks: u64 = fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?;
+    Some(ticks as f64 / 100.0)
 }

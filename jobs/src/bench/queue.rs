@@ -1,35 +1,31 @@
-//! The embedded queue: no-op jobs of 200 bytes through the real worker, every step durable. The baseline is what the
-//! same file does without a queue: bare rows of the same size, in the same batches, one by one.
+//! The queue: no-op jobs of 200 bytes through the real worker, every step durable. The baselines are what the same
+//! store does without a queue: bare rows of SQLite, bare commands of Redis, in the same batches, one by one, and handed
+//! from one connection to another.
 
-use std::{
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use presswork::{
     cli::{App, CliError},
-    config::Settings,
-    domain::{Failure, JobId, KindName, NewJob, State, TenantId},
-    engine::Engine,
-    store::sqlite::{Database, Migrations},
-    worker::{Context, Kind, Registry, Worker, new_job},
+    domain::{NewJob, State, TenantLimits},
 };
-use serde::{Deserialize, Serialize};
-use tokio::sync::Notify;
+use serde::Serialize;
 
-use super::{rounded, scratch};
+use super::{
+    baseline::{self, Rows, SetAndPush},
+    noop::{Beginnings, noops, tenants},
+    per_second, percentile,
+    place::Place,
+    rounded,
+};
 use crate::in_process::{Working, enqueue};
 
 /// What `bench queue` is told.
 #[derive(Debug, Args)]
 pub(super) struct QueueArguments {
     /// How many jobs are enqueued and drained
-    #[arg(long, default_value_t = 100_000)]
-    jobs: usize,
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    jobs: u32,
     /// How many jobs go in one call
     #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..=1_000))]
     batch: u16,
@@ -41,14 +37,14 @@ pub(super) struct QueueArguments {
     slots: u16,
 }
 
-/// How many jobs go one by one.
-const SINGLE: usize = 500;
+/// One by one, ours and the baseline's take turns: what else the machine does meanwhile meets both.
+const TURNS: usize = 10;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 struct Figures {
     bench: &'static str,
     engine: &'static str,
-    jobs: usize,
+    jobs: u32,
     batch: u16,
     tenants: u16,
     enqueue_bulk_per_s: f64,
@@ -56,55 +52,57 @@ struct Figures {
     drain_per_s: f64,
     latency_p50_ms: f64,
     latency_p99_ms: f64,
-    bytes_per_job: u64,
-    baseline_bulk_rows_per_s: f64,
-    baseline_one_row_per_s: f64,
+    bytes_per_job: f64,
+    left_bytes_per_job: Option<f64>,
+    #[serde(flatten)]
+    baselines: Baselines,
     bulk_ratio: f64,
     one_ratio: f64,
+    latency_p99_beyond_ms: Option<f64>,
+    /// Processor time a job while draining: this process', and the server's.
+    drain_cpu_us_per_job: Option<f64>,
+    drain_server_cpu_us_per_job: Option<f64>,
 }
 
-/// A job that does nothing but tell when it was begun.
-#[derive(Serialize, Deserialize)]
-struct Noop {
-    padding: String,
+#[derive(Debug, Default, Serialize)]
+struct Baselines {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    baseline_bulk_rows_per_s: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    baseline_one_row_per_s: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    baseline_rpush_per_s: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    baseline_evalsha_per_s: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    baseline_blpop_p50_ms: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    baseline_blpop_p99_ms: Option<f64>,
 }
 
-/// Handlers know nothing of who measures: what they tell stands here.
-static BEGUN: AtomicUsize = AtomicUsize::new(0);
-static LATEST: Mutex<Option<Instant>> = Mutex::new(None);
-static CHANGED: Notify = Notify::const_new();
-
-impl Kind for Noop {
-    const NAME: KindName = KindName::literal("bench-noop");
-    type Output = ();
-
-    async fn run(self, _context: Context) -> Result<(), Failure> {
-        *LATEST.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-        BEGUN.fetch_add(1, Ordering::SeqCst);
-        CHANGED.notify_one();
-        Ok(())
+impl Baselines {
+    fn bulk(&self) -> Option<f64> {
+        self.baseline_bulk_rows_per_s.or(self.baseline_rpush_per_s)
     }
-}
 
-impl Noop {
-    /// As JSON it has 200 bytes.
-    fn padded() -> Self {
-        Self { padding: "x".repeat(186) }
+    fn one(&self) -> Option<f64> {
+        self.baseline_one_row_per_s.or(self.baseline_evalsha_per_s)
     }
 }
 
 pub(super) async fn run(arguments: QueueArguments, app: &App) -> Result<(), CliError> {
-    let folder = scratch().await?;
-    let bare = bare(folder.path().join("bare.db"), arguments.jobs, usize::from(arguments.batch)).await?;
-    let settings = Settings { data_dir: folder.path().join("data"), ..app.settings().clone() };
-    let bench = Measured { engine: app.engine_with(&settings).await?, arguments };
-    let figures = bench.measure(app, bare).await?;
+    let place = Place::open(app).await?;
+    let bench = Measured { place, arguments };
+    let measured = bench.measure(app).await;
+    let closed = bench.place.close().await;
+    let figures = measured?;
+    closed?;
     app.output().json_line(&figures)?;
     app.output().table(
-        &["", "PER SECOND", "BARE ROWS", "RATIO"],
+        &["", "PER SECOND", "BARE STORE", "RATIO"],
         &[
-            row("enqueue, in batches", figures.enqueue_bulk_per_s, Some(figures.baseline_bulk_rows_per_s)),
-            row("enqueue, one by one", figures.enqueue_one_per_s, Some(figures.baseline_one_row_per_s)),
+            row("enqueue, in batches", figures.enqueue_bulk_per_s, figures.baselines.bulk()),
+            row("enqueue, one by one", figures.enqueue_one_per_s, figures.baselines.one()),
             row("claim, run, settle", figures.drain_per_s, None),
         ],
     )?;
@@ -123,80 +121,139 @@ fn row(name: &str, figure: f64, baseline: Option<f64>) -> Vec<String> {
 }
 
 struct Measured {
-    engine: Engine,
+    place: Place,
     arguments: QueueArguments,
 }
 
 impl Measured {
-    async fn measure(&self, app: &App, bare: (f64, f64)) -> Result<Figures, CliError> {
-        let jobs = self.arguments.jobs;
-        let begun = Instant::now();
-        let all = self.jobs(jobs)?;
-        let batches: Vec<_> = all.chunks(usize::from(self.arguments.batch)).map(<[NewJob]>::to_vec).collect();
-        let made = begun.elapsed();
-        tracing::debug!(?made, "made the jobs");
-        let bulk = Instant::now();
-        for batch in batches {
-            enqueue(&self.engine, batch).await?;
-        }
-        let enqueue_bulk_per_s = per_second(jobs, bulk.elapsed());
-        let bytes_per_job = self.bytes().await / jobs.max(1) as u64;
-        let drain_per_s = self.drain(app, jobs).await?;
-
-        let one = Instant::now();
-        for job in self.jobs(SINGLE)? {
-            enqueue(&self.engine, vec![job]).await?;
-        }
-        let enqueue_one_per_s = per_second(SINGLE, one.elapsed());
-        self.drain(app, SINGLE).await?;
-        let mut latencies = self.latencies(app).await?;
-        latencies.sort();
-        let at = |percent: usize| {
-            let place = (latencies.len() * percent / 100).min(latencies.len().saturating_sub(1));
-            latencies.get(place).map_or(0.0, |latency| rounded(latency.as_secs_f64() * 1_000.0))
-        };
-        Ok(Figures {
+    async fn measure(&self, app: &App) -> Result<Figures, CliError> {
+        let QueueArguments { jobs, batch, tenants: many, .. } = &self.arguments;
+        let (count, size) = (*jobs as usize, usize::from(*batch));
+        let owners = tenants(usize::from(*many))?;
+        self.place.limit(&owners, &TenantLimits::default()).await?;
+        let all = noops(&self.place.engine, &owners, 0, count)?;
+        let mut figures = Figures {
             bench: "queue",
-            engine: "sqlite",
-            jobs,
-            batch: self.arguments.batch,
-            tenants: self.arguments.tenants,
-            enqueue_bulk_per_s,
-            enqueue_one_per_s,
-            drain_per_s,
-            latency_p50_ms: at(50),
-            latency_p99_ms: at(99),
-            bytes_per_job,
-            baseline_bulk_rows_per_s: bare.0,
-            baseline_one_row_per_s: bare.1,
-            bulk_ratio: rounded(enqueue_bulk_per_s / bare.0),
-            one_ratio: rounded(enqueue_one_per_s / bare.1),
-        })
+            engine: self.place.engine_name(),
+            jobs: *jobs,
+            batch: *batch,
+            tenants: *many,
+            ..Figures::default()
+        };
+        // The first jobs bring scripts, lanes and connections with them, which are no job's own.
+        let warm = noops(&self.place.engine, &owners, 0, 2 * size)?;
+        self.place.enqueue(&warm, size).await?;
+        self.drain(app, warm.len()).await?;
+        self.place.sweep().await?;
+
+        let rows = Rows::open(self.place.folder().join("bare.db")).await?;
+        match &self.place.server {
+            Some(server) => {
+                figures.baselines.baseline_rpush_per_s =
+                    Some(baseline::push_bulk(server, count, size).await?);
+            }
+            None => figures.baselines.baseline_bulk_rows_per_s = Some(rows.bulk(count, size).await?),
+        }
+        self.bulk(app, &all, &mut figures).await?;
+        self.one_by_one(app, &rows, &mut figures).await?;
+        self.latency(app, &mut figures).await?;
+        let ratio = |ours: f64, bare: Option<f64>| bare.map_or(0.0, |bare| rounded(ours / bare));
+        figures.bulk_ratio = ratio(figures.enqueue_bulk_per_s, figures.baselines.bulk());
+        figures.one_ratio = ratio(figures.enqueue_one_per_s, figures.baselines.one());
+        Ok(figures)
     }
 
-    fn jobs(&self, count: usize) -> Result<Vec<NewJob>, CliError> {
-        let tenants = (0..self.arguments.tenants).map(|number| format!("bench-{number}").parse());
-        let tenants: Vec<TenantId> = tenants.collect::<Result<_, _>>()?;
-        let payload = Noop::padded();
-        let id = || JobId::new(self.engine.clock.now(), &*self.engine.random);
-        let jobs = tenants.iter().cycle().take(count).map(|tenant| new_job(id(), tenant.clone(), &payload));
-        Ok(jobs.collect::<Result<_, _>>()?)
+    #[expect(clippy::cast_precision_loss, reason = "for people")]
+    async fn bulk(&self, app: &App, all: &[NewJob], figures: &mut Figures) -> Result<(), CliError> {
+        let jobs = all.len() as f64;
+        let before = self.bytes().await?;
+        let begun = Instant::now();
+        self.place.enqueue(all, usize::from(self.arguments.batch)).await?;
+        figures.enqueue_bulk_per_s = per_second(all.len(), begun.elapsed());
+        figures.bytes_per_job = ((self.bytes().await? - before) / jobs).round();
+
+        let (ours, theirs) = (super::cpu_seconds().await, self.server_cpu().await?);
+        figures.drain_per_s = self.drain(app, all.len()).await?;
+        let used = |before: Option<f64>, after: Option<f64>| {
+            before.zip(after).map(|(before, after)| rounded((after - before) * 1e6 / jobs))
+        };
+        figures.drain_cpu_us_per_job = used(ours, super::cpu_seconds().await);
+        figures.drain_server_cpu_us_per_job = used(theirs, self.server_cpu().await?);
+        if self.place.server.is_some() {
+            self.place.sweep().await?;
+            figures.left_bytes_per_job = Some(rounded((self.bytes().await? - before) / jobs));
+        }
+        Ok(())
     }
 
-    async fn worker(&self, app: &App) -> Result<Worker, CliError> {
-        let registry = Arc::new(Registry::new().register::<Noop>());
-        let mut options = app.worker_options();
-        options.concurrency = usize::from(self.arguments.slots);
-        Ok(Worker::new(self.engine.parts(registry).await?, options)?)
+    async fn server_cpu(&self) -> Result<Option<f64>, CliError> {
+        match &self.place.server {
+            Some(server) => server.cpu().await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn one_by_one(&self, app: &App, rows: &Rows, figures: &mut Figures) -> Result<(), CliError> {
+        let a_turn = if self.place.server.is_some() { 1_000 } else { 50 };
+        let owners = tenants(usize::from(self.arguments.tenants))?;
+        let bare = SetAndPush::new();
+        let (mut ours, mut theirs) = (Duration::ZERO, Duration::ZERO);
+        for turn in 0..TURNS {
+            let jobs = noops(&self.place.engine, &owners, 0, a_turn)?;
+            let begun = Instant::now();
+            for job in jobs {
+                enqueue(&self.place.engine, vec![job]).await?;
+            }
+            ours += begun.elapsed();
+            theirs += match &self.place.server {
+                Some(server) => bare.one_by_one(server, turn * a_turn, a_turn).await?,
+                None => rows.one_by_one(a_turn).await?,
+            };
+        }
+        let all = TURNS * a_turn;
+        figures.enqueue_one_per_s = per_second(all, ours);
+        match &self.place.server {
+            Some(_) => figures.baselines.baseline_evalsha_per_s = Some(per_second(all, theirs)),
+            None => figures.baselines.baseline_one_row_per_s = Some(per_second(all, theirs)),
+        }
+        self.drain(app, all).await.map(drop)
+    }
+
+    /// From the call of enqueue to the handler, of a worker that waits for work.
+    async fn latency(&self, app: &App, figures: &mut Figures) -> Result<(), CliError> {
+        let count = if self.place.server.is_some() { 2_000 } else { 500 };
+        let owners = tenants(usize::from(self.arguments.tenants))?;
+        let working = Working::start(self.place.worker(app, self.arguments.slots).await?);
+        let mut latencies = Vec::with_capacity(count);
+        for job in noops(&self.place.engine, &owners, 0, count)? {
+            let beginnings = Beginnings::expect(1);
+            let begun = Instant::now();
+            enqueue(&self.place.engine, vec![job]).await?;
+            latencies.push(beginnings.last().await.saturating_duration_since(begun));
+        }
+        working.stop().await?;
+        let mut at = |percent| percentile(&mut latencies, percent);
+        (figures.latency_p50_ms, figures.latency_p99_ms) = (at(50), at(99));
+        if let Some(server) = &self.place.server {
+            let mut bare = baseline::hand_over(server, count).await?;
+            let (p50, p99) = (percentile(&mut bare, 50), percentile(&mut bare, 99));
+            figures.baselines.baseline_blpop_p50_ms = Some(p50);
+            figures.baselines.baseline_blpop_p99_ms = Some(p99);
+            figures.latency_p99_beyond_ms = Some(rounded(figures.latency_p99_ms - p99));
+        }
+        Ok(())
     }
 
     /// From a worker's start to its end, all jobs settled.
     async fn drain(&self, app: &App, jobs: usize) -> Result<f64, CliError> {
-        let (worker, target) = (self.worker(app).await?, BEGUN.load(Ordering::SeqCst) + jobs);
-        let begun = Instant::now();
-        let summary = worker.run(until_begun(target)).await?;
+        let worker = self.place.worker(app, self.arguments.slots).await?;
+        let (beginnings, begun) = (Beginnings::expect(jobs), Instant::now());
+        let all_begun = async {
+            beginnings.last().await;
+        };
+        let summary = worker.run(all_begun).await?;
         let elapsed = begun.elapsed();
-        let left = self.engine.queue.stats(None).await?;
+        let left = self.place.engine.queue.stats(None).await?;
         let undone = left.count(State::Waiting) + left.count(State::Running);
         if summary.completed != jobs as u64 || undone > 0 {
             return Err(CliError::unavailable(format_args!(
@@ -206,73 +263,17 @@ impl Measured {
         Ok(per_second(jobs, elapsed))
     }
 
-    /// From the call of enqueue to the handler, of a worker that waits for work.
-    async fn latencies(&self, app: &App) -> Result<Vec<Duration>, CliError> {
-        let working = Working::start(self.worker(app).await?);
-        let mut latencies = Vec::with_capacity(SINGLE);
-        for job in self.jobs(SINGLE)? {
-            let target = BEGUN.load(Ordering::SeqCst) + 1;
-            let begun = Instant::now();
-            enqueue(&self.engine, vec![job]).await?;
-            until_begun(target).await;
-            let latest = *LATEST.lock().unwrap_or_else(PoisonError::into_inner);
-            latencies.extend(latest.map(|latest| latest.saturating_duration_since(begun)));
+    /// What the jobs take: of the server's memory, or of the queue's file and its journal.
+    #[expect(clippy::cast_precision_loss, reason = "for people")]
+    async fn bytes(&self) -> Result<f64, CliError> {
+        if let Some(server) = &self.place.server {
+            return server.memory().await;
         }
-        working.stop().await?;
-        Ok(latencies)
-    }
-
-    /// Bytes of the queue's file and its journal.
-    async fn bytes(&self) -> u64 {
         let mut bytes = 0;
         for name in ["presswork.db", "presswork.db-wal"] {
-            bytes += tokio::fs::metadata(self.engine.folder().join(name))
-                .await
-                .map_or(0, |metadata| metadata.len());
+            let metadata = tokio::fs::metadata(self.place.engine.folder().join(name)).await;
+            bytes += metadata.map_or(0, |metadata| metadata.len());
         }
-        bytes
+        Ok(bytes as f64)
     }
-}
-
-/// Ends once so many handlers have begun.
-async fn until_begun(target: usize) {
-    while BEGUN.load(Ordering::SeqCst) < target {
-        CHANGED.notified().await;
-    }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "for people")]
-fn per_second(count: usize, elapsed: Duration) -> f64 {
-    (count as f64 / elapsed.as_secs_f64().max(1e-9)).round()
-}
-
-/// Rows a second without a queue: in batches, and one by one.
-async fn bare(path: std::path::PathBuf, rows: usize, batch: usize) -> Result<(f64, f64), CliError> {
-    const TABLE: Migrations = Migrations {
-        module: "bench",
-        steps: &["CREATE TABLE bare (id INTEGER PRIMARY KEY, tenant TEXT, payload BLOB) STRICT"],
-    };
-    let failed =
-        |error: &dyn std::fmt::Display| CliError::unavailable(format_args!("the baseline failed: {error}"));
-    let opened = tokio::task::spawn_blocking(move || Database::open(&path, &[TABLE])).await;
-    let database = opened.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
-    let insert = async |count: usize| {
-        database
-            .write(move |connection| {
-                let mut statement =
-                    connection.prepare_cached("INSERT INTO bare (tenant, payload) VALUES (?1, ?2)")?;
-                (0..count).try_for_each(|_| statement.execute(("bench-0", [b'x'; 200])).map(drop))
-            })
-            .await
-    };
-    let bulk = Instant::now();
-    for _ in 0..rows.div_ceil(batch) {
-        insert(batch).await.map_err(|error| failed(&error))?;
-    }
-    let bulk = per_second(rows.div_ceil(batch) * batch, bulk.elapsed());
-    let one = Instant::now();
-    for _ in 0..SINGLE {
-        insert(1).await.map_err(|error| failed(&error))?;
-    }
-    Ok((bulk, per_second(SINGLE, one.elapsed())))
 }
