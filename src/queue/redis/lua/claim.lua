@@ -174,6 +174,8 @@ local function serve_lane(kind, name, tag, next_tag, most, most_bytes, popped)
                 bury(lane, tenant, id, ranks[place], body)
             elseif record[STATE] == 'w' and not seen[id] then
                 seen[id] = true
+                -- It counts where it was found, whatever is stored of it.
+                record[KIND], record[PRIORITY] = kind.name, ranks[place]
                 local checkpoint = has(record, 'c') and call('HGET', P .. ':check:' .. name, id)
                 record[STATE], record[STARTED_AT], record[WORKER] = 'r', now, who
                 record[LEASE_UNTIL], record[CLAIM] = until_, claim_number()
