@@ -2,6 +2,7 @@
 //! an end. Owns: [`Records`] and its engines. Must not know: what the documents mean.
 
 mod bounds;
+pub mod breaker;
 mod collection;
 pub mod redis;
 pub mod sqlite;
