@@ -4,10 +4,12 @@
 //! Owns: addresses, connections, the sending of scripts, the naming of shards. Must not know: what scripts do, nor any
 //! key but the hash tag that leads to a shard.
 
+mod channel;
 mod script;
 
 use redis::{Client, Cmd, RedisError, Value, aio::ConnectionManager};
 
+pub use channel::Channel;
 pub use script::Script;
 
 /// A Redis. Cheap to clone; clones share their connections.
