@@ -256,7 +256,7 @@ impl Core {
         if fleet.next_owed().is_some() && !self.pay(fleet).await {
             return None;
         }
-        self.outcome(fleet.breaker.call(call(&*fleet.level), is_refusal).await)
+        self.outcome(fleet.breaker.call(call(&fleet.level), is_refusal).await)
     }
 
     /// Tells the fleet's level what is out of date; whether all of it was told.

@@ -23,8 +23,10 @@ use object_store::{ObjectStore, local::LocalFileSystem};
 
 use crate::{
     artifact::ArtifactStore,
+    cache::{Cache, CacheOptions},
     config::Settings,
     domain::{Clock, Random, SystemRandom, clock::SystemClock},
+    limits::{LimitRules, Limiter, RecordsLimiter, Rules},
     progress::{ProgressBus, sqlite::SqliteProgress},
     queue::{Queue, sqlite as sqlite_queue, sqlite::SqliteQueue},
     store::{
@@ -44,6 +46,12 @@ pub struct Engine {
     pub records: Arc<dyn Records>,
     /// The events of jobs.
     pub progress: Arc<dyn ProgressBus>,
+    /// What may be used, and how much of it was.
+    pub limiter: Arc<dyn Limiter>,
+    /// Which rate holds for whom.
+    pub rules: Arc<Rules>,
+    /// What was hard to get.
+    pub cache: Cache,
     /// The root of the storage, of all tenants.
     pub storage: Arc<dyn ObjectStore>,
     /// What jobs have made.
@@ -123,9 +131,13 @@ impl Engine {
             .map_err(|error| EngineError::Unavailable { folder: folder.clone(), cause: error.into() })?;
         // What the queue calls published must survive a power cut; and emptied folders must not pile up.
         let storage: Arc<dyn ObjectStore> = Arc::new(storage.with_fsync(true).with_automatic_cleanup(true));
+        let records: Arc<dyn Records> = Arc::new(SqliteRecords::new(database.clone(), clock.clone()));
         Ok(Self {
+            limiter: Arc::new(RecordsLimiter::new(records.clone(), clock.clone(), random.clone())),
+            rules: Arc::new(Rules::new(LimitRules::default(), records.clone(), clock.clone())),
+            cache: Cache::in_memory(CacheOptions::default(), clock.clone(), random.clone()),
             queue: Arc::new(SqliteQueue::new(database.clone(), clock.clone())),
-            records: Arc::new(SqliteRecords::new(database.clone(), clock.clone())),
+            records,
             progress: Arc::new(SqliteProgress::new(database.clone(), clock.clone())),
             artifacts: ArtifactStore::new(storage.clone()),
             storage,
@@ -154,6 +166,9 @@ impl Engine {
             queue: self.queue.clone(),
             progress: self.progress.clone(),
             storage: self.storage.clone(),
+            limiter: self.limiter.clone(),
+            rules: self.rules.clone(),
+            cache: self.cache.clone(),
             registry,
             scratch,
             clock: self.clock.clone(),

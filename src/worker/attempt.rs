@@ -52,7 +52,8 @@ impl Attempt {
         let Claimed { claim: Claim { job, lease, .. }, hold } = claimed;
         let outbox = workshop.publisher.outbox(lease, workshop.surroundings.clock.now());
         let surroundings = workshop.surroundings.clone();
-        let context = Context::new(&job, hold.handle().clone(), outbox.clone(), surroundings);
+        let timeout = workshop.registry.terms(&job.kind).timeout;
+        let context = Context::new(&job, hold.handle().clone(), outbox.clone(), surroundings, timeout);
         let span = tracing::info_span!("attempt", job = %job.id, tenant = %job.tenant, kind = %job.kind,
             attempt = job.attempt, epoch = job.epoch);
         let (workshop, refused) = (workshop.clone(), OnceLock::new());

@@ -15,13 +15,16 @@ use super::{
     keeper::{LeaseHandle, Order},
     kind::{Kind, new_job},
     reports::Outbox,
+    reserve::{self, Reserve},
 };
 use crate::{
     artifact::{ArtifactError, ArtifactOptions, ArtifactStore, ArtifactWriter, key},
+    cache::{Cache, TenantCache},
     domain::{
         ArtifactPointer, Checkpoint, Clock, Failure, FileName, Job, JobId, KindName, NewJob, ProjectId,
         Random, TenantId,
     },
+    limits::{Limiter, Resource, Rules},
     queue::{Queue, QueueError, Refusal},
 };
 
@@ -60,6 +63,9 @@ pub(crate) struct Surroundings {
     pub(crate) queue: Arc<dyn Queue>,
     pub(crate) storage: Arc<dyn ObjectStore>,
     pub(crate) artifacts: ArtifactStore,
+    pub(crate) limiter: Arc<dyn Limiter>,
+    pub(crate) rules: Arc<Rules>,
+    pub(crate) cache: Cache,
     pub(crate) scratch: PathBuf,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
@@ -75,6 +81,8 @@ struct Inner {
     lease: LeaseHandle,
     outbox: Arc<Outbox>,
     surroundings: Arc<Surroundings>,
+    /// How long an attempt of the kind may take.
+    timeout: Duration,
     made: Mutex<Made>,
 }
 
@@ -91,6 +99,7 @@ impl Context {
         lease: LeaseHandle,
         outbox: Arc<Outbox>,
         surroundings: Arc<Surroundings>,
+        timeout: Duration,
     ) -> Self {
         Self(Arc::new(Inner {
             job: JobFacts::of(job),
@@ -98,6 +107,7 @@ impl Context {
             lease,
             outbox,
             surroundings,
+            timeout,
             made: Mutex::default(),
         }))
     }
@@ -184,6 +194,28 @@ impl Context {
     /// The storage of one of the tenant's projects: paths are relative to its folder and can't leave it.
     pub fn project(&self, project: &ProjectId) -> Arc<dyn ObjectStore> {
         self.below(key([self.0.job.tenant.as_str(), "projects", project.as_str()]))
+    }
+
+    /// The tenant's part of the cache; no key leads out of it.
+    pub fn cache(&self) -> TenantCache {
+        self.0.surroundings.cache.tenant(&self.0.job.tenant)
+    }
+
+    /// Takes a part of what the tenant may use of a resource, before it is used: tokens of a model by the estimate of a call,
+    /// say. [Settle](Reserve::settle) it when it is known what was used.
+    ///
+    /// # Errors
+    /// [`Failure::Snooze`] where the tenant has used its share for now or the resource is [parked](Self::park): return
+    /// it, and the job goes on when there is some, at the cost of no attempt. [`Failure::Retry`] where limits can't be
+    /// read.
+    pub async fn reserve(&self, resource: &Resource, cost: u32) -> Result<Reserve, Failure> {
+        reserve::reserve(&self.0.surroundings, &self.0.job.tenant, resource, cost, self.0.timeout).await
+    }
+
+    /// Keeps all of the tenant's jobs, on all workers, from a resource for so long: what a provider asks for by "too many
+    /// requests". Answers the failure to return: the job goes on then, at the cost of no attempt.
+    pub async fn park(&self, resource: &Resource, wait: Duration) -> Failure {
+        reserve::park(&self.0.surroundings, &self.0.job.tenant, resource, wait).await
     }
 
     /// An empty folder on this machine, for input that must be seekable. Removed when the value is dropped.
