@@ -12,8 +12,11 @@ use super::{
     pause, show,
 };
 use crate::{
-    engine::Engine,
-    store::redis::{Finding, Severity},
+    engine::{Engine, SharedHealth},
+    store::{
+        breaker::Health as StoreHealth,
+        redis::{Finding, Severity},
+    },
 };
 
 pub(super) struct Doctor;
@@ -163,6 +166,9 @@ async fn examine(engine: &Engine) -> Result<Vec<Check>, CliError> {
         Some(findings) => redis(&findings),
         None => vec![integrity(&engine.check().await?)],
     };
+    if let Some(health) = engine.check_shared().await {
+        checks.extend(shared(&health));
+    }
     let paused = engine.queue.paused().await?;
     let pauses = if paused.is_empty() {
         Check::new("pauses", Health::Ok, "nothing is paused")
@@ -171,6 +177,25 @@ async fn examine(engine: &Engine) -> Result<Vec<Check>, CliError> {
     };
     checks.push(pauses);
     Ok(checks)
+}
+
+fn shared(SharedHealth { limits, cache, hears }: &SharedHealth) -> [Check; 2] {
+    let away = |name, cause: &str, instead: &str| {
+        Check::new(name, Health::Warning, format!("away, {instead}: {cause}"))
+    };
+    let limits = match limits {
+        StoreHealth::Well => Check::new("limits", Health::Ok, "they hold across the fleet"),
+        StoreHealth::Away { cause, .. } => away("limits", cause, "each process counts alone"),
+    };
+    let cache = match cache {
+        StoreHealth::Well if *hears => Check::new("cache", Health::Ok, "shared, and invalidations are heard"),
+        StoreHealth::Well => {
+            let detail = "invalidations are not heard: allow the user +ssubscribe and the channels &*";
+            Check::new("cache", Health::Warning, detail)
+        }
+        StoreHealth::Away { cause, .. } => away("cache", cause, "each process has its memory alone"),
+    };
+    [limits, cache]
 }
 
 fn integrity(problems: &[String]) -> Check {

@@ -12,10 +12,12 @@ const TIERS: [&[&str]; 5] = [
 ];
 
 /// Who may know whom within a tier.
-const BESIDE: [(&str, &str); 7] = [
+const BESIDE: [(&str, &str); 9] = [
     ("queue", "store"),
     ("queue", "progress"),
     ("progress", "store"),
+    ("limits", "store"),
+    ("cache", "store"),
     ("engine", "config"),
     ("engine", "telemetry"),
     ("telemetry", "config"),
