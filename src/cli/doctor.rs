@@ -218,3 +218,25 @@ fn redis(findings: &[Finding]) -> Vec<Check> {
     };
     findings.iter().map(check).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Timestamp;
+
+    #[test]
+    fn what_the_fleet_shares_is_told_well_deaf_or_away() {
+        let told = |limits: &StoreHealth, cache: &StoreHealth, hears| {
+            let health = SharedHealth { limits: limits.clone(), cache: cache.clone(), hears };
+            shared(&health).map(|check| (check.health, check.detail))
+        };
+        let away = StoreHealth::Away { since: Timestamp::EPOCH, cause: "no answer".to_owned() };
+        let [limits, cache] = told(&StoreHealth::Well, &StoreHealth::Well, true);
+        assert_eq!((limits.0, cache.0), (Health::Ok, Health::Ok));
+        let [_, cache] = told(&StoreHealth::Well, &StoreHealth::Well, false);
+        assert!(cache.0 == Health::Warning && cache.1.contains("not heard"), "{cache:?}");
+        let [limits, cache] = told(&away, &away, false);
+        assert_eq!(limits, (Health::Warning, "away, each process counts alone: no answer".to_owned()));
+        assert!(cache.0 == Health::Warning && cache.1.ends_with("no answer"), "{cache:?}");
+    }
+}

@@ -76,8 +76,9 @@ impl Engine {
         let bucket = Bucket::new(Scope::Other("doctor".to_owned()), &LimitRules::API);
         // What came of it is told by the health.
         let _ = self.limiter.level(&bucket, Rate::per_minute(1, 1)).await;
-        let hears = tokio::time::timeout(HEARS_WITHIN, self.cache.hearing()).await.is_ok();
         let (limits, cache) = (self.limiter.health(), self.cache.check().await);
+        let hears =
+            cache == Health::Well && tokio::time::timeout(HEARS_WITHIN, self.cache.hearing()).await.is_ok();
         Some(SharedHealth { limits, cache, hears })
     }
 

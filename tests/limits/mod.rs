@@ -1,5 +1,6 @@
 //! What `Limiter` promises, kept by every engine, and what happens while the fleet's is away.
 
+mod engines;
 mod outage;
 mod promises;
 mod rules;
