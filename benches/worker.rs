@@ -28,15 +28,18 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use object_store::memory::InMemory;
 use presswork::{
+    cache::{Cache, CacheOptions},
     domain::{
         Event, Failure, Job, JobId, KindLimits, KindName, NewJob, Payload, Priority, State, SystemRandom,
         TenantId, TenantLimits, Timestamp, Verdict, WorkerId, clock::SystemClock,
     },
+    limits::{LimitRules, MemoryLimiter, Rules},
     progress::{ProgressBus, ProgressError, Publication},
     queue::{
         Ask, CancelOutcome, Claim, Cursor, Enqueued, Filter, Lease, Page, Queue, QueueError, Refusal,
         Renewal, RequeueOutcome, Retention, Scope, Settled, Standing, Stats, Swept,
     },
+    store::sqlite::{Database, SqliteRecords},
     worker::{Context, Kind, Options, Parts, Registry, Worker},
 };
 use serde::{Deserialize, Serialize};
@@ -209,14 +212,20 @@ async fn worker(count: usize) -> Cost {
         claims: AtomicUsize::new(0),
         settles: AtomicUsize::new(0),
     });
+    let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
+    let database = Database::open(&folder.path().join("presswork.db"), &[SqliteRecords::MIGRATIONS]).unwrap();
+    let records = Arc::new(SqliteRecords::new(Arc::new(database), clock.clone()));
     let parts = Parts {
         queue: queue.clone(),
         progress: Arc::new(Silence),
         storage: Arc::new(InMemory::new()),
+        limiter: Arc::new(MemoryLimiter::new(clock.clone(), random.clone())),
+        rules: Arc::new(Rules::new(LimitRules::default(), records, clock.clone())),
+        cache: Cache::in_memory(CacheOptions::default(), clock.clone(), random.clone()),
         registry: Arc::new(Registry::new().register::<Noop>()),
         scratch: folder.path().to_owned(),
-        clock: Arc::new(SystemClock),
-        random: Arc::new(SystemRandom),
+        clock,
+        random,
     };
     let mut options = Options::new(WorkerId::new("bench"));
     options.concurrency = SLOTS;

@@ -42,6 +42,11 @@ mod records_on_redis {
     crate::conformance::suites::schedules_laws!(schedules_world);
 }
 
+mod records_on_a_redis_cluster {
+    use crate::conformance::records_redis::world_on_a_cluster as world;
+    crate::conformance::suites::records_laws!(world);
+}
+
 mod schedules_on_sqlite {
     use crate::conformance::sqlite::schedules_world;
     crate::conformance::suites::schedules_laws!(schedules_world);

@@ -12,8 +12,11 @@ use super::{
     pause, show,
 };
 use crate::{
-    engine::Engine,
-    store::redis::{Finding, Severity},
+    engine::{Engine, SharedHealth},
+    store::{
+        breaker::Health as StoreHealth,
+        redis::{Finding, Severity},
+    },
 };
 
 pub(super) struct Doctor;
@@ -163,6 +166,9 @@ async fn examine(engine: &Engine) -> Result<Vec<Check>, CliError> {
         Some(findings) => redis(&findings),
         None => vec![integrity(&engine.check().await?)],
     };
+    if let Some(health) = engine.check_shared().await {
+        checks.extend(shared(&health));
+    }
     let paused = engine.queue.paused().await?;
     let pauses = if paused.is_empty() {
         Check::new("pauses", Health::Ok, "nothing is paused")
@@ -171,6 +177,25 @@ async fn examine(engine: &Engine) -> Result<Vec<Check>, CliError> {
     };
     checks.push(pauses);
     Ok(checks)
+}
+
+fn shared(SharedHealth { limits, cache, hears }: &SharedHealth) -> [Check; 2] {
+    let away = |name, cause: &str, instead: &str| {
+        Check::new(name, Health::Warning, format!("away, {instead}: {cause}"))
+    };
+    let limits = match limits {
+        StoreHealth::Well => Check::new("limits", Health::Ok, "they hold across the fleet"),
+        StoreHealth::Away { cause, .. } => away("limits", cause, "each process counts alone"),
+    };
+    let cache = match cache {
+        StoreHealth::Well if *hears => Check::new("cache", Health::Ok, "shared, and invalidations are heard"),
+        StoreHealth::Well => {
+            let detail = "invalidations are not heard: allow the user +ssubscribe and the channels &*";
+            Check::new("cache", Health::Warning, detail)
+        }
+        StoreHealth::Away { cause, .. } => away("cache", cause, "each process has its memory alone"),
+    };
+    [limits, cache]
 }
 
 fn integrity(problems: &[String]) -> Check {
@@ -192,4 +217,26 @@ fn redis(findings: &[Finding]) -> Vec<Check> {
         Check::new("redis", health, format!("{server}: {what}: {advice}"))
     };
     findings.iter().map(check).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Timestamp;
+
+    #[test]
+    fn what_the_fleet_shares_is_told_well_deaf_or_away() {
+        let told = |limits: &StoreHealth, cache: &StoreHealth, hears| {
+            let health = SharedHealth { limits: limits.clone(), cache: cache.clone(), hears };
+            shared(&health).map(|check| (check.health, check.detail))
+        };
+        let away = StoreHealth::Away { since: Timestamp::EPOCH, cause: "no answer".to_owned() };
+        let [limits, cache] = told(&StoreHealth::Well, &StoreHealth::Well, true);
+        assert_eq!((limits.0, cache.0), (Health::Ok, Health::Ok));
+        let [_, cache] = told(&StoreHealth::Well, &StoreHealth::Well, false);
+        assert!(cache.0 == Health::Warning && cache.1.contains("not heard"), "{cache:?}");
+        let [limits, cache] = told(&away, &away, false);
+        assert_eq!(limits, (Health::Warning, "away, each process counts alone: no answer".to_owned()));
+        assert!(cache.0 == Health::Warning && cache.1.ends_with("no answer"), "{cache:?}");
+    }
 }

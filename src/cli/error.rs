@@ -10,6 +10,7 @@ use crate::{
     config::ConfigError,
     domain::NameError,
     engine::EngineError,
+    limits::LimitError,
     progress::ProgressError,
     queue::{QueueError, Refusal},
     schedule::ScheduleError,
@@ -177,6 +178,15 @@ impl From<StoreError> for CliError {
         match error {
             StoreError::Invalid(problem) => Self::usage(problem),
             other => Self::unavailable(other),
+        }
+    }
+}
+
+impl From<LimitError> for CliError {
+    fn from(error: LimitError) -> Self {
+        match error {
+            LimitError::Unavailable { .. } => Self::unavailable(error),
+            LimitError::Broken(_) => Self::new(ErrorKind::Bug, error),
         }
     }
 }

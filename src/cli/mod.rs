@@ -23,6 +23,7 @@ mod flags;
 mod follow;
 mod jobs;
 mod kinds;
+mod limits;
 mod output;
 mod pause;
 mod schedules;
@@ -144,6 +145,7 @@ impl Cli {
             Entry::of::<artifacts::Artifacts>(),
             Entry::of::<schedules::Schedules>(),
             Entry::of::<tenants::Tenants>(),
+            Entry::of::<limits::Limits>(),
             Entry::of::<kinds::Kinds>(),
             Entry::of::<pause::Pause>(),
             Entry::of::<pause::Resume>(),

@@ -1,6 +1,7 @@
 //! Settings: flag, then environment, then `presswork.toml`, then default. Owns: their names, bounds and defaults.
 //! Must not know: what they are used for.
 
+mod limits;
 mod quantity;
 mod redis;
 
@@ -14,11 +15,12 @@ use std::{
 
 use serde::Deserialize;
 
+pub use limits::LimitsSetting;
 pub use quantity::{ByteSize, ByteSizeError, TimeSpan, TimeSpanError};
 
 pub use redis::RedisSetting;
 
-use crate::domain::TenantId;
+use crate::{domain::TenantId, limits::LimitRules};
 
 /// What a process works with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +46,8 @@ pub struct Settings {
     pub log: Option<String>,
     /// How a line is written; `None` for JSON where results are JSON, else text.
     pub log_format: Option<LogFormat>,
+    /// How much each tenant may use of a resource, unless it is set for it alone.
+    pub limits: LimitRules,
     /// In what pieces artifacts go down the pipeline, in bytes. Default 8 KiB.
     pub chunk_size: usize,
 }
@@ -61,6 +65,7 @@ impl Default for Settings {
             keep_finished: Some(100_000),
             log: None,
             log_format: None,
+            limits: LimitRules::default(),
             chunk_size: 8 << 10,
         }
     }
@@ -122,6 +127,8 @@ pub struct Layer {
     pub log: Option<String>,
     /// [`Settings::log_format`].
     pub log_format: Option<LogFormat>,
+    /// [`Settings::limits`]: what is named here, over the defaults. In the file only.
+    pub limits: Option<LimitsSetting>,
     /// [`Settings::chunk_size`].
     pub chunk_size: Option<ByteSize>,
 }
@@ -208,6 +215,10 @@ impl Settings {
         let chunk_size = usize::try_from(chunk_size).ok().filter(|size| CHUNK_SIZES.contains(size));
         let chunk_size =
             chunk_size.ok_or_else(|| ConfigError::wrong("chunk_size", "choose 256B to 128KiB"))?;
+        let limits = match layer.limits {
+            Some(setting) => setting.over(self.limits),
+            None => self.limits,
+        };
         Ok(Self {
             data_dir,
             redis_url: layer.redis_url.or(self.redis_url),
@@ -219,6 +230,7 @@ impl Settings {
             keep_finished: layer.keep_finished.map_or(self.keep_finished, |most| (most > 0).then_some(most)),
             log: layer.log.or(self.log),
             log_format: layer.log_format.or(self.log_format),
+            limits,
             chunk_size,
         })
     }
@@ -250,6 +262,7 @@ impl Layer {
             keep_finished: parse(variable, "PRESSWORK_KEEP_FINISHED")?,
             log: parse(variable, "PRESSWORK_LOG")?,
             log_format: parse(variable, "PRESSWORK_LOG_FORMAT")?,
+            limits: None,
             chunk_size: parse(variable, "PRESSWORK_CHUNK_SIZE")?,
         })
     }

@@ -1,14 +1,16 @@
 //! The engine on Redis: opened, and looked after. Must not know: any key.
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use redis::RedisError;
 
 use super::{Backing, Engine, EngineError, file_error, local_storage, make_folder};
 use crate::{
     artifact::ArtifactStore,
+    cache::{Cache, CacheOptions},
     config::Settings,
-    domain::{Clock, SystemRandom, clock::SystemClock},
+    domain::{Clock, Random, Rate, SystemRandom, clock::SystemClock},
+    limits::{Bucket, FallbackLimiter, Health, LimitRules, RedisLimiter, Rules, Scope},
     progress::redis::RedisProgress,
     queue::redis::RedisQueue,
     schedule::Schedules,
@@ -17,6 +19,20 @@ use crate::{
         redis::{Finding, Redis, RedisRecords, RedisUrl, Severity},
     },
 };
+
+/// How soon invalidations must be heard for the way to be taken as sound.
+const HEARS_WITHIN: Duration = Duration::from_secs(3);
+
+/// How what the fleet shares beside its jobs fares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SharedHealth {
+    /// The limits.
+    pub limits: Health,
+    /// The cache.
+    pub cache: Health,
+    /// Whether invalidations of other processes are heard; else this process's memory is not used.
+    pub hears: bool,
+}
 
 impl Engine {
     pub(super) async fn connect_redis(settings: &Settings, url: &RedisUrl) -> Result<Self, EngineError> {
@@ -31,21 +47,39 @@ impl Engine {
         })??;
         let (records, clock): (Arc<dyn Records>, Arc<dyn Clock>) =
             (Arc::new(RedisRecords::new(redis.clone(), None)), Arc::new(SystemClock));
+        let random: Arc<dyn Random> = Arc::new(SystemRandom);
+        let limiter = Arc::new(RedisLimiter::new(redis.clone(), random.clone()));
         Ok(Self {
             queue: Arc::new(RedisQueue::new(redis.clone(), None)),
+            limiter: Arc::new(FallbackLimiter::new(limiter, clock.clone(), random.clone())),
+            rules: Arc::new(Rules::new(settings.limits.clone(), records.clone(), clock.clone())),
+            cache: Cache::shared(redis.clone(), CacheOptions::default(), clock.clone(), random.clone()),
             schedules: Schedules::new(&records, clock.clone()),
             records,
             progress: Arc::new(RedisProgress::new(redis.clone(), None)),
             artifacts: ArtifactStore::new(storage.clone()),
             storage,
             clock,
-            random: Arc::new(SystemRandom),
+            random,
             backing: Backing::Fleet(redis),
             folder: settings.data_dir.clone(),
             retention: settings.retention,
             keep_finished: settings.keep_finished,
             scratch: Arc::default(),
         })
+    }
+
+    /// How what the fleet shares beside its jobs fares, asked now; `None` on the embedded engine. Takes some seconds at
+    /// most.
+    pub async fn check_shared(&self) -> Option<SharedHealth> {
+        let Backing::Fleet(_) = &self.backing else { return None };
+        let bucket = Bucket::new(Scope::Other("doctor".to_owned()), &LimitRules::API);
+        // What came of it is told by the health.
+        let _ = self.limiter.level(&bucket, Rate::per_minute(1, 1)).await;
+        let (limits, cache) = (self.limiter.health(), self.cache.check().await);
+        let hears =
+            cache == Health::Well && tokio::time::timeout(HEARS_WITHIN, self.cache.hearing()).await.is_ok();
+        Some(SharedHealth { limits, cache, hears })
     }
 
     /// What of the Redis's settings could lose jobs or stand in the way; `None` on the embedded engine.

@@ -26,8 +26,10 @@ use object_store::{ObjectStore, local::LocalFileSystem};
 
 use crate::{
     artifact::ArtifactStore,
+    cache::{Cache, CacheOptions},
     config::Settings,
     domain::{Clock, Random, SystemRandom, clock::SystemClock},
+    limits::{Limiter, RecordsLimiter, Rules},
     progress::{ProgressBus, sqlite::SqliteProgress},
     queue::{Queue, sqlite as sqlite_queue, sqlite::SqliteQueue},
     schedule::{Scheduler, Schedules},
@@ -40,6 +42,8 @@ use crate::{
 };
 use scratch::Scratch;
 
+pub use fleet::SharedHealth;
+
 /// What a process holds. Cheap to clone; clones share everything.
 #[derive(Clone)]
 pub struct Engine {
@@ -51,6 +55,12 @@ pub struct Engine {
     pub schedules: Schedules,
     /// The events of jobs.
     pub progress: Arc<dyn ProgressBus>,
+    /// What may be used, and how much of it was.
+    pub limiter: Arc<dyn Limiter>,
+    /// Which rate holds for whom.
+    pub rules: Arc<Rules>,
+    /// What was hard to get.
+    pub cache: Cache,
     /// The root of the storage, of all tenants.
     pub storage: Arc<dyn ObjectStore>,
     /// What jobs have made.
@@ -159,6 +169,9 @@ impl Engine {
         let storage = local_storage(&folder)?;
         let records: Arc<dyn Records> = Arc::new(SqliteRecords::new(database.clone(), clock.clone()));
         Ok(Self {
+            limiter: Arc::new(RecordsLimiter::new(records.clone(), clock.clone(), random.clone())),
+            rules: Arc::new(Rules::new(settings.limits.clone(), records.clone(), clock.clone())),
+            cache: Cache::in_memory(CacheOptions::default(), clock.clone(), random.clone()),
             queue: Arc::new(SqliteQueue::new(database.clone(), clock.clone())),
             schedules: Schedules::new(&records, clock.clone()),
             records,
@@ -191,6 +204,9 @@ impl Engine {
             queue: self.queue.clone(),
             progress: self.progress.clone(),
             storage: self.storage.clone(),
+            limiter: self.limiter.clone(),
+            rules: self.rules.clone(),
+            cache: self.cache.clone(),
             registry,
             scratch,
             clock: self.clock.clone(),

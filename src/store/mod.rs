@@ -3,6 +3,8 @@
 
 #[cfg_attr(not(feature = "server"), expect(dead_code, reason = "the engines of a server ask"))]
 mod bounds;
+#[cfg(feature = "server")]
+pub mod breaker;
 mod collection;
 pub mod redis;
 #[cfg(feature = "server")]

@@ -1,6 +1,6 @@
 //! Runs one handler, alone. Owns: [`Inline`] and what it [`Ran`]. Must not know: engines.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 use object_store::{ObjectStore, memory::InMemory};
@@ -13,10 +13,12 @@ use super::{
 };
 use crate::{
     artifact::ArtifactStore,
+    cache::{Cache, CacheOptions},
     domain::{
-        Checkpoint, Clock, EventBody, Failure, FileName, Job, JobId, ManualClock, NewJob, Random,
+        Checkpoint, Clock, EventBody, Failure, FileName, Job, JobId, ManualClock, NewJob, Random, Rate,
         SeededRandom, State, TenantId, Timestamp, Verdict, WorkerId,
     },
+    limits::{LimitRules, MemoryLimiter, Resource, Rules},
     queue::{Claim, Lease},
     worker::{Kind, Parts, PayloadError, Registry, inline, new_job},
 };
@@ -29,6 +31,7 @@ pub struct Inline<K> {
     attempt: u32,
     checkpoint: Option<Checkpoint>,
     storage: Arc<dyn ObjectStore>,
+    limits: LimitRules,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
 }
@@ -61,6 +64,7 @@ impl<K: Kind> Inline<K> {
             attempt: 1,
             checkpoint: None,
             storage: Arc::new(InMemory::new()),
+            limits: LimitRules(BTreeMap::new()),
             clock: Arc::new(ManualClock::at(START)),
             random: Arc::new(SeededRandom::new(1)),
         }
@@ -89,6 +93,13 @@ impl<K: Kind> Inline<K> {
         Self { storage, ..self }
     }
 
+    /// The same where the tenant may use only so much of a resource; else nothing is limited.
+    #[must_use]
+    pub fn limited(mut self, resource: &Resource, rate: Rate) -> Self {
+        self.limits.0.insert(resource.clone(), rate);
+        self
+    }
+
     /// The same for another tenant.
     #[must_use]
     pub fn for_tenant(self, tenant: TenantId) -> Self {
@@ -107,10 +118,14 @@ impl<K: Kind> Inline<K> {
         let new = new_job(JobId::new(now, &*self.random), self.tenant, &self.payload)?;
         let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("no temporary folder: {error}"));
         let memory = Memory::new(self.clock.clone());
+        let (clock, random) = (self.clock.clone(), self.random.clone());
         let parts = Parts {
             queue: Arc::new(memory.clone()),
             progress: Arc::new(memory.clone()),
             storage: self.storage.clone(),
+            limiter: Arc::new(MemoryLimiter::new(clock.clone(), random.clone())),
+            rules: Arc::new(Rules::new(self.limits, Arc::new(memory.clone()), clock.clone())),
+            cache: Cache::in_memory(CacheOptions::default(), clock, random),
             registry: Arc::new(Registry::new().register::<K>()),
             scratch: folder.path().to_owned(),
             clock: self.clock,

@@ -1,5 +1,5 @@
-//! What stands around a handler that is run inline: a queue that only remembers, and a progress bus that only remembers.
-//! Owns: both. Must not know: how the handler is run.
+//! What stands around a handler that is run inline: a queue and a progress bus that only remember, and records that are
+//! empty. Owns: all of them. Must not know: how the handler is run.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -7,18 +7,20 @@ use std::{
 };
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
 use crate::{
     domain::{
         Checkpoint, Clock, Event, EventBody, Job, JobId, KindLimits, KindName, NewJob, TenantId,
-        TenantLimits, Verdict, WorkerId,
+        TenantLimits, Timestamp, Verdict, WorkerId,
     },
     progress::{ProgressBus, ProgressError, Publication},
     queue::{
         Ask, CancelOutcome, Claim, Cursor, Enqueued, Filter, Lease, Page, Queue, QueueError, Refusal,
         Renewal, RequeueOutcome, Retention, Scope, Settled, Standing, Stats, Swept,
     },
+    store::{Expect, Record, RecordPage, Records, StoreError},
 };
 
 /// What has been remembered so far.
@@ -157,6 +159,37 @@ impl ProgressBus for Memory {
     ) -> Result<BoxStream<'static, Result<Event, ProgressError>>, ProgressError> {
         Err(ProgressError::UnknownJob { job })
     }
+}
+
+/// Nothing is set for any tenant.
+#[async_trait]
+impl Records for Memory {
+    async fn get(&self, _: &str, _: &str) -> Result<Option<Record>, StoreError> {
+        Ok(None)
+    }
+    async fn put(
+        &self,
+        _: &str,
+        _: &str,
+        _: Bytes,
+        _: Expect,
+        _: Option<Timestamp>,
+    ) -> Result<u64, StoreError> {
+        Err(no_records())
+    }
+    async fn delete(&self, _: &str, _: &str, _: Expect) -> Result<bool, StoreError> {
+        Err(no_records())
+    }
+    async fn list(&self, _: &str, _: &str, _: Option<&str>, _: usize) -> Result<RecordPage, StoreError> {
+        Err(no_records())
+    }
+    async fn sweep(&self) -> Result<usize, StoreError> {
+        Err(no_records())
+    }
+}
+
+fn no_records() -> StoreError {
+    StoreError::Invalid("a handler that is run inline has no records: use a TestEngine".to_owned())
 }
 
 /// Longer than any handler in a test runs.

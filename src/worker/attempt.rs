@@ -55,7 +55,8 @@ impl Attempt {
         let span = tracing::info_span!("attempt", job = %job.id, tenant = %job.tenant, kind = %job.kind,
             attempt = job.attempt, epoch = job.epoch);
         let surroundings = workshop.surroundings.clone();
-        let (context, payload) = Context::new(job, hold.handle().clone(), surroundings);
+        let timeout = workshop.registry.terms(&job.kind).timeout;
+        let (context, payload) = Context::new(job, hold.handle().clone(), surroundings, timeout);
         let (workshop, refused) = (workshop.clone(), OnceLock::new());
         Arc::new(Self { payload, hold, context, workshop, span, refused })
     }

@@ -15,13 +15,16 @@ use super::{
     keeper::{LeaseHandle, Order},
     kind::{Kind, new_job},
     reports::{Outbox, Publisher},
+    reserve::{self, Reserve},
 };
 use crate::{
     artifact::{ArtifactError, ArtifactOptions, ArtifactStore, ArtifactWriter, key},
+    cache::{Cache, TenantCache},
     domain::{
         ArtifactPointer, Checkpoint, Clock, Failure, FileName, Job, JobId, KindName, NewJob, Payload,
         ProjectId, Random, TenantId, Timestamp,
     },
+    limits::{Limiter, Resource, Rules},
     queue::{Queue, QueueError, Refusal},
 };
 
@@ -48,6 +51,9 @@ pub(crate) struct Surroundings {
     pub(crate) storage: Arc<dyn ObjectStore>,
     pub(crate) artifacts: ArtifactStore,
     pub(crate) publisher: Publisher,
+    pub(crate) limiter: Arc<dyn Limiter>,
+    pub(crate) rules: Arc<Rules>,
+    pub(crate) cache: Cache,
     pub(crate) scratch: PathBuf,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
@@ -65,6 +71,8 @@ struct Inner {
     /// Made with the first report: most short jobs have none.
     outbox: OnceLock<Arc<Outbox>>,
     surroundings: Arc<Surroundings>,
+    /// How long an attempt of the kind may take.
+    timeout: Duration,
     made: Mutex<Made>,
 }
 
@@ -76,8 +84,13 @@ struct Made {
 }
 
 impl Context {
-    /// The context of a job that begins now, and its payload.
-    pub(crate) fn new(job: Job, lease: LeaseHandle, surroundings: Arc<Surroundings>) -> (Self, Payload) {
+    /// The context of a job that begins now, and its payload. `timeout` is how long the attempt may take.
+    pub(crate) fn new(
+        job: Job,
+        lease: LeaseHandle,
+        surroundings: Arc<Surroundings>,
+        timeout: Duration,
+    ) -> (Self, Payload) {
         let Job { id, tenant, kind, attempt, max_attempts, epoch, checkpoint, payload, .. } = job;
         let inner = Inner {
             job: JobFacts { id, tenant, kind, attempt, max_attempts, epoch },
@@ -86,6 +99,7 @@ impl Context {
             begun: surroundings.clock.now(),
             outbox: OnceLock::new(),
             surroundings,
+            timeout,
             made: Mutex::default(),
         };
         (Self(Arc::new(inner)), payload)
@@ -173,6 +187,28 @@ impl Context {
     /// The storage of one of the tenant's projects: paths are relative to its folder and can't leave it.
     pub fn project(&self, project: &ProjectId) -> Arc<dyn ObjectStore> {
         self.below(key([self.0.job.tenant.as_str(), "projects", project.as_str()]))
+    }
+
+    /// The tenant's part of the cache; no key leads out of it.
+    pub fn cache(&self) -> TenantCache {
+        self.0.surroundings.cache.tenant(&self.0.job.tenant)
+    }
+
+    /// Takes a part of what the tenant may use of a resource, before it is used: tokens of a model by the estimate of a call,
+    /// say. [Settle](Reserve::settle) it when it is known what was used.
+    ///
+    /// # Errors
+    /// [`Failure::Snooze`] where the tenant has used its share for now or the resource is [parked](Self::park): return
+    /// it, and the job goes on when there is some, at the cost of no attempt. [`Failure::Retry`] where limits can't be
+    /// read.
+    pub async fn reserve(&self, resource: &Resource, cost: u32) -> Result<Reserve, Failure> {
+        reserve::reserve(&self.0.surroundings, &self.0.job.tenant, resource, cost, self.0.timeout).await
+    }
+
+    /// Keeps all of the tenant's jobs, on all workers, from a resource for so long: what a provider asks for by "too many
+    /// requests". Answers the failure to return: the job goes on then, at the cost of no attempt.
+    pub async fn park(&self, resource: &Resource, wait: Duration) -> Failure {
+        reserve::park(&self.0.surroundings, &self.0.job.tenant, resource, wait).await
     }
 
     /// An empty folder on this machine, for input that must be seekable. Removed when the value is dropped.

@@ -313,10 +313,12 @@ mod tests {
     use super::*;
     use crate::{
         artifact::ArtifactStore,
+        cache::{Cache, CacheOptions},
         domain::{JobId, ManualClock, NewJob, Payload, SeededRandom, Timestamp},
+        limits::{LimitRules, MemoryLimiter, Rules},
         progress::sqlite::SqliteProgress,
         queue::sqlite::{MIGRATIONS, SqliteQueue},
-        store::sqlite::Database,
+        store::sqlite::{Database, SqliteRecords},
         worker::{Registry, context::Surroundings, reports::Publisher},
     };
 
@@ -326,9 +328,11 @@ mod tests {
     async fn a_job_that_waits_too_long_goes_back_also_while_new_ones_are_waited_for() {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_800_000_000_000)));
-        let tables = [MIGRATIONS, SqliteProgress::MIGRATIONS];
+        let tables = [MIGRATIONS, SqliteProgress::MIGRATIONS, SqliteRecords::MIGRATIONS];
         let database = Arc::new(Database::open(&folder.path().join("x.db"), &tables).unwrap());
         let queue: Arc<dyn Queue> = Arc::new(SqliteQueue::new(database.clone(), clock.clone()));
+        let records = Arc::new(SqliteRecords::new(database.clone(), clock.clone()));
+        let random = Arc::new(SeededRandom::new(1));
         let progress = Arc::new(SqliteProgress::new(database, clock.clone()));
         let (publisher, _publishing) = Publisher::new(progress);
         let (settlements, settler) = Settlements::new(queue.clone());
@@ -337,9 +341,12 @@ mod tests {
             queue: queue.clone(),
             storage: Arc::new(InMemory::new()),
             artifacts: ArtifactStore::new(Arc::new(InMemory::new())),
+            limiter: Arc::new(MemoryLimiter::new(clock.clone(), random.clone())),
+            rules: Arc::new(Rules::new(LimitRules::default(), records, clock.clone())),
+            cache: Cache::in_memory(CacheOptions::default(), clock.clone(), random.clone()),
             scratch: folder.path().to_owned(),
             clock: clock.clone(),
-            random: Arc::new(SeededRandom::new(1)),
+            random,
             publisher,
         };
         let workshop = Arc::new(Workshop {

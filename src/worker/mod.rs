@@ -15,6 +15,7 @@ mod keeper;
 mod kind;
 mod registry;
 mod reports;
+mod reserve;
 mod settle;
 pub mod shutdown;
 
@@ -34,7 +35,9 @@ use self::{
 };
 use crate::{
     artifact::ArtifactStore,
+    cache::Cache,
     domain::{Clock, KindName, Random, State, WorkerId},
+    limits::{Limiter, Rules},
     progress::ProgressBus,
     queue::{BoxError, Queue},
 };
@@ -42,6 +45,7 @@ use crate::{
 pub use context::{Context, ContextArtifact, JobFacts};
 pub use kind::{Kind, PayloadError, new_job};
 pub use registry::Registry;
+pub use reserve::Reserve;
 
 /// What a worker works with.
 #[derive(Clone)]
@@ -52,6 +56,12 @@ pub struct Parts {
     pub progress: Arc<dyn ProgressBus>,
     /// The root of the storage, of all tenants.
     pub storage: Arc<dyn ObjectStore>,
+    /// What handlers may use, and how much of it was used.
+    pub limiter: Arc<dyn Limiter>,
+    /// Which rate holds for whom.
+    pub rules: Arc<Rules>,
+    /// What was hard to get, of all tenants.
+    pub cache: Cache,
     /// The kinds that can be run.
     pub registry: Arc<Registry>,
     /// A folder on this machine for handlers' temporary files; made when needed.
@@ -250,6 +260,9 @@ fn surroundings(parts: &Parts, publisher: Publisher) -> Surroundings {
         storage: parts.storage.clone(),
         artifacts: ArtifactStore::new(parts.storage.clone()),
         publisher,
+        limiter: parts.limiter.clone(),
+        rules: parts.rules.clone(),
+        cache: parts.cache.clone(),
         scratch: parts.scratch.clone(),
         clock: parts.clock.clone(),
         random: parts.random.clone(),

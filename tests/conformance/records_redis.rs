@@ -13,7 +13,7 @@ use presswork::{
 use redis::{FromRedisValue, cmd};
 
 use super::queue::World;
-use crate::servers::{RedisServer, fresh_namespace, shared_redis};
+use crate::servers::{RedisServer, fresh_namespace, shared_cluster, shared_redis};
 
 /// Records in a new namespace.
 pub(crate) struct RecordsWorld {
@@ -25,6 +25,11 @@ pub(crate) struct RecordsWorld {
 /// Records in a new namespace.
 pub(crate) async fn world() -> RecordsWorld {
     world_on(shared_redis().await)
+}
+
+/// The same on a cluster.
+pub(crate) async fn world_on_a_cluster() -> RecordsWorld {
+    world_on(shared_cluster().await)
 }
 
 fn world_on(redis: Redis) -> RecordsWorld {

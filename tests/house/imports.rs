@@ -6,16 +6,18 @@ use crate::source::{Source, module_of, paths, sources, tokens};
 const TIERS: [&[&str]; 5] = [
     &["domain"],
     &["store", "queue", "limits", "cache", "progress", "artifact", "security"],
-    &["worker", "schedule"],
+    &["worker", "schedule", "client"],
     &["engine", "config", "telemetry"],
     &["api", "cli", "testing"],
 ];
 
 /// Who may know whom within a tier.
-const BESIDE: [(&str, &str); 7] = [
+const BESIDE: [(&str, &str); 9] = [
     ("queue", "store"),
     ("queue", "progress"),
     ("progress", "store"),
+    ("limits", "store"),
+    ("cache", "store"),
     ("engine", "config"),
     ("engine", "telemetry"),
     ("telemetry", "config"),

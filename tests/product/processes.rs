@@ -147,6 +147,9 @@ fn each_command_has_one_json_document_and_nothing_else() {
         &["jobs", "why", id],
         &["tenants", "show"],
         &["tenants", "set", "acme", "--weight", "2"],
+        &["limits", "show"],
+        &["limits", "set", "model:key", "90000/min:500"],
+        &["limits", "reset", "model:key"],
         &["kinds", "list"],
         &["kinds", "set", "export", "--max-running", "4"],
         &["kinds", "show", "export"],
@@ -170,6 +173,38 @@ fn each_command_has_one_json_document_and_nothing_else() {
         assert_eq!(error["error"]["type"], kind, "{error}");
         assert!(output.stdout.is_empty(), "{arguments:?}");
     }
+}
+
+#[test]
+fn a_limit_is_set_for_one_tenant_and_reset_over_what_the_file_says() {
+    let world = World::new();
+    std::fs::write(world.path("presswork.toml"), "[limits]\napi = \"7/min\"\n").unwrap();
+    let run = |tenant: &str, arguments: &[&str]| {
+        let config = world.path("presswork.toml");
+        let before = ["--config", config.to_str().unwrap(), "--tenant", tenant];
+        let told = world.json(&[&before[..], arguments].concat());
+        let rows = told["limits"].as_array().unwrap().clone();
+        move |resource: &str| {
+            let row = rows.iter().find(|row| row["resource"] == resource);
+            row.map(|row| (row["rate"].clone(), row["default"].clone(), row["remaining"].clone()))
+        }
+    };
+    let set = |rate: &str, left: u32| Some((rate.into(), false.into(), left.into()));
+    let default = |rate: &str, left: u32| Some((rate.into(), true.into(), left.into()));
+    assert_eq!(
+        run("acme", &["limits", "set", "model:key", "90000/min:500"])("model:key"),
+        set("90000/min:500", 500)
+    );
+    assert_eq!(run("acme", &["limits", "set", "api", "3/s:3"])("api"), set("3/s:3", 3));
+    let acme = run("acme", &["limits", "show"]);
+    assert_eq!((acme("api"), acme("export")), (set("3/s:3", 3), default("20/min:20", 20)));
+    let other = run("other", &["limits", "show"]);
+    assert_eq!((other("api"), other("model:key")), (default("7/min:7", 7), None));
+    let lifted = run("acme", &["limits", "set", "export", "none"])("export");
+    assert_eq!(lifted, Some((serde_json::Value::Null, false.into(), serde_json::Value::Null)));
+    assert_eq!(run("acme", &["limits", "reset", "api"])("api"), default("7/min:7", 7));
+    let refused = world.run(&["limits", "set", "a b", "1/s"]);
+    assert_eq!(refused.status.code(), Some(2), "{}", text(&refused));
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! Channels to listen to.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::SeqCst},
+};
 
 use presswork::store::redis::channels::{Listener, News};
 use tokio::sync::mpsc;
@@ -8,15 +11,20 @@ use tokio::sync::mpsc;
 use super::*;
 use crate::servers::{RedisCluster, shared_cluster, shared_redis};
 
-/// Passes on what is heard; `None` for what was missed.
+/// Passes on what is heard; `None` for what was missed, which follows a loss.
 fn listener() -> (Listener, mpsc::UnboundedReceiver<Option<String>>) {
     let (sender, heard) = mpsc::unbounded_channel();
+    let is_lost = AtomicBool::new(false);
     let listener = move |news: News<'_>| {
-        let text = match news {
-            News::Message(message) => Some(String::from_utf8(message.to_vec()).unwrap()),
-            News::Missed => None,
+        let _ = match news {
+            News::Message(message) => sender.send(Some(String::from_utf8(message.to_vec()).unwrap())),
+            News::Lost => {
+                is_lost.store(true, SeqCst);
+                Ok(())
+            }
+            News::Missed if is_lost.swap(false, SeqCst) => sender.send(None),
+            News::Missed => sender.send(Some("missed something without a loss".to_owned())),
         };
-        let _ = sender.send(text);
     };
     (Arc::new(listener), heard)
 }

@@ -4,7 +4,7 @@
 //! (`setpriv --pdeathsig`), so that no run leaves one behind. Nothing here sleeps for a guess: a server is ready when it
 //! answers.
 
-#![allow(dead_code, reason = "each test binary uses its part")]
+#![allow(dead_code, unused_imports, reason = "each test binary uses its part")]
 
 pub(crate) mod cluster;
 pub(crate) mod process;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use presswork::{
     artifact::ArtifactOptions,
     domain::{Failure, KindName, Reason, RetryPolicy},
+    limits::Resource,
     worker::{Context, Kind},
 };
 use serde::{Deserialize, Serialize};
@@ -104,5 +105,54 @@ impl Kind for Slow {
 
     async fn run(self, _: Context) -> Result<(), Failure> {
         std::future::pending().await
+    }
+}
+
+/// The key of a provider that [`Uses`] calls.
+pub(crate) const MODEL: Resource = Resource::literal("model:key");
+
+/// Calls a provider: reserves, says that it is in, does what it is told.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) enum Uses {
+    /// The provider answers; the actual cost of the estimate of 10.
+    Fine(u32),
+    /// The provider says "too many requests, come back in a minute".
+    TooMany,
+    /// Never settles.
+    Forgets,
+}
+
+/// For how long [`Uses::TooMany`] parks.
+pub(crate) const PARKED: Duration = Duration::from_secs(60);
+
+impl Kind for Uses {
+    const NAME: KindName = KindName::literal("uses");
+    const RETRY: RetryPolicy = RetryPolicy::attempts(1);
+    type Output = String;
+
+    async fn run(self, context: Context) -> Result<String, Failure> {
+        let reserve = context.reserve(&MODEL, 10).await?;
+        context.text("in");
+        match self {
+            Self::Fine(actual) => reserve.settle(actual).await,
+            Self::TooMany => return Err(context.park(&MODEL, PARKED).await),
+            Self::Forgets => drop(reserve),
+        }
+        Ok(format!("attempt {}", context.job().attempt))
+    }
+}
+
+/// Loads something through the cache: the tenant's name.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Remembers;
+
+impl Kind for Remembers {
+    const NAME: KindName = KindName::literal("remembers");
+    type Output = (String, u64);
+
+    async fn run(self, context: Context) -> Result<(String, u64), Failure> {
+        let load = || async { Ok::<_, Failure>(context.job().tenant.to_string().into()) };
+        let found = context.cache().get_or_load(&"name".parse().unwrap(), PARKED, load).await?;
+        Ok((String::from_utf8(found.to_vec()).unwrap(), found.len() as u64))
     }
 }

@@ -6,6 +6,7 @@
 )]
 
 mod kinds;
+mod limits;
 mod observed;
 mod testing;
 mod world;
@@ -20,7 +21,7 @@ use presswork::{
     domain::{EventBody, ManualClock, Output, State, Verdict, WorkerId},
     progress::sqlite::SqliteProgress,
     queue::{Ask, CancelOutcome, Queue, sqlite::SqliteQueue},
-    store::sqlite::Database,
+    store::sqlite::{Database, SqliteRecords},
     worker::{Kind, Summary, WorkerError},
 };
 
@@ -29,13 +30,14 @@ use self::{
     world::World,
 };
 
-fn engine(folder: &Path, clock: Arc<ManualClock>) -> Arc<dyn Queue> {
-    let database = Database::open(
-        &folder.join("presswork.db"),
-        &[presswork::queue::sqlite::MIGRATIONS, SqliteProgress::MIGRATIONS],
-    )
-    .unwrap();
-    Arc::new(SqliteQueue::new(Arc::new(database), clock))
+fn database(folder: &Path) -> Arc<Database> {
+    let tables =
+        [presswork::queue::sqlite::MIGRATIONS, SqliteProgress::MIGRATIONS, SqliteRecords::MIGRATIONS];
+    Arc::new(Database::open(&folder.join("presswork.db"), &tables).unwrap())
+}
+
+fn engine(database: Arc<Database>, clock: Arc<ManualClock>) -> Arc<dyn Queue> {
+    Arc::new(SqliteQueue::new(database, clock))
 }
 
 #[tokio::test]

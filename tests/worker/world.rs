@@ -7,18 +7,21 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use object_store::{ObjectStore, memory::InMemory};
 use presswork::{
+    cache::{Cache, CacheOptions},
     domain::{
         Clock, Event, EventBody, Job, JobId, KindName, ManualClock, NewJob, Payload, SeededRandom, State,
         TenantId, Timestamp, WorkerId,
     },
+    limits::{LimitRules, RecordsLimiter, Rules},
     progress::{ProgressBus, ProgressError, Publication},
+    store::{Records, sqlite::SqliteRecords},
     worker::{Kind, Options, Parts, Registry, Summary, Worker, WorkerError, new_job},
 };
 use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    kinds::{Act, Noop, Slow},
+    kinds::{Act, Noop, Remembers, Slow, Uses},
     observed::Observed,
 };
 
@@ -66,6 +69,8 @@ pub(crate) struct World {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) storage: Arc<InMemory>,
     pub(crate) tenant: TenantId,
+    pub(crate) rules: Arc<Rules>,
+    records: Arc<dyn Records>,
     random: Arc<SeededRandom>,
     folder: tempfile::TempDir,
 }
@@ -92,8 +97,12 @@ impl World {
     pub(crate) fn new() -> Self {
         let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_795_312_058_000)));
         let folder = tempfile::tempdir().unwrap();
-        let queue = Arc::new(Observed::new(super::engine(folder.path(), clock.clone())));
+        let database = super::database(folder.path());
+        let queue = Arc::new(Observed::new(super::engine(database.clone(), clock.clone())));
+        let records: Arc<dyn Records> = Arc::new(SqliteRecords::new(database, clock.clone()));
         Self {
+            rules: Arc::new(Rules::new(LimitRules::default(), records.clone(), clock.clone())),
+            records,
             queue,
             bus: Arc::new(Recorder(watch::channel(Vec::new()).0)),
             clock,
@@ -112,11 +121,22 @@ impl World {
     }
 
     pub(crate) fn start(&self, options: Options) -> Running {
-        let registry = Registry::new().register::<Noop>().register::<Act>().register::<Slow>();
+        let registry = Registry::new()
+            .register::<Noop>()
+            .register::<Act>()
+            .register::<Slow>()
+            .register::<Uses>()
+            .register::<Remembers>();
+        let (clock, random) = (self.clock.clone(), self.random.clone());
+        // Each worker as a process of its own: with its own limiter over the same store.
+        let limiter = RecordsLimiter::new(self.records.clone(), clock.clone(), random.clone());
         let parts = Parts {
             queue: self.queue.clone(),
             progress: self.bus.clone(),
             storage: self.storage.clone(),
+            limiter: Arc::new(limiter),
+            rules: self.rules.clone(),
+            cache: Cache::in_memory(CacheOptions::default(), clock, random),
             registry: Arc::new(registry),
             scratch: self.folder.path().join("tmp"),
             clock: self.clock.clone(),

@@ -116,6 +116,8 @@ impl Jobs {
                     let _ = followers.send(Heard::Event(Arc::new(event)));
                 }
             }
+            // What was missed is read once one hears again.
+            News::Lost => {}
             News::Missed => {
                 for followers in self.lock().values() {
                     let _ = followers.send(Heard::Missed);

@@ -199,6 +199,9 @@ impl Keeper {
 
     fn lose(&mut self, address: &Address) {
         if let Some(line) = self.lines.remove(address) {
+            for channel in &line.channels {
+                self.listeners.tell(channel, News::Lost);
+            }
             self.lost.extend(line.channels);
         }
         self.slots = None;

@@ -2,8 +2,8 @@
 //! connections. Must not know: what is told there.
 //!
 //! Listeners are called by the task that reads the connection, so they must be quick and never wait. Nothing piles up
-//! here. What is told while a connection is away is lost: listeners are told that they have missed something
-//! ([`News::Missed`]) as soon as they are listening again.
+//! here. What is told while a connection is away is lost: listeners are told when nothing is heard any more
+//! ([`News::Lost`]) and, as soon as they are listening again, that they have missed something ([`News::Missed`]).
 
 mod keeper;
 
@@ -26,7 +26,9 @@ use super::servers::Servers;
 pub enum News<'a> {
     /// Somebody has published this.
     Message(&'a [u8]),
-    /// Something may have been published that was not heard.
+    /// Nothing is heard from now on, until [`Missed`](Self::Missed).
+    Lost,
+    /// Something may have been published that was not heard; from now on all is heard again.
     Missed,
 }
 
