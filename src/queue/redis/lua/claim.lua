@@ -65,6 +65,21 @@ local function allowance(kind, lane, tenant)
     return most_of(room, 0), tokens, interval, burst
 end
 
+-- The mean of the time from one start to the next, the newest an eighth of it. What starts at one instant is one service,
+-- and idle time is no pace.
+local function keep_pace(lane, started)
+    if lane.served == now then
+        lane.lately = lane.lately + started
+    else
+        if lane.served > 0 then
+            local sample = floor(most_of(now - lane.served, 0) / most_of(lane.lately, 1))
+            lane.pace = lane.pace and floor((lane.pace * 7 + sample) / 8) or sample
+        end
+        lane.served, lane.lately = now, started
+    end
+    if lane.w <= 0 then lane.served = 0 end
+end
+
 -- Takes ids out of a lane, the first to go first; and from which list each is.
 local function pop(lane, wanted)
     local ids, ranks = {}, {}
@@ -151,7 +166,11 @@ local function serve_lane(kind, name, tag, next_tag, most, most_bytes, popped)
                 bytes = bytes + record[BYTES]
                 weight = weight + record[BYTES] + (checkpoint and #checkpoint or 0)
                 tag = tag + record[COST] / tenant.weight
-                if started == most or weight >= most_bytes then is_over = true end
+                if started == most or weight >= most_bytes then
+                    is_over = true
+                elseif not next_tag and in_quantum == quantum then
+                    in_quantum, began = 0, tag
+                end
             end
         end
         popped.ids = nil
@@ -168,11 +187,7 @@ local function serve_lane(kind, name, tag, next_tag, most, most_bytes, popped)
         tenant.is_dirty = true
         kind.running, kind.is_dirty = kind.running + started, true
         if interval then lane.bucket = most_of(lane.bucket, now) + interval * started end
-        if lane.served > 0 then
-            local gap = floor(most_of(now - lane.served, 0) / started)
-            lane.pace = lane.pace and floor((lane.pace * 7 + gap) / 8) or gap
-        end
-        lane.served = now
+        keep_pace(lane, started)
     end
     lane.is_dirty = true
     local next_token = now

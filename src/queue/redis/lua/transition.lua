@@ -91,7 +91,7 @@ local function lane_of(kind, tenant)
         lane = {
             name = name, key = key, kind = kind, tenant = tenant, is_new = #fields == 0, standing = 'i',
             s = 0, w = 0, b = 0, r = 0, t = 0, c = 0, x = 0, d = 0, w0 = 0, w1 = 0, w3 = 0,
-            tag = 0, era = 0, bucket = 0, served = 0, was = {},
+            tag = 0, era = 0, bucket = 0, served = 0, lately = 0, was = {},
         }
         for place = 1, #fields, 2 do
             local field, value = fields[place], fields[place + 1]
@@ -181,7 +181,7 @@ local function unhold(tenant)
 end
 
 local TEXTS = {standing = true}
-local FIELDS = {'tag', 'era', 'bucket', 'served', 'pace', 'standing'}
+local FIELDS = {'tag', 'era', 'bucket', 'served', 'lately', 'pace', 'standing'}
 for _, field in ipairs(COUNTS) do FIELDS[#FIELDS + 1] = field end
 
 local function save_lane(lane)
@@ -303,10 +303,12 @@ local function fresh(body)
     local created, sequence, format, payload, flags, rank, cost, attempts, _, length =
         struct.unpack('>I8I8BI2BBI4I4I2B', body)
     if format ~= 1 or payload > #body or rank > 3 then return nil end
-    return {
+    local record = {
         'w', string.sub(body, 33, 32 + length), rank, 0, attempts, 0, #body - payload, cost, created,
         false, false, false, false, false, false, false, false, 0, 0, false, false, flags_of(flags), sequence,
     }
+    if flags >= 8 then record[BATCH] = string.sub(body, payload - 15, payload) end
+    return record
 end
 
 -- Whether what was unpacked is a record that scripts can work with.
@@ -340,7 +342,7 @@ local function open_page(name)
     return {
         tenant = tenant_of(name), name = name, run = P .. ':run:' .. name, records = {}, changed = {}, order = {},
         pushes = {}, places = {}, due = {}, not_due = {}, unleased = {}, ended = {}, finished = 0, outputs = {},
-        kinds = {}, lanes = {},
+        kinds = {}, lanes = {}, batches = {}, changed_batches = {},
     }
 end
 
@@ -386,6 +388,9 @@ local function place_back(page, id, record)
     end
 end
 
+-- Of ties.lua: the job waits for nobody any more; it has completed; it counts in its batch.
+local untie, release, count_in_batch, write_batches
+
 -- Moves a job to another state. For `w`, `how` says where it goes in its lane: 'back' or nothing; for `s` and `t` its time
 -- is RUN_AT. `attempt` is what it has afterwards: the event tells of the attempt that it was in.
 local function move(page, id, record, to, how)
@@ -406,6 +411,8 @@ local function move(page, id, record, to, how)
     elseif FINAL[from] then
         page.finished = page.finished - 1
         record[FINISHED_AT] = false
+    elseif from == 'b' then
+        untie(page, id)
     end
     record[STATE] = to
     if to == 'w' then
@@ -428,6 +435,10 @@ local function move(page, id, record, to, how)
     end
     count(lane, page.tenant, record, from, to)
     changed(page, id, record)
+    if FINAL[from] or FINAL[to] then
+        if record[BATCH] then count_in_batch(page, record[BATCH], from, to) end
+        if to == 'c' and has(record, 'a') then release(page, id) end
+    end
 end
 
 -- Writes a page. What another type of a key may refuse comes first.
@@ -450,6 +461,7 @@ local function close_page(page)
         end
         write('HSET', page.run, pairs_of)
     end
+    write_batches(page)
     for kind, list in pairs(page.not_due) do write('ZREM', P .. ':due:' .. kind, list) end
     for kind, list in pairs(page.due) do
         write('ZADD', P .. ':due:' .. kind, list)
@@ -472,5 +484,7 @@ end
 -- A page that failed is not written: what was read of its tenant is forgotten.
 local function forget_page(page)
     TENANTS[page.name] = nil
-    for lane in pairs(page.lanes) do LANES[lane.name] = nil end
+    for name, lane in pairs(LANES) do
+        if lane.tenant == page.name then LANES[name] = nil end
+    end
 end
