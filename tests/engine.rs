@@ -24,8 +24,9 @@ mod on_sqlite {
 }
 
 mod on_redis {
-    use crate::conformance::redis::world;
+    use crate::conformance::redis::{progress_world, world};
     crate::conformance::queue::laws!(world);
+    crate::conformance::suites::progress_laws!(progress_world);
     crate::model::random_operations!(world);
 }
 
@@ -44,4 +45,13 @@ mod records_on_redis {
 mod schedules_on_sqlite {
     use crate::conformance::sqlite::schedules_world;
     crate::conformance::suites::schedules_laws!(schedules_world);
+}
+
+mod on_redis_cluster {
+    use crate::conformance::redis::{
+        progress_world_on_a_cluster as progress_world, world_on_a_cluster as world,
+    };
+    crate::conformance::queue::laws!(world);
+    crate::conformance::suites::progress_laws!(progress_world);
+    crate::model::random_operations!(world);
 }
