@@ -173,7 +173,8 @@ async fn followers_go_on_after_an_outage_and_miss_nothing() {
     })
     .await;
     follower.await.unwrap().unwrap();
-    assert_eq!(*followed.lock().unwrap(), kept(&world, &lease).await);
+    let kept = kept(&world, &lease).await;
+    assert_eq!(*followed.lock().unwrap(), kept);
 }
 
 #[tokio::test]

@@ -17,6 +17,12 @@ local who, until_, most_jobs, most_weight = ARGV[2], now + tonumber(ARGV[3]), to
 local quantum = most_of(1, least(MOST_QUANTUM, floor(most_jobs / 4)))
 
 local claims, troubles, taken_jobs, taken_weight = {}, {}, 0, 0
+-- Whose leases this claim gives, and its number.
+local members, number_of_claim = {}, nil
+local function claim_number()
+    number_of_claim = number_of_claim or call('INCR', P .. ':claims')
+    return number_of_claim
+end
 
 local function trouble(tenant, problem)
     troubles[#troubles + 1], troubles[#troubles + 2] = tenant, problem
@@ -118,16 +124,17 @@ end
 -- A waiting job that can't be read: dead, where there is a body at all.
 local function bury(lane, tenant, id, rank, body)
     local record = fresh(body or '')
-        or {'w', lane.kind, rank, 0, 1, 0, 0, 1, now, false, false, false, false, false, false, false, false, 0, 0, false, false, '', 0}
+        or {'w', rank, 0, 1, 0, 0, 1, now, 0, 0, 0, 0, 0, 0, NO_PRINT, '-', 0, 0, 0, lane.kind, '', '', 0, '', '', '', '', ''}
     record[KIND], record[PRIORITY], record[STATE] = lane.kind, rank, 'w'
     if not body then
         count(lane, tenant, record, 'w', nil)
         return trouble(lane.tenant, 'a waiting job has no body: dropped')
     end
     count(lane, tenant, record, 'w', 'd')
-    record[STATE], record[FINISHED_AT], record[REASON] = 'd', now, 'what is stored of it can not be read'
-    note_state(record, lane.tenant, id, now, record[REASON])
-    call('HSET', P .. ':run:' .. lane.tenant, id, cmsgpack.pack(record))
+    local reason = 'what is stored of it can not be read'
+    record[STATE], record[FINISHED_AT], record[REASON] = 'd', now, '=' .. reason
+    note_state(record, lane.tenant, id, now, reason)
+    call('HSET', P .. ':run:' .. lane.tenant, id, pack_record(record))
     call('RPUSH', P .. ':ended:' .. lane.tenant, struct.pack('>I8', now) .. id)
     call('ZADD', P .. ':ending', 'NX', now, lane.tenant)
     call('ZINCRBY', P .. ':finished', 1, lane.tenant)
@@ -142,7 +149,7 @@ local function serve_lane(kind, name, tag, next_tag, most, most_bytes, popped)
     most = least(most, room, tokens)
     local started, weight, bytes, began, in_quantum, group = 0, 0, 0, -huge, 0, nil
     local runs, jobs_key, run_key = {}, P .. ':job:' .. name, P .. ':run:' .. name
-    local leases, seen, chunk, is_over = {}, {}, 16, most <= 0
+    local seen, chunk, is_over = {}, 16, most <= 0
     if not is_over then began = tag end
     while not is_over do
         local wanted = most - started
@@ -161,7 +168,7 @@ local function serve_lane(kind, name, tag, next_tag, most, most_bytes, popped)
                 push_back(lane, ids, ranks, backs, place)
                 break
             end
-            local body, record = bodies[place], unpacked(records[place])
+            local body, record = bodies[place], unpack_record(records[place])
             if record == nil then record = fresh(body) or false end
             if not body or not record then
                 bury(lane, tenant, id, ranks[place], body)
@@ -169,13 +176,14 @@ local function serve_lane(kind, name, tag, next_tag, most, most_bytes, popped)
                 seen[id] = true
                 local checkpoint = has(record, 'c') and call('HGET', P .. ':check:' .. name, id)
                 record[STATE], record[STARTED_AT], record[WORKER] = 'r', now, who
+                record[LEASE_UNTIL], record[CLAIM] = until_, claim_number()
                 record[ATTEMPT], record[EPOCH] = record[ATTEMPT] + 1, record[EPOCH] + 1
                 note_state(record, name, id, now)
-                runs[#runs + 1], runs[#runs + 2] = id, cmsgpack.pack(record)
-                leases[#leases + 1], leases[#leases + 2] = until_, id .. name
+                runs[#runs + 1], runs[#runs + 2] = id, pack_record(record)
+                members[#members + 1] = id .. name
                 local at = #group
                 group[at + 1], group[at + 2], group[at + 3], group[at + 4] = id, body, record[ATTEMPT], record[EPOCH]
-                group[at + 5], group[at + 6], group[at + 7] = record[RUN_AT], record[REASON], checkpoint
+                group[at + 5], group[at + 6], group[at + 7] = record[RUN_AT], record[REASON] ~= '' and string.sub(record[REASON], 2), checkpoint
                 started, in_quantum = started + 1, in_quantum + 1
                 lane.w, lane.r = lane.w - 1, lane.r + 1
                 local rank = ranks[place]
@@ -198,7 +206,6 @@ local function serve_lane(kind, name, tag, next_tag, most, most_bytes, popped)
     end
     if started > 0 then
         write('HSET', run_key, runs)
-        write('ZADD', P .. ':lease', leases)
         claims[#claims + 1], claims[#claims + 2] = name, group
         tenant.running, tenant.waiting, tenant.bytes = tenant.running + started, tenant.waiting - started, tenant.bytes - bytes
         tenant.is_dirty = true
@@ -297,6 +304,8 @@ elseif #kinds > 1 then
         end
     end
 end
+
+if #members > 0 then lease(until_, members, number_of_claim) end
 
 local ready = 0
 for _, kind in ipairs(kinds) do

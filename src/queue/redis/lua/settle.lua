@@ -3,20 +3,20 @@
 -- ARGV time, then for each section: tenant, how many; for each settlement: job, epoch, fingerprint, verdict (the letter of
 --      the state it asks for) and time in 41 bytes; output (JSON, '' where it says nothing) or reason
 -- Returns {one letter a settlement: the state the job is in, or `-` where the lease was gone; tenant, problem of each that
---      failed}. Repeated settlements are answered as they were. O(jobs log leases).
+--      failed}. Repeated settlements are answered as they were. O(jobs).
 
 local letters, troubles, place = {}, {}, 2
 
-local function settle(page, id, epoch, print, verdict, at, text, lease)
+local function settle(page, id, epoch, print, verdict, at, text)
     local record = page.records[id]
     if not record then return '-' end
-    if record[STATE] ~= 'r' or record[EPOCH] ~= epoch or not lease or tonumber(lease) <= now then
+    if record[STATE] ~= 'r' or record[EPOCH] ~= epoch or record[LEASE_UNTIL] <= now then
         local is_known = record[SETTLED_EPOCH] == epoch and record[SETTLED_PRINT] == print
         return is_known and record[SETTLED_STATE] or '-'
     end
     local to, reason = verdict, nil
     if verdict == 't' or verdict == 's' then
-        if record[CANCEL_ASKED] then
+        if record[CANCEL_ASKED] == 1 then
             to = 'x'
         elseif verdict == 't' and record[ATTEMPT] >= record[MOST_ATTEMPTS] then
             to = 'd'
@@ -26,7 +26,7 @@ local function settle(page, id, epoch, print, verdict, at, text, lease)
     end
     if verdict == 't' or verdict == 'd' then
         reason = text
-        record[REASON] = text
+        record[REASON] = '=' .. text
     elseif verdict == 'c' and text ~= '' then
         page.outputs[#page.outputs + 1], page.outputs[#page.outputs + 2] = id, text
         add_flag(record, 'o')
@@ -44,22 +44,13 @@ while place <= #ARGV do
     local from, page = place + 2, nil
     local problem = protected(function()
         page = open_page(name)
-        local ids, members = {}, {}
-        for number_of = 1, jobs do
-            local id = string.sub(ARGV[from + 2 * number_of - 2], 1, 16)
-            ids[number_of], members[number_of] = id, id .. name
-        end
+        local ids = {}
+        for number_of = 1, jobs do ids[number_of] = string.sub(ARGV[from + 2 * number_of - 2], 1, 16) end
         load_records(page, ids)
-        local leases = {}
-        for start = 1, jobs, SLICE do
-            local stop = least(start + SLICE - 1, jobs)
-            local scores = call('ZMSCORE', P .. ':lease', unpack(members, start, stop))
-            for number_of = start, stop do leases[number_of] = scores[number_of - start + 1] end
-        end
         for number_of = 1, jobs do
             local head, text = ARGV[from + 2 * number_of - 2], ARGV[from + 2 * number_of - 1]
-            local epoch, print, verdict, at = struct.unpack('>I8c8c1i8', head, 17)
-            letters[first + number_of] = settle(page, ids[number_of], epoch, print, verdict, at, text, leases[number_of])
+            local epoch, print, verdict, at = struct.unpack('>I8c8c1I8', head, 17)
+            letters[first + number_of] = settle(page, ids[number_of], epoch, print, verdict, at, text)
         end
         close_page(page)
     end)

@@ -13,7 +13,7 @@ local function oldest_of(tenant, ids)
     for place, id in ipairs(ids) do
         local record, time = record_of(records[place]), nil
         if record then
-            time = tonumber(record[RUN_AT])
+            time = record[RUN_AT]
         elseif record == nil and is_first then
             is_first = false
             local body = call('HGET', P .. ':job:' .. tenant, id)

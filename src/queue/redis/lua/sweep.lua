@@ -112,7 +112,7 @@ local function remove_first(name, excess)
                 excess = excess - 1
                 if has(record, 'a') then looked = looked + call('SCARD', after_of(page, id)) end
                 -- Its second entry, where it has one, is stale.
-                record[FINISHED_AT] = false
+                record[FINISHED_AT] = 0
             end
         end
         looked = looked + most_of(taken, 1)

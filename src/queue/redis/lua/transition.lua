@@ -42,6 +42,8 @@ end
 local KINDS, TENANTS, LANES = {}, {}, {}
 -- Kinds that have got something to run, and those to which time will bring something: when.
 local STIRRED, TIMED = {}, {}
+-- Claims whose jobs were released: how many.
+local RELEASED = {}
 local has_pauses = nil
 
 local function is_paused(scope)
@@ -204,8 +206,33 @@ local function save_lane(lane)
     end
 end
 
+-- Leases stand in groups, one a claim or renewal: `P:lease` has when each ends, `P:leased:<claim>` whose they are, and
+-- `P:holding` how many still run. When none does the group goes.
+local function lease(until_, members, claim)
+    if #members == 0 then return end
+    claim = claim or call('INCR', P .. ':claims')
+    write('RPUSH', P .. ':leased:' .. claim, members)
+    call('ZADD', P .. ':lease', until_, claim)
+    call('HSET', P .. ':holding', claim, #members)
+    return claim
+end
+
+local function end_leases(claim)
+    call('ZREM', P .. ':lease', claim)
+    call('HDEL', P .. ':holding', claim)
+    call('DEL', P .. ':leased:' .. claim)
+end
+
+local function release_leases()
+    for claim, jobs in pairs(RELEASED) do
+        if call('HINCRBY', P .. ':holding', claim, -jobs) <= 0 then end_leases(claim) end
+    end
+    RELEASED = {}
+end
+
 -- Writes lanes, tenants and kinds that were changed; answers what could not be written.
 local function save()
+    release_leases()
     for _, lane in pairs(LANES) do
         if lane.is_dirty then
             lane.is_dirty = false
@@ -297,37 +324,19 @@ local function flags_of(bits)
     return letters
 end
 
+local NO_PRINT = '        '
+
 -- The record of a job that has none yet, from its body (body.rs); nothing where that can't be read.
 local function fresh(body)
     if not body or #body < 32 then return nil end
     local created, sequence, format, payload, flags, rank, cost, attempts, _, length =
         struct.unpack('>I8I8BI2BBI4I4I2B', body)
     if format ~= 1 or payload > #body or rank > 3 then return nil end
-    local record = {
-        'w', string.sub(body, 33, 32 + length), rank, 0, attempts, 0, #body - payload, cost, created,
-        false, false, false, false, false, false, false, false, 0, 0, false, false, flags_of(flags), sequence,
+    return {
+        'w', rank, 0, attempts, 0, #body - payload, cost, created, 0, 0, 0, 0, 0, 0, NO_PRINT, '-', 0, 0, sequence,
+        string.sub(body, 33, 32 + length), '', '', 0, '', '', flags_of(flags),
+        flags >= 8 and string.sub(body, payload - 15, payload) or '', '',
     }
-    if flags >= 8 then record[BATCH] = string.sub(body, payload - 15, payload) end
-    return record
-end
-
--- Whether what was unpacked is a record that scripts can work with.
-local function is_record(record)
-    return type(record) == 'table' and type(record[STATE]) == 'string' and #record[STATE] == 1
-        and string.find('swbrtcxd', record[STATE], 1, true) and type(record[KIND]) == 'string'
-        and type(record[PRIORITY]) == 'number' and record[PRIORITY] >= 0 and record[PRIORITY] <= 3
-        and type(record[ATTEMPT]) == 'number' and type(record[MOST_ATTEMPTS]) == 'number'
-        and type(record[EPOCH]) == 'number' and type(record[BYTES]) == 'number' and type(record[COST]) == 'number'
-        and type(record[RUN_AT]) == 'number' and type(record[EVENTS]) == 'number' and type(record[FLAGS]) == 'string'
-        and type(record[SEQUENCE]) == 'number'
-end
-
--- The record behind stored bytes; nothing where there are none, `false` where they can't be read.
-local function unpacked(bytes)
-    if not bytes then return nil end
-    local is_fine, record = pcall(cmsgpack.unpack, bytes)
-    if is_fine and is_record(record) then return record end
-    return false
 end
 
 local function has(record, letter) return string.find(record[FLAGS], letter, 1, true) ~= nil end
@@ -341,7 +350,7 @@ end
 local function open_page(name)
     return {
         tenant = tenant_of(name), name = name, run = P .. ':run:' .. name, records = {}, changed = {}, order = {},
-        pushes = {}, backs = {}, due = {}, not_due = {}, unleased = {}, ended = {}, finished = 0, outputs = {},
+        pushes = {}, backs = {}, due = {}, not_due = {}, released = {}, ended = {}, finished = 0, outputs = {},
         kinds = {}, lanes = {}, batches = {}, changed_batches = {},
     }
 end
@@ -357,7 +366,7 @@ local function load_records(page, ids)
     end
     if #missing == 0 then return end
     local found = fetch(page.run, missing)
-    for place, id in ipairs(missing) do page.records[id] = unpacked(found[place]) end
+    for place, id in ipairs(missing) do page.records[id] = unpack_record(found[place]) end
 end
 
 local function changed(page, id, record)
@@ -388,13 +397,13 @@ local function move(page, id, record, to, back)
         list[#list + 1] = id .. page.name
         page.not_due[kind] = list
     elseif from == 'r' then
-        page.unleased[#page.unleased + 1] = id .. page.name
+        page.released[record[CLAIM]] = (page.released[record[CLAIM]] or 0) + 1
         page.kinds[kind] = (page.kinds[kind] or 0) - 1
         page.has_freed = true
-        record[WORKER] = false
+        record[WORKER], record[LEASE_UNTIL], record[CLAIM] = '', 0, 0
     elseif FINAL[from] then
         page.finished = page.finished - 1
-        record[FINISHED_AT] = false
+        record[FINISHED_AT] = 0
     elseif from == 'b' then
         untie(page, id)
     end
@@ -421,7 +430,7 @@ local function move(page, id, record, to, back)
     count(lane, page.tenant, record, from, to)
     changed(page, id, record)
     if FINAL[from] or FINAL[to] then
-        if record[BATCH] then count_in_batch(page, record[BATCH], from, to) end
+        if record[BATCH] ~= '' then count_in_batch(page, record[BATCH], from, to) end
         if to == 'c' and has(record, 'a') then release(page, id) end
     end
 end
@@ -442,7 +451,7 @@ local function close_page(page)
     if #page.order > 0 then
         local pairs_of = {}
         for place, id in ipairs(page.order) do
-            pairs_of[2 * place - 1], pairs_of[2 * place] = id, cmsgpack.pack(page.records[id])
+            pairs_of[2 * place - 1], pairs_of[2 * place] = id, pack_record(page.records[id])
         end
         write('HSET', page.run, pairs_of)
     end
@@ -452,7 +461,7 @@ local function close_page(page)
         write('ZADD', P .. ':due:' .. kind, list)
         for place = 1, #list, 2 do TIMED[kind] = least(TIMED[kind] or huge, list[place]) end
     end
-    if #page.unleased > 0 then write('ZREM', P .. ':lease', page.unleased) end
+    for claim, jobs in pairs(page.released) do RELEASED[claim] = (RELEASED[claim] or 0) + jobs end
     if page.finished ~= 0 then
         local left = tonumber(call('ZINCRBY', P .. ':finished', page.finished, name))
         if left <= 0 then call('ZREM', P .. ':finished', name) end

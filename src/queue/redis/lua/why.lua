@@ -16,7 +16,7 @@ local lane = P .. ':lane:' .. kind .. ':' .. tenant
 local record = record_of(call('HGET', P .. ':run:' .. tenant, id))
 local state, run_at = 'w', 0
 if record ~= nil then
-    state, run_at = record and record[STATE] or '?', record and tonumber(record[RUN_AT]) or 0
+    state, run_at = record and record[STATE] or '?', record and record[RUN_AT] or 0
 end
 local now, is_due = clock(), false
 if (state == 's' or state == 't') and run_at <= now then
