@@ -33,6 +33,8 @@ pub(super) struct Book {
     pub(super) completed: BTreeMap<JobId, usize>,
     /// Every lease that was handed out.
     leases: BTreeSet<(JobId, u64)>,
+    /// Those that were handed out before, with the same number.
+    doubled: Vec<(JobId, u64)>,
     /// Calls that failed.
     pub(super) failures: usize,
 }
@@ -181,7 +183,11 @@ impl Load {
             let mut settlements = Vec::new();
             for claim in claims {
                 let key = (claim.lease.job, claim.lease.epoch);
-                self.note(|book| assert!(book.leases.insert(key), "{key:?} was handed out twice"));
+                self.note(|book| {
+                    if !book.leases.insert(key) {
+                        book.doubled.push(key);
+                    }
+                });
                 let verdict = match self.random.below(8) {
                     0 => Verdict::Retry { at: Timestamp::EPOCH, reason: Reason::new("again") },
                     _ => done(),
@@ -211,6 +217,7 @@ impl Book {
     /// All that was accepted is there and completed, once.
     pub(super) async fn holds(&self, queue: &RedisQueue) {
         assert!(!self.accepted.is_empty());
+        assert_eq!(self.doubled, [], "handed out twice under one number");
         for (id, times) in &self.completed {
             assert_eq!(*times, 1, "{id} was settled so often");
             assert!(self.accepted.contains_key(id), "{id} came from nowhere");

@@ -1,10 +1,14 @@
 //! What breaks around a fleet: servers, connections, workers, stored values. In each case no job is lost, none is settled
 //! twice, and once all is over nothing is left in the server but what is listed in [`STAYS`].
 
+mod child;
+mod failover;
+mod full;
 mod load;
 mod migration;
 mod replies;
 mod restarts;
+mod workers;
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,8 +26,8 @@ use crate::servers::READY_WITHIN;
 
 const EXPORT: KindName = KindName::literal("export");
 
-/// The last parts of keys that stay for ever: two numbers a shard.
-const STAYS: [&str; 2] = ["sequence", "turn"];
+/// The last parts of keys that stay for ever: three numbers a shard.
+const STAYS: [&str; 3] = ["sequence", "turn", "claims"];
 
 fn tenant(number: u64) -> TenantId {
     format!("tenant-{number}").parse().unwrap()
