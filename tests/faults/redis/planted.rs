@@ -24,6 +24,9 @@ const LATER: u64 = 61;
 /// Rounds in which everything has to end.
 const ROUNDS: usize = 12;
 
+/// Jobs of the good tenant.
+const GOOD: usize = 17;
+
 /// What is planted where.
 #[derive(Clone, Copy, Debug)]
 enum Garbage {
@@ -97,24 +100,24 @@ impl Ground {
     }
 
     /// All keys, without the shard's tag.
-    async fn keys(&self) -> Vec<String> {
+    async fn keys(&self) -> Vec<Vec<u8>> {
         let prefix = format!("{{{}:0}}:", self.namespace);
         let pattern = format!("{prefix}*");
         let keys: Vec<Vec<u8>> = send(shared_server().port(), redis::cmd("KEYS").arg(pattern)).await;
-        let mut keys: Vec<String> =
-            keys.into_iter().map(|key| String::from_utf8(key).unwrap()[prefix.len()..].to_owned()).collect();
+        let mut keys: Vec<Vec<u8>> = keys.into_iter().map(|key| key[prefix.len()..].to_vec()).collect();
         keys.sort();
         keys
     }
 
-    async fn redis<T: redis::FromRedisValue>(&self, command: &str, key: &str, more: &[&[u8]]) -> T {
+    async fn redis<T: redis::FromRedisValue>(&self, command: &str, key: &[u8], more: &[&[u8]]) -> T {
         let mut sent = redis::cmd(command);
-        sent.arg(format!("{{{}:0}}:{key}", self.namespace)).arg(more);
+        let key = [format!("{{{}:0}}:", self.namespace).as_bytes(), key].concat();
+        sent.arg(key).arg(more);
         send(shared_server().port(), &sent).await
     }
 
     /// Whether there was anything to spoil.
-    async fn plant(&self, key: &str, garbage: Garbage) -> bool {
+    async fn plant(&self, key: &[u8], garbage: Garbage) -> bool {
         let sort: String = self.redis("TYPE", key, &[]).await;
         let spoil = |value: &[u8]| match garbage {
             Garbage::Values(other) => other.to_vec(),
@@ -214,32 +217,96 @@ impl Ground {
     }
 }
 
+/// What a key is called, and what was planted there.
+fn named(key: &[u8], garbage: Garbage) -> String {
+    let text = format!("{} {garbage:?}", String::from_utf8_lossy(key).escape_debug());
+    text.chars().take(80).collect()
+}
+
+fn is_of(key: &[u8], tenant: &str) -> bool {
+    key.windows(tenant.len()).any(|part| part == tenant.as_bytes())
+}
+
 #[tokio::test]
-async fn report() {
+async fn what_is_planted_in_a_tenants_keys_harms_that_tenant_alone() {
     let keys = Ground::new().await.keys().await;
-    println!("{keys:?}");
-    for key in keys {
+    let mut wrong = Vec::new();
+    let mut planted = 0;
+    for key in keys.iter().filter(|key| is_of(key, "bad")) {
         for garbage in GARBAGE {
             let ground = Ground::new().await;
-            if !ground.plant(&key, garbage).await {
+            if !ground.plant(key, garbage).await {
+                continue;
+            }
+            planted += 1;
+            let (errors, late) = ground.work().await;
+            let good = ground.good().await.unwrap();
+            let ended = good.iter().filter(|state| state.is_final()).count();
+            if !errors.is_empty() || late > 0 || (good.len(), ended) != (GOOD, GOOD) {
+                wrong.push(format!(
+                    "{}: {ended} of {} good, {late} late, {errors:?}",
+                    named(key, garbage),
+                    good.len()
+                ));
+            }
+        }
+    }
+    assert!(planted > 80, "{planted}");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test]
+async fn what_is_planted_in_a_key_that_all_share_is_told_and_once_it_is_gone_all_goes_on() {
+    let keys = Ground::new().await.keys().await;
+    let mut wrong = Vec::new();
+    for key in keys.iter().filter(|key| !is_of(key, "bad") && !is_of(key, "good")) {
+        for garbage in [Garbage::Type, Garbage::Members] {
+            let ground = Ground::new().await;
+            if !ground.plant(key, garbage).await {
                 continue;
             }
             let (errors, late) = ground.work().await;
-            let good = ground.good().await;
-            let fine =
-                good.as_ref().map(|good| (good.len(), good.iter().filter(|state| state.is_final()).count()));
-            let text = format!("{garbage:?}");
-            if !errors.is_empty()
-                || late > 0
-                || fine.as_ref().map_or(true, |(all, ended)| all != ended || *all != 15)
-            {
-                println!(
-                    "{key} {} : errors {} {:?} late {late} good {fine:?}",
-                    &text[..text.len().min(30)],
-                    errors.len(),
-                    errors.first().map(|e| e.to_string())
-                );
+            let named = named(key, garbage);
+            if let Garbage::Members = garbage {
+                // Nothing of value was lost: all goes on, at the latest when what was planted has been stepped over.
+                let good = ground.good().await.unwrap();
+                let ended = good.iter().filter(|state| state.is_final()).count();
+                if late > 0 || (good.len(), ended) != (GOOD, GOOD) {
+                    wrong.push(format!("{named}: {ended} of {} good, {late} late, {errors:?}", good.len()));
+                }
+            } else {
+                let other = errors.iter().find(|error| !matches!(error, QueueError::Corrupt(_)));
+                if let Some(other) = other {
+                    wrong.push(format!("{named}: {other:?}"));
+                }
+                let _: i64 = ground.redis("DEL", key, &[]).await;
+                let (errors, _) = ground.work().await;
+                if !errors.is_empty() {
+                    wrong.push(format!("{named}, removed: {errors:?}"));
+                }
             }
         }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test]
+async fn a_job_that_can_not_be_read_is_dead_and_its_tenant_goes_on() {
+    for garbage in [Garbage::Values(b""), Garbage::Values(b"\xc1"), Garbage::Halves] {
+        let ground = Ground::new().await;
+        let bad = tenant("bad");
+        let page = ground.world.queue.list(&bad, &Default::default(), None, 1_000).await.unwrap();
+        let waiting = page.items.iter().filter(|job| job.state == State::Waiting).count();
+        assert!(ground.plant(b"job:bad", garbage).await);
+        let fresh = ground.world.exports(&bad, 1).await;
+        let (errors, late) = ground.work().await;
+        assert!(errors.is_empty() && late == 0, "{errors:?}");
+        let stats = ground.world.queue.stats(Some(&bad)).await.unwrap();
+        let of = |state| usize::try_from(stats.count(state)).unwrap();
+        assert!(of(State::Dead) > waiting, "{garbage:?}: {waiting} waited, and one was dead: {stats:?}");
+        for state in [State::Waiting, State::Running, State::Retrying, State::Scheduled] {
+            assert_eq!(of(state), 0, "{garbage:?}: {state}");
+        }
+        assert_eq!(ground.world.state(&bad, fresh[0]).await, State::Completed);
     }
 }
