@@ -32,7 +32,7 @@ mod on_redis {
 
 mod on_redis_of_three_shards {
     use crate::conformance::redis::world_of_three_shards as world;
-    crate::conformance::queue::laws!(world);
+    crate::conformance::queue::laws_over_shards!(world);
     crate::model::random_operations!(world);
 }
 

@@ -19,7 +19,9 @@ pub(crate) async fn world_of_three_shards() -> World {
     let clock = World::clock();
     let redis = Redis::connect_with(&shared_server().url(), &fresh_namespace(), 3).await.unwrap();
     let queue = RedisQueue::new(redis, Some(clock.clone()));
-    World::new(Arc::new(queue), clock, ())
+    let mut world = World::new(Arc::new(queue), clock, ());
+    world.has_kind_caps = false;
+    world
 }
 
 /// A world on the cluster, its shards on all nodes.

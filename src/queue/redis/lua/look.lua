@@ -19,6 +19,6 @@ local function look(tenant, id, record)
     return {
         id, body, output, checkpoint, lease,
         record[STATE], record[ATTEMPT], record[EPOCH], record[RUN_AT], time(STARTED_AT), time(FINISHED_AT),
-        record[CANCEL_ASKED] == 1, record[WORKER] ~= '' and record[WORKER], record[REASON] ~= '' and string.sub(record[REASON], 2),
+        record[CANCEL_ASKED] == 1, record[STATE] == 'r' and record[WORKER], record[REASON] ~= '' and string.sub(record[REASON], 2),
     }
 end
