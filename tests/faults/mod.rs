@@ -1,6 +1,7 @@
 //! What breaks from outside: several processes on one file, processes killed with -9.
 
 mod killed;
+mod redis;
 mod sharing;
 
 use std::{path::Path, time::Duration};
