@@ -22,7 +22,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     let (tenant, job): (TenantId, JobId) = (tenant.parse()?, job.parse()?);
     let mut after: u64 = rest.first().map_or(Ok(0), |text| text.parse())?;
-    let client = Client::connect(&url).await?;
+    let client = Client::connect(url).await?;
 
     loop {
         let mut events = client.follow(&tenant, job, after).await?;
