@@ -99,8 +99,7 @@ impl RedisQueue {
 fn queue_error(doing: &'static str, error: RedisError) -> QueueError {
     let text = error.to_string();
     match error.kind() {
-        // The first word of a script's error is the server's own, wherever in the text it stands.
-        _ if ["OOM ", "MISCONF ", "NOREPLICAS "].iter().any(|code| text.contains(code)) => {
+        _ if matches!(error.code(), Some("OOM" | "MISCONF" | "NOREPLICAS")) => {
             QueueError::Unwritable { cause: error.into() }
         }
         ErrorKind::Server(ServerErrorKind::ReadOnly) => {

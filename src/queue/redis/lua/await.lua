@@ -38,6 +38,8 @@ for place = 4, #ARGV do
     local asleep, timer, at = P .. ':asleep:' .. name, P .. ':timer:' .. name, times[place]
     -- Longer than it sleeps: it looks again before that, unless it is dead.
     call('ZADD', asleep, real + longest + 2000000, sleeper)
+    call('ZREMRANGEBYSCORE', asleep, '-inf', real)
+    call('PEXPIRE', asleep, string.format('%.0f', (longest + 3000000) / 1000))
     if at - now < longest then
         local kept = call('GET', timer)
         local planned, keeper = string.match(kept or '', '^(%S+) (.*)$')
