@@ -64,8 +64,9 @@ pub(super) fn encode(job: &NewJob) -> Vec<u8> {
         put(&mut bytes, key.as_str().as_bytes());
     }
     if !job.after.is_empty() {
-        bytes.push(u8::try_from(job.after.len()).unwrap_or(u8::MAX));
-        for first in job.after.iter().take(usize::from(u8::MAX)) {
+        let after = job.dependencies();
+        bytes.push(u8::try_from(after.len()).unwrap_or(u8::MAX));
+        for first in after.iter().take(usize::from(u8::MAX)) {
             bytes.extend(first.as_u128().to_be_bytes());
         }
     }

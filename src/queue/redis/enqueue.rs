@@ -10,6 +10,7 @@ use std::{
 };
 
 use futures_util::future::try_join_all;
+use redis::Value;
 
 use super::{
     RedisQueue,
@@ -17,8 +18,8 @@ use super::{
     body, scripts,
 };
 use crate::{
-    domain::{JobId, NewJob, TenantId},
-    queue::{Enqueued, QueueError, Refusal},
+    domain::{BatchId, JobId, NewBatch, NewJob, TenantId, Unique, Window},
+    queue::{Enqueued, Opened, QueueError, Refusal},
 };
 
 /// The most that a job may weigh: virtual times stay far from overflowing.
@@ -28,6 +29,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// Jobs and bytes of one script: bounds how long others wait for it.
 const MOST_JOBS: usize = 1_000;
 const MOST_BYTES: usize = 4 << 20;
+/// Lua's numbers are exact up to here: the year 2255.
+const MOST_TIME: i64 = 1 << 53;
 
 type Answers = Vec<Option<Result<Enqueued, Refusal>>>;
 
@@ -153,8 +156,8 @@ async fn send(
     let (mut answer, mut again) = (Answer::of(answer)?, Vec::new());
     for section in sections {
         match answer.value() {
-            Some(redis::Value::Array(values)) => {
-                let mut told = Answer::of(redis::Value::Array(values))?;
+            Some(Value::Array(values)) => {
+                let mut told = Answer::of(Value::Array(values))?;
                 let waiting = told.text();
                 if section.is_grouped && waiting.as_deref() == Some("0") && told.is_empty() {
                     again.extend(section.runs.into_iter().flatten());
@@ -200,11 +203,28 @@ fn write_section(arguments: &mut Vec<Vec<u8>>, jobs: &[NewJob], section: &Sectio
             arguments.push(job.id.as_u128().to_be_bytes().to_vec());
             arguments.push(body::encode(job));
             if !is_plain(job) {
-                text(arguments, job.run_at.map(|at| at.as_micros().to_string()).unwrap_or_default());
-                text(arguments, job.idempotency_key.as_ref().map_or("", |key| key.as_str()));
+                write_times_and_keys(arguments, job);
+                arguments.push(ids(&job.dependencies()));
+                arguments
+                    .push(job.batch.map_or_else(Vec::new, |batch| batch.as_u128().to_be_bytes().to_vec()));
             }
         }
     }
+}
+
+fn write_times_and_keys(arguments: &mut Vec<Vec<u8>>, job: &NewJob) {
+    let run_at = job.run_at.map(|at| at.as_micros().clamp(0, MOST_TIME).to_string());
+    text(arguments, run_at.unwrap_or_default());
+    text(arguments, job.idempotency_key.as_ref().map_or("", |key| key.as_str()));
+    let unique = job.unique.as_ref().map(|Unique { key, window }| match window {
+        Window::Waiting => format!("w{}", key.as_str()),
+        Window::Unfinished => format!("u{}", key.as_str()),
+    });
+    text(arguments, unique.unwrap_or_default());
+}
+
+fn ids(ids: &[JobId]) -> Vec<u8> {
+    ids.iter().flat_map(|id| id.as_u128().to_be_bytes()).collect()
 }
 
 fn read_run(
@@ -215,38 +235,105 @@ fn read_run(
     answers: &mut Placed,
 ) -> Result<(), QueueError> {
     let mut each = match told.value() {
-        Some(redis::Value::Array(values)) => Answer::of(redis::Value::Array(values))?,
-        Some(redis::Value::Int(1)) => {
+        Some(Value::Array(values)) => Answer::of(Value::Array(values))?,
+        Some(Value::Int(1)) => {
             answers.extend(run.iter().map(|place| (*place, Ok(Enqueued::Accepted(jobs[*place].id)))));
             return Ok(());
         }
         _ => return Err(unreadable("the door answered a run with something unknown")),
     };
     for place in run {
-        let job = &jobs[*place];
-        let tenant = || job.tenant.clone();
-        let answer = match each.value() {
-            Some(redis::Value::Int(1)) => Ok(Enqueued::Accepted(job.id)),
-            Some(redis::Value::Int(2)) => Ok(Enqueued::Duplicate(job.id)),
-            Some(redis::Value::Int(3)) => Err(Refusal::TooMany {
-                tenant: tenant(),
-                limit: waiting.unwrap_or(u64::MAX),
-                retry_after: RETRY_AFTER,
-            }),
-            Some(redis::Value::Int(4)) => Err(Refusal::TooLarge {
-                tenant: tenant(),
-                limit: bytes.unwrap_or(u64::MAX),
-                retry_after: RETRY_AFTER,
-            }),
-            Some(redis::Value::BulkString(id)) if id.len() == 16 => {
-                let bits = id.iter().fold(0, |bits, byte| (bits << 8) | u128::from(*byte));
-                Ok(Enqueued::Duplicate(JobId::from_u128(bits)))
-            }
-            _ => return Err(unreadable("the door answered a job with something unknown")),
-        };
-        answers.push((*place, answer));
+        answers.push((*place, read_answer(each.value(), &jobs[*place], [waiting, bytes])?));
     }
     Ok(())
+}
+
+/// What the door answered of one job (`lua/door.lua`).
+fn read_answer(
+    answer: Option<Value>,
+    job: &NewJob,
+    [waiting, bytes]: [Option<u64>; 2],
+) -> Result<Result<Enqueued, Refusal>, QueueError> {
+    let (tenant, retry_after) = (|| job.tenant.clone(), RETRY_AFTER);
+    let invalid = |problem: String| Err(Refusal::Invalid(problem));
+    Ok(match answer {
+        Some(Value::Int(1)) => Ok(Enqueued::Accepted(job.id)),
+        Some(Value::Int(2)) => Ok(Enqueued::Duplicate(job.id)),
+        Some(Value::Int(3)) => {
+            Err(Refusal::TooMany { tenant: tenant(), limit: waiting.unwrap_or(u64::MAX), retry_after })
+        }
+        Some(Value::Int(4)) => {
+            Err(Refusal::TooLarge { tenant: tenant(), limit: bytes.unwrap_or(u64::MAX), retry_after })
+        }
+        Some(Value::BulkString(word)) => match &word[..] {
+            id if id.len() == 16 => Ok(Enqueued::Duplicate(id_of(id))),
+            [b'u', id @ ..] => invalid(format!(
+                "{} is not there, so {} can't wait for it: enqueue it first",
+                id_of(id),
+                job.id
+            )),
+            [b'm', id @ ..] => invalid(format!(
+                "{} jobs wait for {}, as many as may: use a batch and its callback",
+                NewJob::MOST_DEPENDENTS,
+                id_of(id)
+            )),
+            [b'n', ..] => invalid(format!("{} is not open: open it first", named(job.batch))),
+            [b'f', size @ ..] => invalid(format!(
+                "{} is full: it was opened for {} jobs",
+                named(job.batch),
+                String::from_utf8_lossy(size)
+            )),
+            _ => return Err(unreadable("the door answered a job with something unknown")),
+        },
+        _ => return Err(unreadable("the door answered a job with something unknown")),
+    })
+}
+
+fn id_of(bytes: &[u8]) -> JobId {
+    JobId::from_u128(bytes.iter().fold(0, |bits, byte| (bits << 8) | u128::from(*byte)))
+}
+
+fn named(batch: Option<BatchId>) -> String {
+    batch.map(|batch| batch.to_string()).unwrap_or_default()
+}
+
+/// Opens a batch and accepts its callback, or neither.
+pub(super) async fn open_batch(
+    queue: &RedisQueue,
+    new: NewBatch,
+) -> Result<Result<Opened, Refusal>, QueueError> {
+    if let Some(problem) = batch_problem(&new).or_else(|| new.callback.as_ref().and_then(problem)) {
+        return Ok(Err(Refusal::Invalid(problem)));
+    }
+    let mut arguments = queue.arguments();
+    text(&mut arguments, &new.tenant);
+    arguments.push(new.id.as_u128().to_be_bytes().to_vec());
+    text(&mut arguments, new.size);
+    if let Some(callback) = &new.callback {
+        text(&mut arguments, &callback.kind);
+        text(&mut arguments, callback.priority.rank());
+        arguments.push(callback.id.as_u128().to_be_bytes().to_vec());
+        arguments.push(body::encode(callback));
+        write_times_and_keys(&mut arguments, callback);
+    }
+    let answer = queue.run("open a batch", &scripts::OPEN, queue.shard_of(&new.tenant), &arguments).await?;
+    let mut answer = Answer::of(answer)?;
+    let told = answer.value();
+    match (&told, &new.callback) {
+        (Some(Value::BulkString(word)), _) if word == b"now" => return Ok(Ok(Opened::Now)),
+        (Some(Value::BulkString(word)), _) if word == b"before" => return Ok(Ok(Opened::Before)),
+        (_, Some(callback)) => {
+            let limits = [answer.text(), answer.text()].map(|limit| limit.and_then(|text| text.parse().ok()));
+            Ok(match read_answer(told, callback, limits)? {
+                Err(refusal) => Err(refusal),
+                Ok(known) => Err(Refusal::Invalid(format!(
+                    "the callback stands for {}, which is there already and does not follow this batch",
+                    known.id()
+                ))),
+            })
+        }
+        _ => Err(unreadable("the door answered a batch with something unknown")),
+    }
 }
 
 /// What is wrong with a job, for its producer.
@@ -260,7 +347,34 @@ fn problem(job: &NewJob) -> Option<String> {
         Some(format!("the cost is {}: it must be 1 to {MOST_COST}", job.cost))
     } else if job.max_attempts == 0 {
         Some("a job needs at least one attempt".to_owned())
-    } else {
+    } else if job.after.is_empty() {
         None
+    } else {
+        let (named, most) = (job.dependencies(), NewJob::MOST_DEPENDENCIES);
+        if named.contains(&job.id) {
+            Some(format!("{} can't wait for itself", job.id))
+        } else {
+            let count = named.len();
+            (count > most).then(|| {
+                format!("the job is to wait for {count} others, {most} may be: use a batch and its callback")
+            })
+        }
     }
+}
+
+/// What is wrong with a batch, for its producer.
+fn batch_problem(new: &NewBatch) -> Option<String> {
+    let most = NewBatch::MOST_JOBS;
+    let wrong = |callback: &NewJob| match callback {
+        NewJob { tenant, .. } if *tenant != new.tenant => Some("the callback is another tenant's"),
+        NewJob { batch: Some(_), .. } => Some("the callback can't belong to a batch itself"),
+        NewJob { after, .. } if !after.is_empty() => {
+            Some("the callback waits for its batch and nothing else")
+        }
+        _ => None,
+    };
+    if !(1..=most).contains(&new.size) {
+        return Some(format!("the batch is to have {} jobs: it must be 1 to {most}", new.size));
+    }
+    new.callback.as_ref().and_then(wrong).map(str::to_owned)
 }

@@ -14,6 +14,7 @@
 //! | `P:key:<tenant>` | hash `<kind>:<key>` → id | idempotency keys |
 //! | `P:only:<tenant>` | hash `<kind>:<key>` → id | unique keys: the job accepted last |
 //! | `P:lane:<kind>:<tenant>:<rank>` | list of ids | a lane's waiting jobs of a priority, the first to go on the left |
+//! | `P:lane:<kind>:<tenant>:back<rank>` | zset id → sequence | those of them that have been in the lane before: they go before those in the list |
 //! | `P:lane:<kind>:<tenant>` | hash | a lane, see below |
 //! | `P:ring:<kind>` | zset tenant → tag | lanes that may run, by virtual time |
 //! | `P:parked:<kind>` | zset tenant → time | lanes without a token, or that can't be read, by the time at which to try again |
@@ -29,6 +30,7 @@
 //! | `P:waits:<tenant>` | hash id → msgpack | what a blocked job still waits for |
 //! | `P:after:<tenant>:<id>` | set of ids | who waits for a job |
 //! | `P:batch:<tenant>` | hash id → msgpack | batches |
+//! | `P:batches` | zset id+tenant → time | batches that may be removed, once their time is over |
 //! | `P:paused` | set | `everything`, `tenant:<tenant>`, `kind:<kind>` |
 //! | `P:lanes` | set of `<kind>:<tenant>` | all lanes, for statistics |
 //! | `P:empty` | zset `<kind>:<tenant>` → time | lanes that had no job left, by the time from which they may be forgotten |
@@ -40,8 +42,9 @@
 //! | `P:events:<tenant>:<id>` | stream sequence-0 → event | progress and text of a job, and its changes of state once there are such (`progress/redis`) |
 //!
 //! Fields of a lane (an absent number is 0): its jobs by state, `s w b r t c x d`; of those that wait `w0 w1 w3`, by rank
-//! (the others are of rank 2); `standing` (`i`dle, `r`eady, `p`arked, `h`eld; absent: idle), `tag` and `era` (virtual time,
-//! kept while it is not in the ring), `bucket` (when it is full), `served` (when it was served last), `pace` (microseconds
+//! (the others are of rank 2), `k` the number of those that have been in it before; `standing` (`i`dle, `r`eady, `p`arked, `h`eld; absent: idle), `tag` and `era` (virtual time,
+//! kept while it is not in the ring), `bucket` (when it is full), `served` (when it was served last; 0 where no job was
+//! left then), `lately` (how many jobs then), `pace` (microseconds
 //! from one start to the next, a moving average).
 //!
 //! Fields of a kind: `tag` (virtual time), `era` (rises when virtual times begin anew), `turn` (its latest), `running`,

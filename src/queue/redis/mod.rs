@@ -36,13 +36,13 @@ use async_trait::async_trait;
 use redis::{ErrorKind, RedisError, ServerErrorKind, Value};
 
 use super::{
-    Ask, CancelOutcome, Claim, Cursor, Enqueued, Filter, Lease, Page, Queue, QueueError, Refusal, Renewal,
-    RequeueOutcome, Retention, Scope, Settled, Standing, Stats, Swept, Why,
+    Ask, CancelOutcome, Claim, Cursor, Enqueued, Filter, Lease, Opened, Page, Queue, QueueError, Refusal,
+    Renewal, RequeueOutcome, Retention, Scope, Settled, Standing, Stats, Swept, Why,
 };
 use crate::{
     domain::{
-        Batch, BatchId, Clock, Job, JobId, KindLimits, KindName, NewJob, TenantId, TenantLimits, Verdict,
-        WorkerId,
+        Batch, BatchId, Clock, Job, JobId, KindLimits, KindName, NewBatch, NewJob, TenantId, TenantLimits,
+        Verdict, WorkerId,
     },
     store::redis::{Redis, Script},
 };
@@ -119,6 +119,10 @@ fn queue_error(doing: &'static str, error: RedisError) -> QueueError {
 impl Queue for RedisQueue {
     async fn enqueue(&self, jobs: Vec<NewJob>) -> Result<Vec<Result<Enqueued, Refusal>>, QueueError> {
         enqueue::enqueue(self, jobs).await
+    }
+
+    async fn open_batch(&self, batch: NewBatch) -> Result<Result<Opened, Refusal>, QueueError> {
+        enqueue::open_batch(self, batch).await
     }
 
     async fn claim(&self, who: &WorkerId, ask: &Ask) -> Result<Vec<Claim>, QueueError> {

@@ -6,7 +6,8 @@ use crate::store::redis::Script;
 
 const PRELUDE: &str = include_str!("lua/prelude.lua");
 const EVENTS: &str = include_str!("../../progress/redis/lua/events.lua");
-const TRANSITION: &str = include_str!("lua/transition.lua");
+const TRANSITION: &str = concat!(include_str!("lua/transition.lua"), include_str!("lua/ties.lua"));
+const DOOR: &str = include_str!("lua/door.lua");
 const PASSING: &str = include_str!("lua/passing.lua");
 const LOOK: &str = include_str!("lua/look.lua");
 /// What ends or removes jobs goes on where the server is at its memory's limit: it makes room.
@@ -28,7 +29,9 @@ macro_rules! scripts {
 
 scripts! {
     /// Accepts jobs.
-    ENQUEUE: "enqueue" = [PRELUDE, EVENTS, TRANSITION];
+    ENQUEUE: "enqueue" = [PRELUDE, EVENTS, TRANSITION, DOOR];
+    /// Opens batches.
+    OPEN: "open" = [PRELUDE, EVENTS, TRANSITION, DOOR];
     /// Hands out jobs.
     CLAIM: "claim" = [ALLOW_OOM, PRELUDE, EVENTS, TRANSITION, PASSING];
     /// Looks for jobs, or sleeps.

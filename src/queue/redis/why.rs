@@ -98,16 +98,14 @@ impl Facts {
             | Constraint::Jobs { .. }
             | Constraint::Batch { .. }
             | Constraint::Paused { .. }
-            | Constraint::TenantRunning { limit: 0 }
-            | Constraint::LaneRunning { limit: 0 }
-            | Constraint::KindRunning { limit: 0 } => None,
+            // Nobody knows when one of those that run will end.
+            | Constraint::TenantRunning { .. }
+            | Constraint::LaneRunning { .. }
+            | Constraint::KindRunning { .. } => None,
             Constraint::Time { until } => Some(*until),
             // Nobody knows how fast the lane would be without its rate: the tokens alone tell.
             Constraint::Rate { .. } => token_at,
-            Constraint::TenantRunning { .. }
-            | Constraint::LaneRunning { .. }
-            | Constraint::KindRunning { .. }
-            | Constraint::Turn => paced.map(|paced| token_at.map_or(paced, |token| token.max(paced))),
+            Constraint::Turn => paced.map(|paced| token_at.map_or(paced, |token| token.max(paced))),
         }
     }
 
@@ -269,9 +267,7 @@ mod tests {
         assert_eq!(estimate(&Facts { pace, ahead: 2, ..free() }), Some(at(12)));
         // A full bucket lets five through; those behind wait for tokens though the lane is fast.
         assert_eq!(estimate(&Facts { pace: Some(1), rate, ahead: 14, ..free() }), Some(at(10)));
-        let full = Facts { pace, of_tenant: (0, Some(0)), ..free() };
-        assert_eq!(estimate(&full), None, "never");
-        assert_eq!(estimate(&Facts { of_tenant: (1, Some(1)), ..full }), Some(at(4)));
+        assert_eq!(estimate(&Facts { pace, of_tenant: (1, Some(1)), ..free() }), None);
         assert_eq!(estimate(&Facts { pace, paused: [true; 3], ..free() }), None);
     }
 }

@@ -65,22 +65,54 @@ local function allowance(kind, lane, tenant)
     return most_of(room, 0), tokens, interval, burst
 end
 
--- Takes ids out of a lane, the first to go first; and from which list each is.
+-- The mean of the time from one start to the next, the newest an eighth of it. What starts at one instant is one service,
+-- and idle time is no pace.
+local function keep_pace(lane, started)
+    if lane.served == now then
+        lane.lately = lane.lately + started
+    else
+        if lane.served > 0 then
+            local sample = floor(most_of(now - lane.served, 0) / most_of(lane.lately, 1))
+            lane.pace = lane.pace and floor((lane.pace * 7 + sample) / 8) or sample
+        end
+        lane.served, lane.lately = now, started
+    end
+    if lane.w <= 0 then lane.served = 0 end
+end
+
+-- Takes ids out of a lane, the first to go first; also the rank of each, and its sequence where it had been in the lane
+-- before.
 local function pop(lane, wanted)
-    local ids, ranks = {}, {}
+    local ids, ranks, backs = {}, {}, {}
     local left = {lane.w0, lane.w1, lane.w - lane.w0 - lane.w1 - lane.w3, lane.w3}
     for rank = 0, 3 do
         if #ids < wanted and left[rank + 1] > 0 then
-            for _, id in ipairs(call('LPOP', lane.key .. ':' .. rank, wanted - #ids) or {}) do
-                ids[#ids + 1], ranks[#ids + 1] = id, rank
+            if lane.k > 0 then
+                local first = call('ZPOPMIN', lane.key .. ':back' .. rank, wanted - #ids)
+                for place = 1, #first, 2 do
+                    ids[#ids + 1], ranks[#ids + 1], backs[#ids + 1] = first[place], rank, first[place + 1]
+                end
+                lane.k = most_of(lane.k - #first / 2, 0)
+            end
+            if #ids < wanted then
+                for _, id in ipairs(call('LPOP', lane.key .. ':' .. rank, wanted - #ids) or {}) do
+                    ids[#ids + 1], ranks[#ids + 1] = id, rank
+                end
             end
         end
     end
-    return ids, ranks
+    return ids, ranks, backs
 end
 
-local function push_back(lane, ids, ranks, from)
-    for place = #ids, from, -1 do call('LPUSH', lane.key .. ':' .. ranks[place], ids[place]) end
+local function push_back(lane, ids, ranks, backs, from)
+    for place = #ids, from, -1 do
+        if backs[place] then
+            call('ZADD', lane.key .. ':back' .. ranks[place], backs[place], ids[place])
+            lane.k = lane.k + 1
+        else
+            call('LPUSH', lane.key .. ':' .. ranks[place], ids[place])
+        end
+    end
 end
 
 -- A waiting job that can't be read: dead, where there is a body at all.
@@ -115,18 +147,18 @@ local function serve_lane(kind, name, tag, next_tag, most, most_bytes, popped)
     while not is_over do
         local wanted = most - started
         if next_tag then wanted = least(wanted, quantum - in_quantum) else wanted = least(wanted, chunk) end
-        local ids, ranks = pop(lane, wanted)
+        local ids, ranks, backs = pop(lane, wanted)
         if #ids == 0 then
             -- A lane that counts jobs and has none would be picked for ever: it rests.
-            lane.w, lane.w0, lane.w1, lane.w3 = 0, 0, 0, 0
+            lane.w, lane.w0, lane.w1, lane.w3, lane.k = 0, 0, 0, 0, 0
             break
         end
-        popped.lane, popped.ids, popped.ranks = lane, ids, ranks
+        popped.lane, popped.ids, popped.ranks, popped.backs = lane, ids, ranks, backs
         local bodies, records, checks = call('HMGET', jobs_key, unpack(ids)), call('HMGET', run_key, unpack(ids)), nil
         group = group or {}
         for place, id in ipairs(ids) do
             if is_over then
-                push_back(lane, ids, ranks, place)
+                push_back(lane, ids, ranks, backs, place)
                 break
             end
             local body, record = bodies[place], unpacked(records[place])
@@ -151,7 +183,11 @@ local function serve_lane(kind, name, tag, next_tag, most, most_bytes, popped)
                 bytes = bytes + record[BYTES]
                 weight = weight + record[BYTES] + (checkpoint and #checkpoint or 0)
                 tag = tag + record[COST] / tenant.weight
-                if started == most or weight >= most_bytes then is_over = true end
+                if started == most or weight >= most_bytes then
+                    is_over = true
+                elseif not next_tag and in_quantum == quantum then
+                    in_quantum, began = 0, tag
+                end
             end
         end
         popped.ids = nil
@@ -168,11 +204,7 @@ local function serve_lane(kind, name, tag, next_tag, most, most_bytes, popped)
         tenant.is_dirty = true
         kind.running, kind.is_dirty = kind.running + started, true
         if interval then lane.bucket = most_of(lane.bucket, now) + interval * started end
-        if lane.served > 0 then
-            local gap = floor(most_of(now - lane.served, 0) / started)
-            lane.pace = lane.pace and floor((lane.pace * 7 + gap) / 8) or gap
-        end
-        lane.served = now
+        keep_pace(lane, started)
     end
     lane.is_dirty = true
     local next_token = now
@@ -206,7 +238,7 @@ local function serve(kind, most, weight_left)
         end)
         if problem then
             trouble(name, problem)
-            if popped.ids then protected(push_back, popped.lane, popped.ids, popped.ranks, 1) end
+            if popped.ids then protected(push_back, popped.lane, popped.ids, popped.ranks, popped.backs, 1) end
             TENANTS[name], LANES[kind.name .. ':' .. name] = nil, nil
             call('ZREM', kind.ring, name)
             call('ZADD', P .. ':parked:' .. kind.name, now + LATER, name)

@@ -2,10 +2,10 @@
 -- KEYS[1] shard
 -- ARGV time, then for each section: tenant, 1 where it is taken whole or not at all, how many runs; for each run: kind,
 --      rank of the priority, `p`(lain) or `o`(dd), how many jobs, bytes of their payloads; for each job: id, body, and of
---      an odd one also run_at or '', idempotency key or ''
+--      an odd one also what door.lua says
 -- Returns for each section {limits of waiting jobs and bytes ('' for none), then for each run 1 where all were accepted,
---      else for each job 1 accepted, 2 there already, 3 too many, 4 too large, 5 refused, or the id of the one that is
---      there under its key}; {0} where it was not taken whole; an error text where its tenant's keys can't be used.
+--      else for each job what door.lua answers}; {0} where it was not taken whole; an error text where its tenant's keys
+--      can't be used.
 -- O(jobs).
 
 local place = 2
@@ -35,10 +35,6 @@ local function accept(tenant, lane, rank, ids, bodies)
         stored[2 * number_of] = time .. struct.pack('>I8', first + number_of) .. bodies[number_of]
     end
     write('HSET', P .. ':job:' .. name, stored)
-end
-
-local function payload_of(body)
-    return #body + 16 - struct.unpack('>I2', body, 2)
 end
 
 local function take_plain(tenant, kind, rank, jobs, bytes)
@@ -79,41 +75,6 @@ local function take_plain(tenant, kind, rank, jobs, bytes)
     return is_whole and 1 or answers
 end
 
-local function take_odd(page, kind, rank)
-    local tenant, id, body, run_at, key = page.tenant, word(), word(), word(), word()
-    local jobs, keys, named = P .. ':job:' .. page.name, P .. ':key:' .. page.name, kind .. ':' .. key
-    if call('HEXISTS', jobs, id) == 1 then return 2 end
-    local holder = key ~= '' and call('HGET', keys, named)
-    if holder then return holder end
-    if tenant.waiting >= tenant.most_waiting then return 3 end
-    if tenant.bytes + payload_of(body) > tenant.most_bytes then return 4 end
-    local lane = lane_of(kind, page.name)
-    local sequence = call('INCR', P .. ':sequence')
-    local stored = struct.pack('>I8I8', now, sequence) .. body
-    local record = fresh(stored)
-    if not record then return 5 end
-    call('XADD', P .. ':index:' .. page.name, string.format('%.0f-0', sequence), '', id)
-    local at = tonumber(run_at)
-    if at and at > now then
-        record[STATE], record[RUN_AT] = 's', at
-        call('HSET', page.run, id, cmsgpack.pack(record))
-        call('ZADD', P .. ':due:' .. kind, at, id .. page.name)
-        TIMED[kind] = least(TIMED[kind] or huge, at)
-    else
-        if at then
-            record[RUN_AT] = at
-            call('HSET', page.run, id, cmsgpack.pack(record))
-        end
-        call('RPUSH', lane.key .. ':' .. rank, id)
-        STIRRED[kind] = true
-    end
-    call('HSET', jobs, id, stored)
-    if key ~= '' then call('HSET', keys, named, id) end
-    count(lane, tenant, record, nil, record[STATE])
-    settle_standing(lane)
-    return 1
-end
-
 local function section(answer, name, is_grouped, runs)
     local page = open_page(name)
     local tenant = page.tenant
@@ -125,10 +86,11 @@ local function section(answer, name, is_grouped, runs)
             answer[2 + run] = take_plain(tenant, kind, rank, jobs, bytes)
         else
             local answers = {}
-            for number_of = 1, jobs do answers[number_of] = take_odd(page, kind, rank) end
+            for number_of = 1, jobs do answers[number_of] = admit(page, kind, rank, word(), word(), word(), word(), word(), word(), word()) end
             answer[2 + run] = answers
         end
     end
+    close_page(page)
 end
 
 -- Whether a grouped section fits as a whole, whatever of it is there already.
@@ -143,7 +105,7 @@ end
 
 local function behind(from, runs)
     for _ = 1, runs do
-        local each = ARGV[from + 2] == 'p' and 2 or 4
+        local each = ARGV[from + 2] == 'p' and 2 or 7
         from = from + 5 + each * tonumber(ARGV[from + 3])
     end
     return from
@@ -160,6 +122,7 @@ while place <= #ARGV do
             section(answer, name, is_grouped, runs)
         end
     end)
+    if problem then forget_page({name = name}) end
     answers[#answers + 1] = problem or answer
     place = next_section
 end

@@ -60,7 +60,7 @@ local function lapse(time, most, trouble)
                 move(page, id, record, 'd')
                 note_state(record, page.name, id, now, record[REASON])
             else
-                move(page, id, record, 'w', 'back')
+                move(page, id, record, 'w', true)
                 note_state(record, page.name, id, now)
             end
             return
@@ -77,7 +77,8 @@ local function fall_due(kind, time, most, trouble)
     if #members == 0 then return end
     each_tenant(due, members, trouble, function(page, id, record)
         if record and (record[STATE] == 's' or record[STATE] == 't') and record[KIND] == kind then
-            move(page, id, record, 'w')
+            -- One that has run goes on before those that have not begun.
+            move(page, id, record, 'w', record[EPOCH] > 0)
         else
             local list = page.not_due[kind] or {}
             list[#list + 1] = id .. page.name

@@ -38,4 +38,5 @@ local LOG = 20 -- changes of state that stand in no stream: arrays of sequence, 
 local STREAM = 21 -- whether the job has a stream of events
 local FLAGS = 22 -- what else hangs on the job, so that most jobs cost no look: u(nique) k(ey) a(fter: it has dependents or had dependencies) b(atch) o(utput) c(heckpoint)
 local SEQUENCE = 23 -- its place in the order of acceptance
-local RECORD = 23 -- how many there are
+local BATCH = 24 -- the batch that it belongs to (16 bytes); absent where there is none
+local FOLLOWS = 25 -- the batch whose callback it is; absent where there is none

@@ -16,7 +16,7 @@ for place, id in ipairs(ids) do
     else
         answers[place] = 'requeued'
         record[ATTEMPT], record[CANCEL_ASKED], record[RUN_AT] = 0, false, now
-        move(page, id, record, 'w')
+        move(page, id, record, 'w', true)
         note_state(record, page.name, id, now)
     end
 end

@@ -7,8 +7,7 @@
 local LOOKS = 50
 
 -- When the first of a list was to run: those that have run or were delayed say so, of the others the first is the oldest.
-local function oldest_of(list, tenant)
-    local ids = call('LRANGE', list, 0, LOOKS - 1)
+local function oldest_of(tenant, ids)
     if #ids == 0 then return nil end
     local records, oldest, is_first = call('HMGET', P .. ':run:' .. tenant, unpack(ids)), nil, true
     for place, id in ipairs(ids) do
@@ -32,8 +31,12 @@ for place = 2, #ARGV, 2 do
     local answer = call('HMGET', lane, 's', 'w', 'b', 'r', 't', 'c', 'x', 'd')
     local waiting, oldest = tonumber(answer[2]) or 0, nil
     for rank = 0, waiting > 0 and 3 or -1 do
-        local time = oldest_of(lane .. ':' .. rank, tenant)
-        if time and (not oldest or time < oldest) then oldest = time end
+        for _, ids in ipairs({
+            call('ZRANGE', lane .. ':back' .. rank, 0, LOOKS - 1), call('LRANGE', lane .. ':' .. rank, 0, LOOKS - 1),
+        }) do
+            local time = oldest_of(tenant, ids)
+            if time and (not oldest or time < oldest) then oldest = time end
+        end
     end
     answer[9] = oldest or false
     answers[#answers + 1] = answer

@@ -1,6 +1,6 @@
 -- sweep: returns lapsed leases to their lanes; finished jobs -> (nothing), and lanes that nobody needs.
 -- KEYS[1] shard   ARGV time, the time before which jobs must have ended, how many of each tenant stay or ''
--- Returns {leases that had lapsed, jobs removed, tenant, problem of each that failed}. O(jobs log jobs), bounded.
+-- Returns {leases that had lapsed, jobs and batches removed, tenant, problem of each that failed}. O(jobs log jobs), bounded.
 
 local MOST_REMOVED, MOST_LOOKED, MOST_FORGOTTEN = 500, 2000, 500
 
@@ -24,6 +24,33 @@ local function keys_of(body)
     return key, unique
 end
 
+-- An id as people read it: 128 bits in 26 digits of five.
+local DIGITS = '0123456789abcdefghjkmnpqrstvwxyz'
+local function id_text(prefix, id)
+    local digits, rest, bits = {}, 0, 2
+    for place = 1, #id do
+        rest, bits = rest * 256 + string.byte(id, place), bits + 8
+        while bits >= 5 do
+            bits = bits - 5
+            local digit = floor(rest / 2 ^ bits)
+            rest = rest - digit * 2 ^ bits
+            digits[#digits + 1] = string.sub(DIGITS, digit + 1, digit + 1)
+        end
+    end
+    return prefix .. table.concat(digits)
+end
+
+local ENDED = {d = 'dead', x = 'cancelled'}
+
+-- Who still waits for a job that is removed is cancelled.
+local function orphan(page, id, record)
+    local dependents = call('SMEMBERS', after_of(page, id))
+    local reason = id_text('job_', id) .. ', which this job waited for, was removed and had not completed: it was '
+        .. (ENDED[record[STATE]] or 'gone')
+    for _, dependent in ipairs(dependents) do cancel_blocked(page, dependent, reason) end
+    call('DEL', after_of(page, id))
+end
+
 local function free_key(list, key, id)
     if key and call('HGET', list, key) == id then call('HDEL', list, key) end
 end
@@ -38,6 +65,7 @@ local function remove(page, ids)
         page.lanes[lane] = true
         entries[#entries + 1] = string.format('%.0f-0', record[SEQUENCE])
         forget_events(record, name, id)
+        if has(record, 'a') then orphan(page, id, record) end
         if has(record, 'k') or has(record, 'u') then
             local body = call('HGET', P .. ':job:' .. name, id)
             if body and #body > 33 then
@@ -77,10 +105,12 @@ local function remove_first(name, excess)
                 is_all = false
                 break
             end
+            if looked >= MOST_LOOKED then break end
             taken = place
             if is_there then
                 gone[#gone + 1] = id
                 excess = excess - 1
+                if has(record, 'a') then looked = looked + call('SCARD', after_of(page, id)) end
                 -- Its second entry, where it has one, is stale.
                 record[FINISHED_AT] = false
             end
@@ -93,6 +123,7 @@ local function remove_first(name, excess)
         if taken > 0 then call('LTRIM', ended, taken, -1) end
         if not is_all or #entries == 0 then break end
     end
+    close_page(page)
     local first = call('LINDEX', ended, 0)
     if first then
         call('ZADD', P .. ':ending', (struct.unpack('>I8', first)), name)
@@ -121,6 +152,28 @@ if most_kept then
     remove_from(call('ZREVRANGEBYSCORE', P .. ':finished', '+inf', '(' .. ARGV[3], 'WITHSCORES', 'LIMIT', 0, 100),
         function(finished) return finished - most_kept end)
 end
+
+-- Removes batches that are over, and were so before the time, and those that were opened before it, were never filled,
+-- and in which nothing goes on: what follows such a one is cancelled. While jobs are left to be removed, they stay.
+local function remove_batches()
+    local members = call('ZRANGEBYSCORE', P .. ':batches', '-inf', past, 'LIMIT', 0, MOST_REMOVED - removed)
+    for _, member in ipairs(members) do
+        local id, name = string.sub(member, 1, 16), string.sub(member, 17)
+        local problem = protected(function()
+            local page = open_page(name)
+            local batch = batch_of(page, id)
+            call('HDEL', P .. ':batch:' .. name, id)
+            if batch and batch[CALLBACK] then
+                cancel_blocked(page, batch[CALLBACK], id_text('batch_', id)
+                    .. ', which this job was to follow, never got all of its jobs and was removed')
+            end
+            close_page(page)
+        end)
+        call('ZREM', P .. ':batches', member)
+        if problem then trouble(name, problem) else removed = removed + 1 end
+    end
+end
+if removed < MOST_REMOVED and looked < MOST_LOOKED then remove_batches() end
 
 -- Forgets a lane without jobs that would begin anew just where it is: its bucket is full, and either the virtual time has
 -- passed its own or nobody waits in the kind, so that there is nobody to be ahead of.

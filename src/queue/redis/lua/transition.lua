@@ -80,7 +80,7 @@ local function tenant_of(name)
     return tenant
 end
 
-local COUNTS = {'s', 'w', 'b', 'r', 't', 'c', 'x', 'd', 'w0', 'w1', 'w3'}
+local COUNTS = {'s', 'w', 'b', 'r', 't', 'c', 'x', 'd', 'w0', 'w1', 'w3', 'k'}
 
 local function lane_of(kind, tenant)
     local name = kind .. ':' .. tenant
@@ -90,8 +90,8 @@ local function lane_of(kind, tenant)
         local fields = call('HGETALL', key)
         lane = {
             name = name, key = key, kind = kind, tenant = tenant, is_new = #fields == 0, standing = 'i',
-            s = 0, w = 0, b = 0, r = 0, t = 0, c = 0, x = 0, d = 0, w0 = 0, w1 = 0, w3 = 0,
-            tag = 0, era = 0, bucket = 0, served = 0, was = {},
+            s = 0, w = 0, b = 0, r = 0, t = 0, c = 0, x = 0, d = 0, w0 = 0, w1 = 0, w3 = 0, k = 0,
+            tag = 0, era = 0, bucket = 0, served = 0, lately = 0, was = {},
         }
         for place = 1, #fields, 2 do
             local field, value = fields[place], fields[place + 1]
@@ -181,7 +181,7 @@ local function unhold(tenant)
 end
 
 local TEXTS = {standing = true}
-local FIELDS = {'tag', 'era', 'bucket', 'served', 'pace', 'standing'}
+local FIELDS = {'tag', 'era', 'bucket', 'served', 'lately', 'pace', 'standing'}
 for _, field in ipairs(COUNTS) do FIELDS[#FIELDS + 1] = field end
 
 local function save_lane(lane)
@@ -303,10 +303,12 @@ local function fresh(body)
     local created, sequence, format, payload, flags, rank, cost, attempts, _, length =
         struct.unpack('>I8I8BI2BBI4I4I2B', body)
     if format ~= 1 or payload > #body or rank > 3 then return nil end
-    return {
+    local record = {
         'w', string.sub(body, 33, 32 + length), rank, 0, attempts, 0, #body - payload, cost, created,
         false, false, false, false, false, false, false, false, 0, 0, false, false, flags_of(flags), sequence,
     }
+    if flags >= 8 then record[BATCH] = string.sub(body, payload - 15, payload) end
+    return record
 end
 
 -- Whether what was unpacked is a record that scripts can work with.
@@ -339,8 +341,8 @@ end
 local function open_page(name)
     return {
         tenant = tenant_of(name), name = name, run = P .. ':run:' .. name, records = {}, changed = {}, order = {},
-        pushes = {}, places = {}, due = {}, not_due = {}, unleased = {}, ended = {}, finished = 0, outputs = {},
-        kinds = {}, lanes = {},
+        pushes = {}, backs = {}, due = {}, not_due = {}, unleased = {}, ended = {}, finished = 0, outputs = {},
+        kinds = {}, lanes = {}, batches = {}, changed_batches = {},
     }
 end
 
@@ -366,34 +368,21 @@ local function changed(page, id, record)
     end
 end
 
--- Puts a job whose lease has lapsed back where it was: before all that were accepted after it.
-local function place_back(page, id, record)
-    local list = P .. ':lane:' .. record[KIND] .. ':' .. page.name .. ':' .. record[PRIORITY]
-    local step, from = 32, 0
-    while true do
-        local ids = call('LRANGE', list, from, from + step - 1)
-        if #ids == 0 then return call('RPUSH', list, id) end
-        load_records(page, ids)
-        for place, other in ipairs(ids) do
-            local before = page.records[other]
-            -- One that has never run came after all that have.
-            if not before or before[SEQUENCE] > record[SEQUENCE] then
-                if from == 0 and place == 1 then return call('LPUSH', list, id) end
-                return call('LINSERT', list, 'BEFORE', other, id)
-            end
-        end
-        from = from + step
-    end
-end
+-- Of ties.lua: the job waits for nobody any more; it has completed; it counts in its batch.
+local untie, release, count_in_batch, write_batches
 
--- Moves a job to another state. For `w`, `how` says where it goes in its lane: 'back' or nothing; for `s` and `t` its time
--- is RUN_AT. `attempt` is what it has afterwards: the event tells of the attempt that it was in.
-local function move(page, id, record, to, how)
+-- Moves a job to another state. To `w` it goes to the end of its lane, or, where it goes `back`, among those that have
+-- been in it before, by its sequence: they go before all others. To `s` and `t` its time is RUN_AT.
+local function move(page, id, record, to, back)
     local from, kind = record[STATE], record[KIND]
     local lane = lane_of(kind, page.name)
     page.lanes[lane] = true
     if from == 'w' then
-        call('LREM', lane.key .. ':' .. record[PRIORITY], 1, id)
+        if lane.k > 0 and call('ZREM', lane.key .. ':back' .. record[PRIORITY], id) == 1 then
+            lane.k = lane.k - 1
+        else
+            call('LREM', lane.key .. ':' .. record[PRIORITY], 1, id)
+        end
     elseif from == 's' or from == 't' then
         local list = page.not_due[kind] or {}
         list[#list + 1] = id .. page.name
@@ -406,17 +395,20 @@ local function move(page, id, record, to, how)
     elseif FINAL[from] then
         page.finished = page.finished - 1
         record[FINISHED_AT] = false
+    elseif from == 'b' then
+        untie(page, id)
     end
     record[STATE] = to
     if to == 'w' then
-        if how == 'back' then
-            page.places[#page.places + 1] = id
-        else
-            local list = lane.key .. ':' .. record[PRIORITY]
-            local pushed = page.pushes[list] or {}
-            pushed[#pushed + 1] = id
-            page.pushes[list] = pushed
+        local list = lane.key .. (back and ':back' or ':') .. record[PRIORITY]
+        local lists = back and page.backs or page.pushes
+        local pushed = lists[list] or {}
+        if back then
+            pushed[#pushed + 1] = record[SEQUENCE]
+            lane.k = lane.k + 1
         end
+        pushed[#pushed + 1] = id
+        lists[list] = pushed
     elseif to == 's' or to == 't' then
         local list = page.due[kind] or {}
         list[#list + 1], list[#list + 2] = record[RUN_AT], id .. page.name
@@ -428,13 +420,17 @@ local function move(page, id, record, to, how)
     end
     count(lane, page.tenant, record, from, to)
     changed(page, id, record)
+    if FINAL[from] or FINAL[to] then
+        if record[BATCH] then count_in_batch(page, record[BATCH], from, to) end
+        if to == 'c' and has(record, 'a') then release(page, id) end
+    end
 end
 
 -- Writes a page. What another type of a key may refuse comes first.
 local function close_page(page)
     local name = page.name
     for list, ids in pairs(page.pushes) do write('RPUSH', list, ids) end
-    for _, id in ipairs(page.places) do place_back(page, id, page.records[id]) end
+    for list, ids in pairs(page.backs) do write('ZADD', list, ids) end
     if #page.outputs > 0 then write('HSET', P .. ':out:' .. name, page.outputs) end
     if #page.ended > 0 then
         local length = 0
@@ -450,6 +446,7 @@ local function close_page(page)
         end
         write('HSET', page.run, pairs_of)
     end
+    write_batches(page)
     for kind, list in pairs(page.not_due) do write('ZREM', P .. ':due:' .. kind, list) end
     for kind, list in pairs(page.due) do
         write('ZADD', P .. ':due:' .. kind, list)
@@ -472,5 +469,7 @@ end
 -- A page that failed is not written: what was read of its tenant is forgotten.
 local function forget_page(page)
     TENANTS[page.name] = nil
-    for lane in pairs(page.lanes) do LANES[lane.name] = nil end
+    for name, lane in pairs(LANES) do
+        if lane.tenant == page.name then LANES[name] = nil end
+    end
 end

@@ -27,8 +27,15 @@ end
 -- How many ids stand before this one in its lane.
 local function ahead()
     local list, count = lane .. ':' .. rank, 0
-    for better = 0, rank - 1 do count = count + call('LLEN', lane .. ':' .. better) end
+    for better = 0, rank - 1 do
+        count = count + call('ZCARD', lane .. ':back' .. better) + call('LLEN', lane .. ':' .. better)
+    end
     if is_due then return count end
+    -- Those that have been in the lane before go first.
+    local back = lane .. ':back' .. rank
+    local before = call('ZRANK', back, id)
+    if before then return count + before end
+    count = count + call('ZCARD', back)
     local place = call('LPOS', list, id, 'MAXLEN', LOOKS)
     if not place then place = call('LPOS', list, id, 'RANK', -1, 'MAXLEN', LOOKS) end
     -- In the middle of a very long lane: no fewer than were looked at.
