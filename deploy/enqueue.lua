@@ -151,7 +151,7 @@ do
     -- Only what is named, so that a slip of the pen is told.
     local function only(object, fields, what)
         for name in pairs(object) do
-            if not fields[name] then wrong('there is no `' .. tostring(name) .. '` in ' .. what) end
+            if not fields[name] then wrong('there is no `' .. string.sub(tostring(name), 1, 64) .. '` in ' .. what) end
         end
     end
 
@@ -190,7 +190,7 @@ do
         end
         only(job, FIELDS, 'a job')
         local id = id_bytes('job_', job.id) or uuid_bytes(job.id)
-        if not id then wrong('`id` is missing: a UUID, made anew for each job, or `job_…`') end
+        if not id then wrong('`id` must be a UUID, made anew for each job, or `job_…`') end
         local tenant, kind = name_of(job, 'tenant'), name_of(job, 'kind')
         if #payload > MOST_PAYLOAD_BYTES then
             wrong('the payload has ' .. #payload .. ' bytes, ' .. MOST_PAYLOAD_BYTES

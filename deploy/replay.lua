@@ -66,7 +66,7 @@ if not is_shard(KEYS[1]) or #KEYS > 2 or (KEYS[2] and KEYS[2] ~= KEYS[1] .. ':')
 end
 local job = id_bytes('job_', ARGV[2]) or uuid_bytes(ARGV[2])
 local after, most = tonumber(ARGV[3] or 0), tonumber(ARGV[4] or MOST_REPLAYED)
-if not job or not string.match(ARGV[1], '^[a-z0-9][a-z0-9_-]*$') or #ARGV[1] > 64 then
+if not job or not string.match(ARGV[1], '^[a-z0-9][a-z0-9_-]*$') or #ARGV[1] > 64 or #ARGV > 4 then
     return redis.error_reply('PRESSWORK the arguments are: tenant, job (`job_…` or a UUID), after (0), most ('
         .. MOST_REPLAYED .. ')')
 end
