@@ -266,7 +266,7 @@ do
         end
     end
 
-    asked = {''}
+    asked = {string.format('%.0f', now)}
     local function put(value) asked[#asked + 1] = value end
     for _, run in ipairs(runs) do
         for _, value in ipairs({
