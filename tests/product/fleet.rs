@@ -43,17 +43,22 @@ fn a_worker_killed_in_the_middle_of_an_export_is_stood_in_for_by_the_other() {
     let book = world.file("long.md", long_book(6 << 20));
     let up = ["up", "--json", "--lease", "2s", "--kind", "export"];
     let _importer = world.start(&["up", "--json", "--kind", "import"]);
-    let mut first = world.start(&up);
-    first.until(|line| line["event"] == "started");
+    let mut workers: Vec<_> = (0..2)
+        .map(|_| {
+            let mut worker = world.start(&up);
+            let started = worker.until(|line| line["event"] == "started");
+            (started["worker"].clone(), worker)
+        })
+        .collect();
     world.json(&["enqueue", "import", &book, "--project", "long", "--wait"]);
     let enqueued = world.json(&["enqueue", "export", "long", "--format", "html", "--compression", "brotli"]);
     let id = enqueued["id"].as_str().unwrap();
     let mut watcher = world.start(&["watch", id, "--json"]);
     watcher.until(is_beyond(20.0));
-    let mut second = world.start(&up);
-    second.until(|line| line["event"] == "started");
-    first.child.kill().unwrap();
-    first.child.wait().unwrap();
+    let runs_it = world.json(&["jobs", "show", id])["worker"].clone();
+    let (_, killed) = workers.iter_mut().find(|(worker, _)| *worker == runs_it).unwrap();
+    killed.child.kill().unwrap();
+    killed.child.wait().unwrap();
 
     // The watcher, a third process, sees the second attempt through by sequence number, without a gap or a step back.
     let mut last = watcher.until(|_| true);
