@@ -24,14 +24,24 @@ mod on_sqlite {
 }
 
 mod on_redis {
-    use crate::conformance::redis::world;
+    use crate::conformance::redis::{progress_world, world};
     crate::conformance::queue::laws!(world);
+    crate::conformance::suites::progress_laws!(progress_world);
     crate::model::random_operations!(world);
 }
 
 mod on_redis_of_three_shards {
     use crate::conformance::redis::world_of_three_shards as world;
+    crate::conformance::queue::laws_over_shards!(world);
+    crate::model::random_operations!(world);
+}
+
+mod on_redis_cluster {
+    use crate::conformance::redis::{
+        progress_world_on_a_cluster as progress_world, world_on_a_cluster as world,
+    };
     crate::conformance::queue::laws!(world);
+    crate::conformance::suites::progress_laws!(progress_world);
     crate::model::random_operations!(world);
 }
 

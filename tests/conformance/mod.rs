@@ -1,5 +1,6 @@
 //! One function a law, written against the seams alone; an engine's file opens worlds on it.
 
+pub(crate) mod jobs;
 pub(crate) mod progress;
 pub(crate) mod queue;
 pub(crate) mod records;

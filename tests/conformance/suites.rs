@@ -74,15 +74,15 @@ macro_rules! progress_laws {
         $(
             #[tokio::test]
             async fn $law() {
-                let world = $open();
-                $crate::conformance::progress::$law(&world.bus, &world.jobs, &world.clock).await;
+                let world = $open().await;
+                $crate::conformance::progress::$law(&*world.bus, &world.jobs, &world.clock).await;
             }
         )+
         $(
             #[tokio::test]
             async fn $law_of_two() {
-                let world = $open();
-                let (bus, elsewhere) = (&world.bus, &world.elsewhere);
+                let world = $open().await;
+                let (bus, elsewhere) = (&*world.bus, &*world.elsewhere);
                 $crate::conformance::progress::$law_of_two(bus, elsewhere, &world.jobs, &world.clock).await;
             }
         )+

@@ -1,6 +1,7 @@
 //! What only a fleet's engine has: shards, and values that somebody has spoilt.
 
 mod reading;
+mod spoilt;
 
 use std::sync::Arc;
 

@@ -235,7 +235,8 @@ impl Run<'_> {
         self.place.doing = "setting limits";
         let queue = &self.world.queue;
         if self.chance.percent(25) {
-            let (kind, limits) = (self.chance.kind(), KindLimits { max_running: self.chance.kind_cap() });
+            let (kind, cap) = (self.chance.kind(), self.chance.kind_cap());
+            let limits = KindLimits { max_running: cap.filter(|_| self.world.has_kind_caps) };
             queue.set_kind_limits(&kind, limits).await.unwrap();
             return self.model.set_kind_limits(&kind, limits);
         }

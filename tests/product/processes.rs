@@ -1,5 +1,12 @@
 //! Several processes on one data directory: one works, others enqueue, watch, cancel, fetch.
 
+use presswork::{
+    config::Settings,
+    domain::{BatchId, JobId, KindName, NewBatch, NewJob, Payload},
+    engine::Engine,
+    queue::Opened,
+};
+
 use crate::world::{World, long_book, text};
 
 #[test]
@@ -170,4 +177,31 @@ fn a_job_that_does_not_start_says_why() {
     assert!(shown.status.success() && text(&shown).contains("held up by"), "{}", text(&shown));
     world.json(&["jobs", "cancel", &first]);
     assert_eq!(why(&first)["constraint"]["type"], "nothing");
+}
+
+#[tokio::test]
+async fn a_batch_shows_how_far_it_is() {
+    let world = World::new();
+    // No command opens a batch: producers do.
+    let settings = Settings { data_dir: world.data(), ..Settings::default() };
+    let (tenant, id) = (settings.tenant.clone(), "batch_01kanp6f5rwe9b4p0e4y0m8sjg");
+    let batch: BatchId = id.parse().unwrap();
+    let queue = Engine::open(&settings).unwrap().queue;
+    let open = NewBatch { id: batch, tenant: tenant.clone(), size: 4, callback: None };
+    assert_eq!(queue.open_batch(open).await.unwrap(), Ok(Opened::Now));
+    let payload = Payload { version: 1, bytes: b"{}".as_slice().into() };
+    let member = |bits| NewJob {
+        batch: Some(batch),
+        ..NewJob::new(JobId::from_u128(bits), tenant.clone(), KindName::literal("export"), payload.clone())
+    };
+    let jobs = [member(1), member(2)];
+    let ids = jobs.clone().map(|job| job.id.to_string());
+    assert!(queue.enqueue(jobs.into()).await.unwrap().iter().all(Result::is_ok));
+    world.json(&["jobs", "cancel", &ids[0]]);
+
+    let shown = world.json(&["batches", "show", id]);
+    let figures = ["size", "enqueued", "cancelled", "ended"].map(|name| shown[name].as_u64().unwrap());
+    assert_eq!((figures, shown["percent"].as_f64()), ([4, 2, 1, 1], Some(25.0)), "{shown}");
+    let told = text(&world.run(&["batches", "show", id]));
+    assert!(told.contains("2 of 4 jobs") && told.contains("1 (25.0 %)"), "{told}");
 }

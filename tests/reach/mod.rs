@@ -5,6 +5,7 @@ mod cluster;
 mod findings;
 mod outages;
 mod pops;
+mod progress;
 mod secrets;
 
 use presswork::store::redis::{Redis, Script};

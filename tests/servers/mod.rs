@@ -50,7 +50,7 @@ pub(crate) fn shared_cluster_server() -> &'static RedisCluster {
     &SHARED_CLUSTER
 }
 
-/// The shared cluster under a namespace of its own, with shards enough to stand on all nodes.
+/// The shared cluster under a namespace of its own, with as many shards as nodes.
 pub(crate) async fn shared_cluster() -> Redis {
-    Redis::connect_with(&SHARED_CLUSTER.url(), &fresh_namespace(), 6).await.unwrap()
+    Redis::connect_with(&SHARED_CLUSTER.url(), &fresh_namespace(), 3).await.unwrap()
 }

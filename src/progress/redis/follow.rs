@@ -2,7 +2,7 @@
 
 use std::{time::Duration, vec};
 
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{
     hub::{Heard, Hub, JobEar},
@@ -20,6 +20,11 @@ const PAGE: usize = 100;
 /// After so long without news a follower looks all the same: where a producer's user may not publish on channels, nobody
 /// is told.
 const LOOK_AGAIN: Duration = Duration::from_secs(15);
+
+/// For so long a follower sits out an outage; reading again does no harm.
+const PATIENCE: Duration = Duration::from_secs(60);
+const REST: Duration = Duration::from_millis(100);
+const MOST_REST: Duration = Duration::from_secs(2);
 
 /// Where a follower has got to.
 pub(super) struct Follower {
@@ -58,7 +63,7 @@ impl Follower {
                 return Ok(Some((event, self)));
             }
             match self.rest {
-                Rest::Unread => self.read().await?,
+                Rest::Unread => self.read_on().await?,
                 Rest::Nothing => return Ok(None),
                 Rest::ToCome => {
                     let heard = timeout(LOOK_AGAIN, self.ear.next()).await.unwrap_or(Heard::Missed);
@@ -72,10 +77,22 @@ impl Follower {
                             }
                             return Ok(Some(((*event).clone(), self)));
                         }
-                        Heard::Event(_) | Heard::Missed => self.read().await?,
+                        Heard::Event(_) | Heard::Missed => self.read_on().await?,
                     }
                 }
             }
+        }
+    }
+
+    /// Reads on, after an outage where there is one.
+    async fn read_on(&mut self) -> Result<(), ProgressError> {
+        let (begun, mut rest) = (Instant::now(), REST);
+        loop {
+            match self.read().await {
+                Err(ProgressError::Unavailable { .. }) if begun.elapsed() < PATIENCE => sleep(rest).await,
+                read => return read,
+            }
+            rest = (rest * 2).min(MOST_REST);
         }
     }
 

@@ -320,8 +320,8 @@ pub(super) async fn open_batch(
     let mut answer = Answer::of(answer)?;
     let told = answer.value();
     match (&told, &new.callback) {
-        (Some(Value::BulkString(word)), _) if word == b"now" => return Ok(Ok(Opened::Now)),
-        (Some(Value::BulkString(word)), _) if word == b"before" => return Ok(Ok(Opened::Before)),
+        (Some(Value::BulkString(word)), _) if word == b"now" => Ok(Ok(Opened::Now)),
+        (Some(Value::BulkString(word)), _) if word == b"before" => Ok(Ok(Opened::Before)),
         (_, Some(callback)) => {
             let limits = [answer.text(), answer.text()].map(|limit| limit.and_then(|text| text.parse().ok()));
             Ok(match read_answer(told, callback, limits)? {

@@ -8,7 +8,7 @@
 //! | key | type | what |
 //! | --- | --- | --- |
 //! | `P:job:<tenant>` | hash id → bytes | what never changes of a job (`body.rs`) |
-//! | `P:run:<tenant>` | hash id → msgpack | what changes (the record, `lua/prelude.lua`); a job without one waits in its lane and has never run |
+//! | `P:run:<tenant>` | hash id → bytes | what changes (the record, `lua/prelude.lua`); a job without one waits in its lane and has never run |
 //! | `P:out:<tenant>`, `P:check:<tenant>` | hash id → bytes | output (JSON; absent where it says nothing) and checkpoint, where there is one |
 //! | `P:index:<tenant>` | stream sequence-0 → id | the tenant's jobs by acceptance, for listings; the id is the value of the one field |
 //! | `P:key:<tenant>` | hash `<kind>:<key>` → id | idempotency keys |
@@ -23,7 +23,10 @@
 //! | `P:kinds` | set | kinds that have lanes |
 //! | `P:tenant:<tenant>` | hash | a tenant, see below |
 //! | `P:due:<kind>` | zset id+tenant → time | scheduled and retrying jobs |
-//! | `P:lease` | zset id+tenant → time | running jobs, by the end of their leases |
+//! | `P:lease` | zset claim → time | leases, in groups of those that were given together, by their end |
+//! | `P:leased:<claim>` | list of id+tenant | the jobs of a group; some may have ended since, or been renewed into another |
+//! | `P:holding` | hash claim → number | how many of a group's jobs still run under it: at 0 it goes |
+//! | `P:claims` | number | the claim numbered last |
 //! | `P:ended:<tenant>` | list of time (8 bytes) + id | finished jobs, in the order in which they ended; requeued ones stay, and are stepped over |
 //! | `P:ending` | zset tenant → time | tenants with finished jobs, by the first of them |
 //! | `P:finished` | zset tenant → number | how many finished jobs each tenant has |
@@ -39,7 +42,8 @@
 //! | `P:asleep:<kind>` | zset waiter → time | workers that wait for a kind, and until when (by the server's clock, always) |
 //! | `P:wake:<waiter>` | list | pushed to wake that one; lives for seconds |
 //! | `P:timer:<kind>` | text | the waiter that wakes by itself when time brings the kind something; lives until then |
-//! | `P:events:<tenant>:<id>` | stream sequence-0 → event | progress and text of a job, and its changes of state once there are such (`progress/redis`) |
+//! | `P:events:<tenant>:<id>` | stream sequence-0 → event | progress and text of a job, once there is such (`progress/redis/lua/events.lua`) |
+//! | `P:states:<tenant>:<id>` | stream sequence-0 → event | its changes of state, once they are too many for its record |
 //!
 //! Fields of a lane (an absent number is 0): its jobs by state, `s w b r t c x d`; of those that wait `w0 w1 w3`, by rank
 //! (the others are of rank 2), `k` the number of those that have been in it before; `standing` (`i`dle, `r`eady, `p`arked, `h`eld; absent: idle), `tag` and `era` (virtual time,
@@ -50,29 +54,4 @@
 //! Fields of a kind: `tag` (virtual time), `era` (rises when virtual times begin anew), `turn` (its latest), `running`,
 //! `lanes`; and its limits, as `control.lua` says. Of a tenant: `running`, `waiting`, `bytes` (waiting), `lanes`; and limits.
 
-use crate::domain::TenantId;
-
-/// The hash tag of a shard: the one key that scripts are given.
-pub fn tag(namespace: &str, shard: u16) -> String {
-    format!("{{{namespace}:{shard}}}")
-}
-
-/// The shard on which a tenant lives: FNV-1a (64 bits) of its name, modulo the number of shards.
-pub fn shard_of(tenant: &TenantId, shards: u16) -> u16 {
-    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    let hash = tenant.as_str().as_bytes().iter().fold(0xcbf2_9ce4_8422_2325, step);
-    u16::try_from(hash % u64::from(shards.max(1))).unwrap_or(0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_tenant_lives_where_other_languages_look_for_it() {
-        let shards = |shards| ["acme", "bolt", "a"].map(|name| shard_of(&name.parse().unwrap(), shards));
-        assert_eq!(shards(1), [0, 0, 0]);
-        // FNV-1a of "a" is 0xaf63dc4c8601ec8c.
-        assert_eq!(shards(16)[2], 0xc);
-    }
-}
+pub use crate::store::redis::{shard_of, tag};

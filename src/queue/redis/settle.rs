@@ -141,7 +141,7 @@ fn settlement((lease, verdict): &(Lease, Verdict)) -> Result<Item<'_>, QueueErro
     head.extend(print.iter().take(8));
     head.push(letter);
     // Lua's numbers are exact up to here: the year 2255.
-    head.extend(at.clamp(-(1 << 53), 1 << 53).to_be_bytes());
+    head.extend(at.clamp(0, 1 << 53).to_be_bytes());
     Ok(Item { tenant: &lease.tenant, head, text: text.into_bytes() })
 }
 

@@ -22,6 +22,36 @@ pub(crate) use world::World;
 /// Makes a test of each law, on worlds that `$open().await` opens.
 macro_rules! laws {
     ($open:ident) => {
+        $crate::conformance::queue::laws_over_shards!($open);
+        $crate::conformance::queue::laws! { $open:
+            fairness::equal_tenants_are_served_equally,
+            fairness::twice_the_weight_is_twice_the_service,
+            fairness::five_times_the_weight_is_five_times_the_service,
+            fairness::service_is_counted_in_cost_units,
+            fairness::single_claims_are_as_fair_as_batches,
+            fairness::an_idle_tenant_has_no_credit,
+            fairness::a_throttled_tenant_has_no_credit,
+            fairness::a_flood_delays_another_tenant_by_no_more_than_a_quantum,
+            fairness::a_weight_changed_at_run_time_counts_from_the_next_claim,
+            limits::a_kind_cap_holds_over_all_tenants,
+            limits::a_lapse_frees_the_caps,
+            why::what_holds_a_lane_up_is_told_widest_first,
+        }
+    };
+    ($open:ident: $($theme:ident::$law:ident),+ $(,)?) => {
+        $(
+            #[tokio::test]
+            async fn $law() {
+                $crate::conformance::queue::$theme::$law(&$open().await).await;
+            }
+        )+
+    };
+}
+
+/// The same of those laws that hold also where tenants live on several shards: between tenants of different shards
+/// service is not fair to the quantum, and a kind's cap is divided among the shards.
+macro_rules! laws_over_shards {
+    ($open:ident) => {
         $crate::conformance::queue::laws! { $open:
             acceptance::a_job_is_kept_as_it_was_given,
             acceptance::a_known_id_is_answered_with_the_job_that_is_there,
@@ -43,23 +73,12 @@ macro_rules! laws {
             order::a_claim_takes_only_the_kinds_asked_for,
             order::kinds_take_turns,
             order::a_claim_never_hands_out_more_than_asked,
-            fairness::equal_tenants_are_served_equally,
-            fairness::twice_the_weight_is_twice_the_service,
-            fairness::five_times_the_weight_is_five_times_the_service,
-            fairness::service_is_counted_in_cost_units,
-            fairness::single_claims_are_as_fair_as_batches,
-            fairness::an_idle_tenant_has_no_credit,
-            fairness::a_throttled_tenant_has_no_credit,
-            fairness::a_flood_delays_another_tenant_by_no_more_than_a_quantum,
-            fairness::a_weight_changed_at_run_time_counts_from_the_next_claim,
             limits::a_bucket_lets_its_burst_through_and_then_keeps_the_rate,
             limits::a_faster_rate_forgets_what_the_slower_one_had_lent,
             limits::a_claim_that_gets_nothing_takes_no_token,
             limits::a_throttled_lane_does_not_block_others,
             limits::a_tenant_cap_holds_over_all_its_kinds,
             limits::a_lane_cap_holds_for_its_lane_only,
-            limits::a_kind_cap_holds_over_all_tenants,
-            limits::a_lapse_frees_the_caps,
             limits::a_lapse_in_one_kind_frees_the_tenant_cap_for_another,
             limits::caps_hold_when_many_workers_claim_at_once,
             limits::limits_changed_at_run_time_hold_from_the_next_claim,
@@ -164,20 +183,12 @@ macro_rules! laws {
             why::a_time_that_has_not_come_is_told,
             why::jobs_that_have_not_completed_are_told,
             why::a_batch_that_has_not_ended_is_told,
-            why::what_holds_a_lane_up_is_told_widest_first,
             why::the_next_token_and_those_ahead_make_the_estimate,
             why::jobs_of_the_lane_that_go_first_are_counted,
             why::the_pace_of_a_lane_makes_the_estimate,
         }
     };
-    ($open:ident: $($theme:ident::$law:ident),+ $(,)?) => {
-        $(
-            #[tokio::test]
-            async fn $law() {
-                $crate::conformance::queue::$theme::$law(&$open().await).await;
-            }
-        )+
-    };
 }
 
 pub(crate) use laws;
+pub(crate) use laws_over_shards;

@@ -24,6 +24,8 @@ pub(crate) const IMPORT: KindName = KindName::literal("import");
 pub(crate) struct World {
     pub(crate) queue: Arc<dyn Queue>,
     pub(crate) clock: Arc<ManualClock>,
+    /// Whether kinds may be capped as they are on one shard.
+    pub(crate) has_kind_caps: bool,
     ids: SeededRandom,
     /// What has to live as long as the engine: its folder, its server.
     _keep: Box<dyn Any + Send + Sync>,
@@ -31,7 +33,7 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(queue: Arc<dyn Queue>, clock: Arc<ManualClock>, keep: impl Any + Send + Sync) -> Self {
-        Self { queue, clock, ids: SeededRandom::new(1), _keep: Box::new(keep) }
+        Self { queue, clock, has_kind_caps: true, ids: SeededRandom::new(1), _keep: Box::new(keep) }
     }
 
     /// The clock of a new world.

@@ -13,7 +13,7 @@
 -- `<namespace>:progress:<P>:<tenant>`, so that it lives in the shard's slot. Whoever publishes there asks first
 -- whether somebody listens, once a tenant and script.
 
-local note_state, forget_events, state_event, append_event, tell, trim_events, event_text
+local note_state, forget_events, state_event, append_event, tell, trim_events, event_text, listened
 
 do
     local MOST_LOGGED = 16
@@ -26,7 +26,7 @@ do
     local channels = {}
 
     -- The tenant's channel where somebody listens, else false.
-    local function listened(tenant)
+    function listened(tenant)
         local channel = channels[tenant]
         if channel == nil then
             local namespace = string.match(P, '^{(.*):%d+}$') or P
@@ -76,7 +76,7 @@ do
     -- What a change of state is as JSON without braces.
     function state_event(state, attempt, reason)
         local event = '"type":"state","state":"' .. (NAMES[state] or 'waiting') .. '","attempt":' .. string.format('%.0f', tonumber(attempt) or 0)
-        if reason then event = event .. ',"reason":' .. cjson.encode(reason) end
+        if reason and reason ~= '' then event = event .. ',"reason":' .. cjson.encode(reason) end
         return event
     end
 
@@ -97,7 +97,7 @@ do
     end
 
     local function length(record, stream, tenant, id)
-        if not string.find(record[STREAM] or '', stream, 1, true) then return 0 end
+        if not string.find(record[STREAM], stream, 1, true) then return 0 end
         local long = redis.pcall('XLEN', key_of(stream, tenant, id))
         return type(long) == 'number' and long or 0
     end
@@ -112,14 +112,14 @@ do
             call('DEL', key)
             call('XADD', key, place, 'a', time, 'b', event)
         end
-        local streams = record[STREAM] or ''
+        local streams = record[STREAM]
         if not string.find(streams, stream, 1, true) then record[STREAM] = streams .. stream end
     end
 
     -- Keeps at most MOST_EVENTS: of progress and text the newest, changes of state before those.
     function trim_events(record, tenant, id)
-        if not record[STREAM] or record[EVENTS] <= MOST_EVENTS then return end
-        local logged, others = record[LOG] and #record[LOG] or 0, length(record, 'e', tenant, id)
+        if record[STREAM] == '' or record[EVENTS] <= MOST_EVENTS then return end
+        local logged, others = record[LOGGED], length(record, 'e', tenant, id)
         local states = length(record, 's', tenant, id)
         if logged + states + others <= MOST_EVENTS then return end
         local room = MOST_EVENTS - TRIMMED - logged
@@ -130,16 +130,15 @@ do
     -- Notes a change of state in the job's record, which the caller then stores: give it the new state and attempt before.
     -- `id` is the job's 16 bytes; `reason` may be nil.
     function note_state(record, tenant, id, now, reason)
-        local sequence = (record[EVENTS] or 0) + 1
-        record[EVENTS] = sequence
-        local log = type(record[LOG]) == 'table' and record[LOG] or {}
-        log[#log + 1] = { sequence, now, record[STATE], record[ATTEMPT], reason or false }
-        record[LOG] = log
-        if #log > MOST_LOGGED then
-            for _, entry in ipairs(log) do
+        local sequence = record[EVENTS] + 1
+        local told = reason or ''
+        record[EVENTS], record[LOGGED] = sequence, record[LOGGED] + 1
+        record[LOG] = record[LOG] .. struct.pack(LOG_ENTRY, sequence, now, record[STATE], record[ATTEMPT], #told, told)
+        if record[LOGGED] > MOST_LOGGED then
+            for _, entry in ipairs(log_of(record)) do
                 append_event(record, 's', tenant, id, entry[1], entry[2], state_event(entry[3], entry[4], entry[5]))
             end
-            record[LOG] = false
+            record[LOG], record[LOGGED] = '', 0
             trim_events(record, tenant, id)
         end
         if listened(tenant) then
@@ -149,7 +148,6 @@ do
 
     -- Removes the events of a job that is removed.
     function forget_events(record, tenant, id)
-        local streams = record and record[STREAM]
-        if streams then call('UNLINK', key_of('e', tenant, id), key_of('s', tenant, id)) end
+        if record and record[STREAM] ~= '' then call('UNLINK', key_of('e', tenant, id), key_of('s', tenant, id)) end
     end
 end

@@ -4,12 +4,6 @@
 -- What belongs to a lease that does not hold, or to a record that can't be read, is dropped.
 -- Returns how many were published. O(events).
 
--- Whether what is read here of a record is of the types that belong there.
-local function is_sound(record)
-    local function is(field, kind) return not record[field] or type(record[field]) == kind end
-    return type(record) == 'table' and is(EVENTS, 'number') and is(TENTHS, 'number') and is(LOG, 'table') and is(STREAM, 'string')
-end
-
 local now = clock()
 local published = 0
 local jobs, order = {}, {}
@@ -22,8 +16,8 @@ for at = 2, #ARGV, 6 do
         job = false
         local packed = redis.pcall('HGET', P .. ':run:' .. tenant, id)
         if type(packed) == 'string' then
-            local read, record = pcall(cmsgpack.unpack, packed)
-            if read and is_sound(record) then
+            local record = unpack_record(packed)
+            if record then
                 job = { record = record, tenant = tenant, id = id }
                 order[#order + 1] = job
             end
@@ -34,11 +28,11 @@ for at = 2, #ARGV, 6 do
         local record = job.record
         local event = ARGV[at + 4]
         if reached then
-            reached = math.max(reached, record[TENTHS] or 0)
+            reached = math.max(reached, record[TENTHS])
             record[TENTHS] = reached
             event = event .. string.format('%.1f', reached / 10) .. ARGV[at + 5]
         end
-        local sequence = (record[EVENTS] or 0) + 1
+        local sequence = record[EVENTS] + 1
         record[EVENTS] = sequence
         append_event(record, 'e', tenant, id, sequence, now, event)
         tell(tenant, id, sequence, now, event)
@@ -50,7 +44,7 @@ end
 for _, job in ipairs(order) do
     if job.changed then
         trim_events(job.record, job.tenant, job.id)
-        call('HSET', P .. ':run:' .. job.tenant, job.id, cmsgpack.pack(job.record))
+        call('HSET', P .. ':run:' .. job.tenant, job.id, pack_record(job.record))
     end
 end
 return published

@@ -10,11 +10,11 @@ if type(packed) ~= 'string' then
     local known = redis.pcall('HEXISTS', P .. ':job:' .. tenant, id)
     return known == 1 and { 'w' } or {}
 end
-local read, record = pcall(cmsgpack.unpack, packed)
-if not read or type(record) ~= 'table' or type(record[STATE]) ~= 'string' then return {} end
+local record = unpack_record(packed)
+if not record then return {} end
 
 local found = {}
-local streams = type(record[STREAM]) == 'string' and record[STREAM] or ''
+local streams = record[STREAM]
 for stream, kind in pairs({ e = ':events:', s = ':states:' }) do
     if most > 0 and string.find(streams, stream, 1, true) then
         local range = redis.pcall('XRANGE', P .. kind .. tenant .. ':' .. id, '(' .. after .. '-0', '+', 'COUNT', most)
@@ -26,8 +26,8 @@ for stream, kind in pairs({ e = ':events:', s = ':states:' }) do
         end
     end
 end
-for _, entry in ipairs(type(record[LOG]) == 'table' and record[LOG] or {}) do
-    if type(entry) == 'table' and type(entry[1]) == 'number' and entry[1] > tonumber(after) then
+for _, entry in ipairs(log_of(record)) do
+    if entry[1] > tonumber(after) then
         found[#found + 1] = { entry[1], entry[2], state_event(entry[3], entry[4], entry[5]) }
     end
 end

@@ -16,8 +16,8 @@ for place, id in ipairs(ids) do
         answers[place] = record[STATE]
     elseif record[STATE] == 'r' then
         answers[place] = 'asked'
-        if not record[CANCEL_ASKED] then
-            record[CANCEL_ASKED] = true
+        if record[CANCEL_ASKED] == 0 then
+            record[CANCEL_ASKED] = 1
             changed(page, id, record)
         end
     else

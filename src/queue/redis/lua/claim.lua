@@ -17,6 +17,12 @@ local who, until_, most_jobs, most_weight = ARGV[2], now + tonumber(ARGV[3]), to
 local quantum = most_of(1, least(MOST_QUANTUM, floor(most_jobs / 4)))
 
 local claims, troubles, taken_jobs, taken_weight = {}, {}, 0, 0
+-- Whose leases this claim gives, and its number.
+local members, number_of_claim = {}, nil
+local function claim_number()
+    number_of_claim = number_of_claim or call('INCR', P .. ':claims')
+    return number_of_claim
+end
 
 local function trouble(tenant, problem)
     troubles[#troubles + 1], troubles[#troubles + 2] = tenant, problem
@@ -46,7 +52,7 @@ local function allowance(kind, lane, tenant)
     local room, interval, burst = huge, nil, nil
     if tenant.most then room = tenant.most - tenant.running end
     if tenant.is_limited then
-        local field = call('HMGET', tenant.key, 'rate:' .. kind.name, 'most:' .. kind.name)
+        local field = call('HMGET', P .. ':tenant:' .. tenant.name, 'rate:' .. kind.name, 'most:' .. kind.name)
         local lane_most = tonumber(field[2])
         if lane_most then room = least(room, lane_most - lane.r) end
         if field[1] then
@@ -73,7 +79,7 @@ local function keep_pace(lane, started)
     else
         if lane.served > 0 then
             local sample = floor(most_of(now - lane.served, 0) / most_of(lane.lately, 1))
-            lane.pace = lane.pace and floor((lane.pace * 7 + sample) / 8) or sample
+            lane.pace = lane.pace >= 0 and floor((lane.pace * 7 + sample) / 8) or sample
         end
         lane.served, lane.lately = now, started
     end
@@ -118,20 +124,36 @@ end
 -- A waiting job that can't be read: dead, where there is a body at all.
 local function bury(lane, tenant, id, rank, body)
     local record = fresh(body or '')
-        or {'w', lane.kind, rank, 0, 1, 0, 0, 1, now, false, false, false, false, false, false, false, false, 0, 0, false, false, '', 0}
+        or {
+            true, 1, 'w', 0, 0, 0, 0, 0, 0, 0, 0, NO_PRINT, '-', 0, 0, 0, now, rank, 1, 0, 1, 0, lane.kind, '', '', '', '', '', '', '',
+        }
     record[KIND], record[PRIORITY], record[STATE] = lane.kind, rank, 'w'
     if not body then
         count(lane, tenant, record, 'w', nil)
         return trouble(lane.tenant, 'a waiting job has no body: dropped')
     end
     count(lane, tenant, record, 'w', 'd')
-    record[STATE], record[FINISHED_AT], record[REASON] = 'd', now, 'what is stored of it can not be read'
-    note_state(record, lane.tenant, id, now, record[REASON])
-    call('HSET', P .. ':run:' .. lane.tenant, id, cmsgpack.pack(record))
+    local reason = 'what is stored of it can not be read'
+    record[STATE], record[FINISHED_AT], record[REASON] = 'd', now, '=' .. reason
+    note_state(record, lane.tenant, id, now, reason)
+    call('HSET', P .. ':run:' .. lane.tenant, id, pack_record(record))
     call('RPUSH', P .. ':ended:' .. lane.tenant, struct.pack('>I8', now) .. id)
     call('ZADD', P .. ':ending', 'NX', now, lane.tenant)
-    call('ZINCRBY', P .. ':finished', 1, lane.tenant)
+    tenant.finished = tenant.finished + 1
     trouble(lane.tenant, 'a waiting job can not be read: dead')
+end
+
+-- What the records of jobs that are claimed for the first time begin and end with.
+local heads, texts = nil, {}
+local function first_record(kind)
+    heads = heads or struct.pack(HEAD, 1, 'r', 1, 1, 0, until_, claim_number(), now, 0, 0, NO_PRINT, '-', 1, 0, 1)
+    local text = texts[kind]
+    if not text then
+        text = struct.pack(TEXTS, #kind, kind, #who, who, 0, '', 0, '', 0, '', 0, '', 0, '')
+            .. struct.pack(LOG_ENTRY, 1, now, 'r', 1, 0, '')
+        texts[kind] = text
+    end
+    return heads, text
 end
 
 -- Serves the lane of a tenant whose turn it is. Answers how many jobs it got, their weight, and when its last quantum began.
@@ -142,8 +164,13 @@ local function serve_lane(kind, name, tag, next_tag, most, most_bytes, popped)
     most = least(most, room, tokens)
     local started, weight, bytes, began, in_quantum, group = 0, 0, 0, -huge, 0, nil
     local runs, jobs_key, run_key = {}, P .. ':job:' .. name, P .. ':run:' .. name
-    local leases, seen, chunk, is_over = {}, {}, 16, most <= 0
-    if not is_over then began = tag end
+    local seen, chunk, is_over = {}, 16, most <= 0
+    local heard, first_head, first_texts = false, nil, nil
+    if not is_over then
+        began = tag
+        heard = listened(name)
+        first_head, first_texts = first_record(kind.name)
+    end
     while not is_over do
         local wanted = most - started
         if next_tag then wanted = least(wanted, quantum - in_quantum) else wanted = least(wanted, chunk) end
@@ -161,28 +188,52 @@ local function serve_lane(kind, name, tag, next_tag, most, most_bytes, popped)
                 push_back(lane, ids, ranks, backs, place)
                 break
             end
-            local body, record = bodies[place], unpacked(records[place])
-            if record == nil then record = fresh(body) or false end
-            if not body or not record then
-                bury(lane, tenant, id, ranks[place], body)
-            elseif record[STATE] == 'w' and not seen[id] then
-                seen[id] = true
+            local body, record = bodies[place], nil
+            local created, sequence, format, payload, bits, rank, cost, attempts
+            if not records[place] and body and #body >= 32 then
+                created, sequence, format, payload, bits, rank, cost, attempts = struct.unpack(BODY, body)
+            end
+            local is_plain = format == 1 and bits == 0 and payload <= #body and not heard and not seen[id]
+            if is_plain then
+                -- Most jobs: nothing but their payload, and never claimed before.
+                local size = #body - payload
+                runs[#runs + 1], runs[#runs + 2] = id, first_head .. struct.pack(MIDDLE, created, ranks[place], attempts, size, cost, sequence) .. first_texts
+                local at = #group
+                group[at + 1], group[at + 2], group[at + 3], group[at + 4], group[at + 5] = id, body, 1, 1, created
+                group[at + 6], group[at + 7] = false, false
+                bytes, weight, tag = bytes + size, weight + size, tag + cost / tenant.weight
+            else
+                record = unpack_record(records[place])
+                if record == nil then record = fresh(body) or false end
+                if not body or not record then
+                    bury(lane, tenant, id, ranks[place], body)
+                    record = nil
+                elseif record[STATE] ~= 'w' or seen[id] then
+                    record = nil
+                end
+            end
+            if record then
+                -- It counts where it was found, whatever is stored of it.
+                record[KIND], record[PRIORITY] = kind.name, ranks[place]
                 local checkpoint = has(record, 'c') and call('HGET', P .. ':check:' .. name, id)
                 record[STATE], record[STARTED_AT], record[WORKER] = 'r', now, who
+                record[LEASE_UNTIL], record[CLAIM] = until_, claim_number()
                 record[ATTEMPT], record[EPOCH] = record[ATTEMPT] + 1, record[EPOCH] + 1
                 note_state(record, name, id, now)
-                runs[#runs + 1], runs[#runs + 2] = id, cmsgpack.pack(record)
-                leases[#leases + 1], leases[#leases + 2] = until_, id .. name
+                runs[#runs + 1], runs[#runs + 2] = id, pack_record(record)
                 local at = #group
                 group[at + 1], group[at + 2], group[at + 3], group[at + 4] = id, body, record[ATTEMPT], record[EPOCH]
-                group[at + 5], group[at + 6], group[at + 7] = record[RUN_AT], record[REASON], checkpoint
-                started, in_quantum = started + 1, in_quantum + 1
-                lane.w, lane.r = lane.w - 1, lane.r + 1
-                local rank = ranks[place]
-                if rank ~= 2 then lane['w' .. rank] = most_of(lane['w' .. rank] - 1, 0) end
+                group[at + 5], group[at + 6], group[at + 7] = record[RUN_AT], record[REASON] ~= '' and string.sub(record[REASON], 2), checkpoint
                 bytes = bytes + record[BYTES]
                 weight = weight + record[BYTES] + (checkpoint and #checkpoint or 0)
                 tag = tag + record[COST] / tenant.weight
+            end
+            if is_plain or record then
+                seen[id] = true
+                members[#members + 1] = id .. name
+                started, in_quantum = started + 1, in_quantum + 1
+                lane.w, lane.r = lane.w - 1, lane.r + 1
+                if ranks[place] ~= 2 then lane['w' .. ranks[place]] = most_of(lane['w' .. ranks[place]] - 1, 0) end
                 if started == most or weight >= most_bytes then
                     is_over = true
                 elseif not next_tag and in_quantum == quantum then
@@ -198,7 +249,6 @@ local function serve_lane(kind, name, tag, next_tag, most, most_bytes, popped)
     end
     if started > 0 then
         write('HSET', run_key, runs)
-        write('ZADD', P .. ':lease', leases)
         claims[#claims + 1], claims[#claims + 2] = name, group
         tenant.running, tenant.waiting, tenant.bytes = tenant.running + started, tenant.waiting - started, tenant.bytes - bytes
         tenant.is_dirty = true
@@ -242,7 +292,7 @@ local function serve(kind, most, weight_left)
             TENANTS[name], LANES[kind.name .. ':' .. name] = nil, nil
             call('ZREM', kind.ring, name)
             call('ZADD', P .. ':parked:' .. kind.name, now + LATER, name)
-            protected(call, 'HSET', P .. ':lane:' .. kind.name .. ':' .. name, 'standing', 'p')
+            protected(call, 'SETRANGE', P .. ':lane:' .. kind.name .. ':' .. name, 0, 'p')
             parked = parked + 1
         else
             taken, taken_weight, weight_left = taken + started, taken_weight + weight, weight_left - weight
@@ -297,6 +347,8 @@ elseif #kinds > 1 then
         end
     end
 end
+
+if #members > 0 then lease(until_, members, number_of_claim) end
 
 local ready = 0
 for _, kind in ipairs(kinds) do

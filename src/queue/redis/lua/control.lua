@@ -79,6 +79,9 @@ function control.limit_tenant(tenant)
         local lane = lane_of(kind, tenant)
         if lane.standing == 'p' then stand(lane, lane.w > 0 and 'r' or 'i') end
     end
+    local load = tenant_of(tenant)
+    load.is_limited, load.is_dirty = ARGV[4] ~= '', load.lanes > 0 or ARGV[4] ~= ''
+    if not load.is_dirty then call('DEL', P .. ':load:' .. tenant) end
     unhold(tenant)
 end
 

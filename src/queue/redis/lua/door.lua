@@ -61,7 +61,7 @@ local function admit(page, kind, rank, id, body, run_at, key, unique, after, bat
     call('XADD', P .. ':index:' .. name, string.format('%.0f-0', sequence), '', id)
     local at = tonumber(run_at)
     if at then record[RUN_AT] = at end
-    if follows then record[BATCH], record[FOLLOWS] = record[BATCH] or false, follows end
+    if follows then record[FOLLOWS] = follows end
     if #pending > 1 or follows then
         record[STATE] = 'b'
         call('HSET', P .. ':waits:' .. name, id, cmsgpack.pack(pending))

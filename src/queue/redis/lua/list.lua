@@ -10,8 +10,9 @@ local most, bytes, looks = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8
 -- Whether any job is in that state: none of a million is told at once.
 local function is_any()
     for _, known in ipairs(call('SMEMBERS', P .. ':kinds')) do
-        local count = (kind == '' or kind == known) and call('HGET', P .. ':lane:' .. known .. ':' .. tenant, state)
-        if count and tonumber(count) > 0 then return true end
+        if kind == '' or kind == known then
+            if unpack_lane(call('GET', P .. ':lane:' .. known .. ':' .. tenant))[state] > 0 then return true end
+        end
     end
     return false
 end

@@ -2,9 +2,7 @@
 
 -- What a job's record says; absent where it waits and has never run, false where it can't be read.
 local function record_of(packed)
-    if not packed then return nil end
-    local is_fine, record = pcall(cmsgpack.unpack, packed)
-    return is_fine and type(record) == 'table' and record
+    return unpack_record(packed)
 end
 
 -- A job: nothing where the tenant has none, else its id, its body, where each is there its output, its checkpoint and the
@@ -16,10 +14,11 @@ local function look(tenant, id, record)
     if not record then return {id, body, false, false, false, '?'} end
     local output = record[STATE] == 'c' and call('HGET', P .. ':out:' .. tenant, id)
     local checkpoint = call('HGET', P .. ':check:' .. tenant, id)
-    local lease = record[STATE] == 'r' and call('ZSCORE', P .. ':lease', id .. tenant)
+    local lease = record[STATE] == 'r' and record[LEASE_UNTIL]
+    local function time(field) return record[field] > 0 and record[field] end
     return {
         id, body, output, checkpoint, lease,
-        record[STATE] or '?', record[ATTEMPT] or 0, record[EPOCH] or 0, record[RUN_AT] or false, record[STARTED_AT] or false,
-        record[FINISHED_AT] or false, record[CANCEL_ASKED] or false, record[WORKER] or false, record[REASON] or false,
+        record[STATE], record[ATTEMPT], record[EPOCH], record[RUN_AT], time(STARTED_AT), time(FINISHED_AT),
+        record[CANCEL_ASKED] == 1, record[STATE] == 'r' and record[WORKER], record[REASON] ~= '' and string.sub(record[REASON], 2),
     }
 end

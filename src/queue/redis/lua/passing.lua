@@ -15,8 +15,8 @@ local function by_tenant(members)
     return order, groups
 end
 
--- Works on each tenant's jobs of a zset; those of a tenant that fails come again later.
-local function each_tenant(key, members, trouble, work)
+-- Works on each tenant's jobs; `again` is given those of a tenant that fails.
+local function each_tenant(members, trouble, work, again)
     local order, groups = by_tenant(members)
     for _, tenant in ipairs(order) do
         local page
@@ -28,7 +28,9 @@ local function each_tenant(key, members, trouble, work)
         end)
         if problem then
             if page then forget_page(page) end
-            for _, id in ipairs(groups[tenant]) do call('ZADD', key, now + LATER, id .. tenant) end
+            local left = {}
+            for place, id in ipairs(groups[tenant]) do left[place] = id .. tenant end
+            again(left)
             trouble(tenant, problem)
         end
     end
@@ -37,36 +39,43 @@ end
 -- Ends lapsed leases, of whatever kind: until then they count against their tenants' caps, which hold for all kinds
 -- together. Answers how many.
 local function lapse(time, most, trouble)
-    local members, lapsed = call('ZRANGEBYSCORE', P .. ':lease', '-inf', time, 'LIMIT', 0, most), 0
-    if #members == 0 then return 0 end
-    each_tenant(P .. ':lease', members, trouble, function(page, id, record)
-        if record == false then
-            -- It ran and can't be read any more: what is known of it stands in its body.
-            record = fresh(call('HGET', P .. ':job:' .. page.name, id))
-            if record then
-                record[STATE], record[ATTEMPT] = 'r', record[MOST_ATTEMPTS]
-                record[REASON] = 'what was stored of its attempts could not be read'
-                move(page, id, record, 'd')
-                note_state(record, page.name, id, now, record[REASON])
-                trouble(page.name, 'a running job can not be read: dead')
+    local lapsed, looked = 0, 0
+    for _, claim in ipairs(call('ZRANGEBYSCORE', P .. ':lease', '-inf', time, 'LIMIT', 0, most)) do
+        if looked >= most then break end
+        local members = call('LRANGE', P .. ':leased:' .. claim, 0, -1)
+        looked = looked + #members + 1
+        each_tenant(members, trouble, function(page, id, record)
+            if record == false then
+                -- It ran and can't be read any more: what is known of it stands in its body.
+                record = fresh(call('HGET', P .. ':job:' .. page.name, id))
+                if record then
+                    record[STATE], record[ATTEMPT] = 'r', record[MOST_ATTEMPTS]
+                    record[REASON] = '=what was stored of its attempts could not be read'
+                    move(page, id, record, 'd')
+                    note_state(record, page.name, id, now, string.sub(record[REASON], 2))
+                    trouble(page.name, 'a running job can not be read: dead')
+                end
+                return
             end
-        elseif record and record[STATE] == 'r' then
+            -- It may have ended or been renewed since.
+            if not record or record[STATE] ~= 'r' or record[LEASE_UNTIL] > time then return end
             lapsed = lapsed + 1
-            if record[CANCEL_ASKED] then
+            if record[CANCEL_ASKED] == 1 then
                 move(page, id, record, 'x')
                 note_state(record, page.name, id, now)
             elseif record[ATTEMPT] >= record[MOST_ATTEMPTS] then
-                record[REASON] = 'its worker died or lost its lease on the last attempt'
+                local reason = 'its worker died or lost its lease on the last attempt'
+                record[REASON] = '=' .. reason
                 move(page, id, record, 'd')
-                note_state(record, page.name, id, now, record[REASON])
+                note_state(record, page.name, id, now, reason)
             else
                 move(page, id, record, 'w', true)
                 note_state(record, page.name, id, now)
             end
-            return
-        end
-        page.unleased[#page.unleased + 1] = id .. page.name
-    end)
+        end, function(left) lease(now + LATER, left) end)
+        end_leases(claim)
+        RELEASED[tonumber(claim)] = nil
+    end
     return lapsed
 end
 
@@ -75,7 +84,7 @@ local function fall_due(kind, time, most, trouble)
     local due = P .. ':due:' .. kind
     local members = call('ZRANGEBYSCORE', due, '-inf', time, 'LIMIT', 0, most)
     if #members == 0 then return end
-    each_tenant(due, members, trouble, function(page, id, record)
+    each_tenant(members, trouble, function(page, id, record)
         if record and (record[STATE] == 's' or record[STATE] == 't') and record[KIND] == kind then
             -- One that has run goes on before those that have not begun.
             move(page, id, record, 'w', record[EPOCH] > 0)
@@ -84,5 +93,7 @@ local function fall_due(kind, time, most, trouble)
             list[#list + 1] = id .. page.name
             page.not_due[kind] = list
         end
+    end, function(left)
+        for _, member in ipairs(left) do call('ZADD', due, now + LATER, member) end
     end)
 end

@@ -11,30 +11,43 @@ while place <= #ARGV do
     local name, jobs, first = ARGV[place], tonumber(ARGV[place + 1]), #answers
     local from = place + 2
     local problem = protected(function()
-        local page, ids, leases, checks = open_page(name), {}, {}, {}
+        local page, ids, ends, held, checks = open_page(name), {}, {}, {}, {}
         for number_of = 1, jobs do ids[number_of] = string.sub(ARGV[from + 2 * number_of - 2], 1, 16) end
         load_records(page, ids)
         for number_of = 1, jobs do
             local id, record, at = ids[number_of], page.records[ids[number_of]], first + 2 * number_of - 1
             local epoch, length, has_checkpoint = struct.unpack('>I8I8c1', ARGV[from + 2 * number_of - 2], 17)
-            local lease = record and record[STATE] == 'r' and record[EPOCH] == epoch and call('ZSCORE', P .. ':lease', id .. name)
-            if lease and tonumber(lease) > now then
-                leases[#leases + 1], leases[#leases + 2] = now + length, id .. name
-                answers[at], answers[at + 1] = now + length, record[CANCEL_ASKED] and 1 or 0
+            if record and record[STATE] == 'r' and record[EPOCH] == epoch and record[LEASE_UNTIL] > now then
+                answers[at], answers[at + 1] = now + length, record[CANCEL_ASKED]
+                if not held[id] then ends[#ends + 1] = id end
+                held[id], record[LEASE_UNTIL] = now + length, now + length
                 if has_checkpoint == 'c' then
                     checks[#checks + 1], checks[#checks + 2] = id, ARGV[from + 2 * number_of - 1]
-                    if not has(record, 'c') then
-                        add_flag(record, 'c')
-                        changed(page, id, record)
-                    end
+                    add_flag(record, 'c')
                 end
             else
                 answers[at], answers[at + 1] = false, 0
             end
         end
         if #checks > 0 then write('HSET', P .. ':check:' .. name, checks) end
+        -- Leases that end together stand together.
+        local groups = {}
+        for _, id in ipairs(ends) do
+            local group = groups[held[id]] or {}
+            group[#group + 1] = id .. name
+            groups[held[id]] = group
+        end
+        for until_, group in pairs(groups) do
+            local claim = lease(until_, group)
+            for _, member in ipairs(group) do
+                local id = string.sub(member, 1, 16)
+                local record = page.records[id]
+                page.released[record[CLAIM]] = (page.released[record[CLAIM]] or 0) + 1
+                record[CLAIM] = claim
+                changed(page, id, record)
+            end
+        end
         close_page(page)
-        write('ZADD', P .. ':lease', leases)
     end)
     if problem then
         for number_of = 1, 2 * jobs do answers[first + number_of] = false end
@@ -42,4 +55,5 @@ while place <= #ARGV do
     end
     place = from + 2 * jobs
 end
+save()
 return {answers, troubles}

@@ -15,7 +15,7 @@ for place, id in ipairs(ids) do
         answers[place] = record[STATE]
     else
         answers[place] = 'requeued'
-        record[ATTEMPT], record[CANCEL_ASKED], record[RUN_AT] = 0, false, now
+        record[ATTEMPT], record[CANCEL_ASKED], record[RUN_AT] = 0, 0, now
         move(page, id, record, 'w', true)
         note_state(record, page.name, id, now)
     end

@@ -13,7 +13,7 @@ local function oldest_of(tenant, ids)
     for place, id in ipairs(ids) do
         local record, time = record_of(records[place]), nil
         if record then
-            time = tonumber(record[RUN_AT])
+            time = record[RUN_AT]
         elseif record == nil and is_first then
             is_first = false
             local body = call('HGET', P .. ':job:' .. tenant, id)
@@ -28,8 +28,9 @@ local answers = {}
 for place = 2, #ARGV, 2 do
     local kind, tenant = ARGV[place], ARGV[place + 1]
     local lane = P .. ':lane:' .. kind .. ':' .. tenant
-    local answer = call('HMGET', lane, 's', 'w', 'b', 'r', 't', 'c', 'x', 'd')
-    local waiting, oldest = tonumber(answer[2]) or 0, nil
+    local counts = unpack_lane(call('GET', lane))
+    local answer = {counts.s, counts.w, counts.b, counts.r, counts.t, counts.c, counts.x, counts.d}
+    local waiting, oldest = counts.w, nil
     for rank = 0, waiting > 0 and 3 or -1 do
         for _, ids in ipairs({
             call('ZRANGE', lane .. ':back' .. rank, 0, LOOKS - 1), call('LRANGE', lane .. ':' .. rank, 0, LOOKS - 1),

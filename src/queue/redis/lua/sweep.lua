@@ -2,7 +2,7 @@
 -- KEYS[1] shard   ARGV time, the time before which jobs must have ended, how many of each tenant stay or ''
 -- Returns {leases that had lapsed, jobs and batches removed, tenant, problem of each that failed}. O(jobs log jobs), bounded.
 
-local MOST_REMOVED, MOST_LOOKED, MOST_FORGOTTEN = 500, 2000, 500
+local MOST_REMOVED, MOST_LOOKED, MOST_FORGOTTEN, MOST_TENANTS = 500, 2000, 500, 10000
 
 local before, most_kept = tonumber(ARGV[2]), tonumber(ARGV[3])
 local troubles, removed, looked = {}, 0, 0
@@ -82,7 +82,7 @@ local function remove(page, ids)
     local index = P .. ':index:' .. name
     write('XDEL', index, entries)
     if call('XLEN', index) == 0 then call('DEL', index) end
-    if tonumber(call('ZINCRBY', P .. ':finished', -#ids, name)) <= 0 then call('ZREM', P .. ':finished', name) end
+    page.tenant.finished, page.tenant.is_dirty = page.tenant.finished - #ids, true
     for lane in pairs(page.lanes) do
         if lane.s + lane.w + lane.b + lane.r + lane.t + lane.c + lane.x + lane.d == 0 then
             call('ZADD', P .. ':empty', most_of(lane.bucket, now), lane.name)
@@ -112,7 +112,7 @@ local function remove_first(name, excess)
                 excess = excess - 1
                 if has(record, 'a') then looked = looked + call('SCARD', after_of(page, id)) end
                 -- Its second entry, where it has one, is stale.
-                record[FINISHED_AT] = false
+                record[FINISHED_AT] = 0
             end
         end
         looked = looked + most_of(taken, 1)
@@ -140,7 +140,6 @@ local function remove_from(tenants, excess_of)
         if problem then
             -- Last in line from now on: the others come first.
             call('ZADD', P .. ':ending', now + LATER, name)
-            call('ZREM', P .. ':finished', name)
             trouble(name, problem)
         end
     end
@@ -148,9 +147,21 @@ end
 
 local past = '(' .. string.format('%.0f', before)
 remove_from(call('ZRANGEBYSCORE', P .. ':ending', '-inf', past, 'WITHSCORES', 'LIMIT', 0, 100), function() return 0 end)
+-- Those that have too many are looked for among a bounded number of tenants, from call to call others.
 if most_kept then
-    remove_from(call('ZREVRANGEBYSCORE', P .. ':finished', '+inf', '(' .. ARGV[3], 'WITHSCORES', 'LIMIT', 0, 100),
-        function(finished) return finished - most_kept end)
+    local tenants = call('ZCARD', P .. ':ending')
+    local from = tenants > MOST_TENANTS and number(call('GET', P .. ':swept')) % tenants or 0
+    local names = call('ZRANGE', P .. ':ending', from, from + MOST_TENANTS - 1)
+    for place = 1, #names, SLICE do
+        local keys = {}
+        for at = place, least(place + SLICE - 1, #names) do keys[#keys + 1] = P .. ':load:' .. names[at] end
+        for at, load in ipairs(call('MGET', unpack(keys))) do
+            local name = names[place + at - 1]
+            local is_fine, _, _, _, _, _, finished = pcall(struct.unpack, LOAD, load or '')
+            if is_fine and finished > most_kept then remove_from({name, finished}, function(of) return of - most_kept end) end
+        end
+    end
+    if tenants > MOST_TENANTS then call('SET', P .. ':swept', string.format('%.0f', from + MOST_TENANTS)) end
 end
 
 -- Removes batches that are over, and were so before the time, and those that were opened before it, were never filled,
@@ -191,7 +202,7 @@ local function forget(member)
     LANES[member] = nil
     tenant.lanes, tenant.is_dirty, kind.lanes, kind.is_dirty = tenant.lanes - 1, true, kind.lanes - 1, true
     if tenant.lanes <= 0 and not tenant.is_limited then
-        call('DEL', tenant.key)
+        call('DEL', P .. ':load:' .. name)
         TENANTS[name] = nil
     end
     if kind.lanes <= 0 then

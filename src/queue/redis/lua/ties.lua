@@ -43,7 +43,7 @@ local function cancel_blocked(page, id, reason)
     load_records(page, {id})
     local record = page.records[id]
     if not record or record[STATE] ~= 'b' then return end
-    record[REASON] = reason
+    record[REASON] = '=' .. reason
     move(page, id, record, 'x')
     note_state(record, page.name, id, now, reason)
 end

@@ -42,11 +42,17 @@ end
 local KINDS, TENANTS, LANES = {}, {}, {}
 -- Kinds that have got something to run, and those to which time will bring something: when.
 local STIRRED, TIMED = {}, {}
+-- Claims whose jobs were released: how many.
+local RELEASED = {}
 local has_pauses = nil
 
-local function is_paused(scope)
+local function has_any_pause()
     if has_pauses == nil then has_pauses = call('EXISTS', P .. ':paused') == 1 end
-    return has_pauses and call('SISMEMBER', P .. ':paused', scope) == 1
+    return has_pauses
+end
+
+local function is_paused(scope)
+    return has_any_pause() and call('SISMEMBER', P .. ':paused', scope) == 1
 end
 
 local function kind_of(name)
@@ -65,39 +71,34 @@ end
 local function tenant_of(name)
     local tenant = TENANTS[name]
     if not tenant then
-        local key = P .. ':tenant:' .. name
-        local field = call('HMGET', key, 'running', 'waiting', 'bytes', 'lanes', 'limits', 'weight', 'most',
-            'most_waiting', 'most_bytes')
+        local load = call('GET', P .. ':load:' .. name)
         tenant = {
-            name = name, key = key, running = number(field[1]), waiting = number(field[2]), bytes = number(field[3]),
-            lanes = number(field[4]), is_limited = field[5], weight = most_of(tonumber(field[6]) or 1, 1),
-            most = tonumber(field[7]),
-            most_waiting = field[8] and (tonumber(field[8]) or huge) or 100000,
-            most_bytes = field[9] and (tonumber(field[9]) or huge) or 1073741824,
+            name = name, running = 0, waiting = 0, bytes = 0, lanes = 0, is_limited = false, finished = 0, weight = 1,
+            most = nil, most_waiting = 100000, most_bytes = 1073741824,
         }
+        if load then
+            local limited
+            tenant.running, tenant.waiting, tenant.bytes, tenant.lanes, limited, tenant.finished = struct.unpack(LOAD, load)
+            tenant.is_limited = limited == 1
+        end
+        if tenant.is_limited then
+            local field = call('HMGET', P .. ':tenant:' .. name, 'weight', 'most', 'most_waiting', 'most_bytes')
+            tenant.weight, tenant.most = most_of(tonumber(field[1]) or 1, 1), tonumber(field[2])
+            if field[3] then tenant.most_waiting = tonumber(field[3]) or huge end
+            if field[4] then tenant.most_bytes = tonumber(field[4]) or huge end
+        end
         TENANTS[name] = tenant
     end
     return tenant
 end
-
-local COUNTS = {'s', 'w', 'b', 'r', 't', 'c', 'x', 'd', 'w0', 'w1', 'w3', 'k'}
 
 local function lane_of(kind, tenant)
     local name = kind .. ':' .. tenant
     local lane = LANES[name]
     if not lane then
         local key = P .. ':lane:' .. name
-        local fields = call('HGETALL', key)
-        lane = {
-            name = name, key = key, kind = kind, tenant = tenant, is_new = #fields == 0, standing = 'i',
-            s = 0, w = 0, b = 0, r = 0, t = 0, c = 0, x = 0, d = 0, w0 = 0, w1 = 0, w3 = 0, k = 0,
-            tag = 0, era = 0, bucket = 0, served = 0, lately = 0, was = {},
-        }
-        for place = 1, #fields, 2 do
-            local field, value = fields[place], fields[place + 1]
-            if field == 'standing' then lane.standing = value else lane[field] = tonumber(value) or lane[field] end
-            lane.was[field] = value
-        end
+        lane = unpack_lane(call('GET', key))
+        lane.name, lane.key, lane.kind, lane.tenant = name, key, kind, tenant
         LANES[name] = lane
     end
     return lane
@@ -180,20 +181,9 @@ local function unhold(tenant)
     end
 end
 
-local TEXTS = {standing = true}
-local FIELDS = {'tag', 'era', 'bucket', 'served', 'lately', 'pace', 'standing'}
-for _, field in ipairs(COUNTS) do FIELDS[#FIELDS + 1] = field end
-
 local function save_lane(lane)
-    local changed, was = {}, lane.was
-    for _, field in ipairs(FIELDS) do
-        local value = lane[field]
-        if value and (was[field] or (value ~= 0 and value ~= 'i')) then
-            local text = TEXTS[field] and value or string.format('%.17g', value)
-            if was[field] ~= text then changed[#changed + 1], changed[#changed + 2] = field, text end
-        end
-    end
-    if #changed > 0 then call('HSET', lane.key, unpack(changed)) end
+    call('SET', lane.key, struct.pack(LANE, lane.standing, lane.s, lane.w, lane.b, lane.r, lane.t, lane.c, lane.x, lane.d,
+        lane.w0, lane.w1, lane.w3, lane.k, lane.tag, lane.era, lane.bucket, lane.served, lane.lately, lane.pace + 1))
     if lane.is_new then
         local kind, tenant = kind_of(lane.kind), tenant_of(lane.tenant)
         call('SADD', P .. ':lanes', lane.name)
@@ -204,8 +194,38 @@ local function save_lane(lane)
     end
 end
 
+local function save_tenant(tenant)
+    call('SET', P .. ':load:' .. tenant.name, struct.pack(LOAD, most_of(tenant.running, 0), most_of(tenant.waiting, 0),
+        most_of(tenant.bytes, 0), most_of(tenant.lanes, 0), tenant.is_limited and 1 or 0, most_of(tenant.finished, 0)))
+end
+
+-- Leases stand in groups, one a claim or renewal: `P:lease` has when each ends, `P:leased:<claim>` whose they are, and
+-- `P:holding` how many still run. When none does the group goes.
+local function lease(until_, members, claim)
+    if #members == 0 then return end
+    claim = claim or call('INCR', P .. ':claims')
+    write('RPUSH', P .. ':leased:' .. claim, members)
+    call('ZADD', P .. ':lease', until_, claim)
+    call('HSET', P .. ':holding', claim, #members)
+    return claim
+end
+
+local function end_leases(claim)
+    call('ZREM', P .. ':lease', claim)
+    call('HDEL', P .. ':holding', claim)
+    call('DEL', P .. ':leased:' .. claim)
+end
+
+local function release_leases()
+    for claim, jobs in pairs(RELEASED) do
+        if call('HINCRBY', P .. ':holding', claim, -jobs) <= 0 then end_leases(claim) end
+    end
+    RELEASED = {}
+end
+
 -- Writes lanes, tenants and kinds that were changed; answers what could not be written.
 local function save()
+    release_leases()
     for _, lane in pairs(LANES) do
         if lane.is_dirty then
             lane.is_dirty = false
@@ -215,8 +235,7 @@ local function save()
     for _, tenant in pairs(TENANTS) do
         if tenant.is_dirty then
             tenant.is_dirty = false
-            protected(call, 'HSET', tenant.key, 'running', most_of(tenant.running, 0),
-                'waiting', most_of(tenant.waiting, 0), 'bytes', most_of(tenant.bytes, 0), 'lanes', tenant.lanes)
+            protected(save_tenant, tenant)
         end
     end
     for name, kind in pairs(KINDS) do
@@ -297,37 +316,20 @@ local function flags_of(bits)
     return letters
 end
 
+-- What scripts read of a body (body.rs).
+local BODY = '>I8I8BI2BBI4I4I2B'
+
 -- The record of a job that has none yet, from its body (body.rs); nothing where that can't be read.
 local function fresh(body)
     if not body or #body < 32 then return nil end
     local created, sequence, format, payload, flags, rank, cost, attempts, _, length =
-        struct.unpack('>I8I8BI2BBI4I4I2B', body)
+        struct.unpack(BODY, body)
     if format ~= 1 or payload > #body or rank > 3 then return nil end
-    local record = {
-        'w', string.sub(body, 33, 32 + length), rank, 0, attempts, 0, #body - payload, cost, created,
-        false, false, false, false, false, false, false, false, 0, 0, false, false, flags_of(flags), sequence,
+    return {
+        true, 1, 'w', 0, 0, 0, 0, 0, 0, 0, 0, NO_PRINT, '-', 0, 0, 0, created, rank, attempts, #body - payload, cost, sequence,
+        string.sub(body, 33, 32 + length), '', '', '', flags_of(flags),
+        flags >= 8 and string.sub(body, payload - 15, payload) or '', '', '',
     }
-    if flags >= 8 then record[BATCH] = string.sub(body, payload - 15, payload) end
-    return record
-end
-
--- Whether what was unpacked is a record that scripts can work with.
-local function is_record(record)
-    return type(record) == 'table' and type(record[STATE]) == 'string' and #record[STATE] == 1
-        and string.find('swbrtcxd', record[STATE], 1, true) and type(record[KIND]) == 'string'
-        and type(record[PRIORITY]) == 'number' and record[PRIORITY] >= 0 and record[PRIORITY] <= 3
-        and type(record[ATTEMPT]) == 'number' and type(record[MOST_ATTEMPTS]) == 'number'
-        and type(record[EPOCH]) == 'number' and type(record[BYTES]) == 'number' and type(record[COST]) == 'number'
-        and type(record[RUN_AT]) == 'number' and type(record[EVENTS]) == 'number' and type(record[FLAGS]) == 'string'
-        and type(record[SEQUENCE]) == 'number'
-end
-
--- The record behind stored bytes; nothing where there are none, `false` where they can't be read.
-local function unpacked(bytes)
-    if not bytes then return nil end
-    local is_fine, record = pcall(cmsgpack.unpack, bytes)
-    if is_fine and is_record(record) then return record end
-    return false
 end
 
 local function has(record, letter) return string.find(record[FLAGS], letter, 1, true) ~= nil end
@@ -341,8 +343,8 @@ end
 local function open_page(name)
     return {
         tenant = tenant_of(name), name = name, run = P .. ':run:' .. name, records = {}, changed = {}, order = {},
-        pushes = {}, backs = {}, due = {}, not_due = {}, unleased = {}, ended = {}, finished = 0, outputs = {},
-        kinds = {}, lanes = {}, batches = {}, changed_batches = {},
+        pushes = {}, backs = {}, due = {}, not_due = {}, released = {}, ended = {}, finished = 0, outputs = {},
+        kinds = {}, lanes = {}, batches = {}, changed_batches = {}, raws = {},
     }
 end
 
@@ -357,7 +359,7 @@ local function load_records(page, ids)
     end
     if #missing == 0 then return end
     local found = fetch(page.run, missing)
-    for place, id in ipairs(missing) do page.records[id] = unpacked(found[place]) end
+    for place, id in ipairs(missing) do page.records[id] = unpack_record(found[place]) end
 end
 
 local function changed(page, id, record)
@@ -388,13 +390,13 @@ local function move(page, id, record, to, back)
         list[#list + 1] = id .. page.name
         page.not_due[kind] = list
     elseif from == 'r' then
-        page.unleased[#page.unleased + 1] = id .. page.name
+        page.released[record[CLAIM]] = (page.released[record[CLAIM]] or 0) + 1
         page.kinds[kind] = (page.kinds[kind] or 0) - 1
         page.has_freed = true
-        record[WORKER] = false
+        record[LEASE_UNTIL], record[CLAIM] = 0, 0
     elseif FINAL[from] then
         page.finished = page.finished - 1
-        record[FINISHED_AT] = false
+        record[FINISHED_AT] = 0
     elseif from == 'b' then
         untie(page, id)
     end
@@ -421,7 +423,7 @@ local function move(page, id, record, to, back)
     count(lane, page.tenant, record, from, to)
     changed(page, id, record)
     if FINAL[from] or FINAL[to] then
-        if record[BATCH] then count_in_batch(page, record[BATCH], from, to) end
+        if record[BATCH] ~= '' then count_in_batch(page, record[BATCH], from, to) end
         if to == 'c' and has(record, 'a') then release(page, id) end
     end
 end
@@ -442,28 +444,27 @@ local function close_page(page)
     if #page.order > 0 then
         local pairs_of = {}
         for place, id in ipairs(page.order) do
-            pairs_of[2 * place - 1], pairs_of[2 * place] = id, cmsgpack.pack(page.records[id])
+            pairs_of[2 * place - 1], pairs_of[2 * place] = id, pack_record(page.records[id])
         end
         write('HSET', page.run, pairs_of)
     end
     write_batches(page)
+    if #page.raws > 0 then write('HSET', page.run, page.raws) end
     for kind, list in pairs(page.not_due) do write('ZREM', P .. ':due:' .. kind, list) end
     for kind, list in pairs(page.due) do
         write('ZADD', P .. ':due:' .. kind, list)
         for place = 1, #list, 2 do TIMED[kind] = least(TIMED[kind] or huge, list[place]) end
     end
-    if #page.unleased > 0 then write('ZREM', P .. ':lease', page.unleased) end
-    if page.finished ~= 0 then
-        local left = tonumber(call('ZINCRBY', P .. ':finished', page.finished, name))
-        if left <= 0 then call('ZREM', P .. ':finished', name) end
-    end
+    for claim, jobs in pairs(page.released) do RELEASED[claim] = (RELEASED[claim] or 0) + jobs end
+    page.tenant.finished = page.tenant.finished + page.finished
     for kind_name, running in pairs(page.kinds) do
         local kind = kind_of(kind_name)
         kind.running, kind.is_dirty = kind.running + running, true
         STIRRED[kind_name] = true
     end
     for lane in pairs(page.lanes) do settle_standing(lane) end
-    if page.has_freed then protected(unhold, name) end
+    -- Only a limit or a pause holds lanes.
+    if page.has_freed and (page.tenant.is_limited or has_any_pause()) then protected(unhold, name) end
 end
 
 -- A page that failed is not written: what was read of its tenant is forgotten.

@@ -16,7 +16,7 @@ local lane = P .. ':lane:' .. kind .. ':' .. tenant
 local record = record_of(call('HGET', P .. ':run:' .. tenant, id))
 local state, run_at = 'w', 0
 if record ~= nil then
-    state, run_at = record and record[STATE] or '?', record and tonumber(record[RUN_AT]) or 0
+    state, run_at = record and record[STATE] or '?', record and record[RUN_AT] or 0
 end
 local now, is_due = clock(), false
 if (state == 's' or state == 't') and run_at <= now then
@@ -44,8 +44,10 @@ local function ahead()
 end
 
 local paused = call('SMISMEMBER', P .. ':paused', 'everything', 'tenant:' .. tenant, 'kind:' .. kind)
-local of_tenant = call('HMGET', P .. ':tenant:' .. tenant, 'running', 'most', 'most:' .. kind, 'rate:' .. kind)
-local of_lane = call('HMGET', lane, 'r', 'bucket', 'pace')
+local of_tenant = call('HMGET', P .. ':tenant:' .. tenant, 'most', 'most:' .. kind, 'rate:' .. kind)
+local load = call('GET', P .. ':load:' .. tenant)
+local running = load and struct.unpack(LOAD, load) or 0
+local of_lane = unpack_lane(call('GET', lane))
 local of_kind = call('HMGET', P .. ':kind:' .. kind, 'running', 'most', 'limits')
 
 -- What a blocked job waits for: an array in msgpack, the batch that it follows or false, then the jobs that are left.
@@ -63,6 +65,6 @@ end
 local jobs, batch = waits()
 return {
     now, state, run_at, jobs[1], jobs[2], batch[1], batch[2], paused[1], paused[2], paused[3],
-    of_tenant[1], of_tenant[2], of_lane[1], of_tenant[3], of_kind[1], of_kind[2], of_kind[3],
-    of_lane[2], of_tenant[4], of_lane[3], state == 'w' and ahead() or 0,
+    running, of_tenant[1], of_lane.r, of_tenant[2], of_kind[1], of_kind[2], of_kind[3],
+    of_lane.bucket, of_tenant[3], of_lane.pace >= 0 and of_lane.pace, state == 'w' and ahead() or 0,
 }
