@@ -301,32 +301,96 @@ local function clock()
     return server_time()
 end
 
--- The record of a job: an array in msgpack, absent values are false.
-local STATE = 1 -- a letter: s(cheduled) w(aiting) b(locked) r(unning) t (retrying) c(ompleted) x (cancelled) d(ead)
-local KIND = 2
-local PRIORITY = 3 -- 0 goes first
+-- The record of a job: what changes of it. An array here, packed bytes in Redis; what is absent is 0 or ''.
+-- 1 says that it could be unpacked, 2 is the format.
+local STATE = 3 -- a letter: s(cheduled) w(aiting) b(locked) r(unning) t (retrying) c(ompleted) x (cancelled) d(ead)
 local ATTEMPT = 4
-local MOST_ATTEMPTS = 5
-local EPOCH = 6
-local BYTES = 7 -- of the payload
-local COST = 8
-local RUN_AT = 9
-local STARTED_AT = 10
-local FINISHED_AT = 11
-local CANCEL_ASKED = 12
-local WORKER = 13
-local SETTLED_EPOCH = 14 -- the last settlement that was applied: its lease,
-local SETTLED_PRINT = 15 -- a fingerprint of its verdict (8 bytes),
-local SETTLED_STATE = 16 -- and what it answered
-local REASON = 17
-local EVENTS = 18 -- the sequence number of the job's latest event
-local TENTHS = 19 -- the highest percentage published, in tenths
-local LOG = 20 -- changes of state that stand in no stream: arrays of sequence, time, state, attempt, reason
-local STREAM = 21 -- whether the job has a stream of events
-local FLAGS = 22 -- what else hangs on the job, so that most jobs cost no look: u(nique) k(ey) a(fter: it has dependents or had dependencies) b(atch) o(utput) c(heckpoint)
-local SEQUENCE = 23 -- its place in the order of acceptance
-local BATCH = 24 -- the batch that it belongs to (16 bytes); absent where there is none
-local FOLLOWS = 25 -- the batch whose callback it is; absent where there is none
+local EPOCH = 5
+local CANCEL_ASKED = 6 -- 0 or 1
+local LEASE_UNTIL = 7 -- while it runs
+local CLAIM = 8 -- while it runs: the number of the claim or renewal that gave its lease
+local STARTED_AT = 9
+local FINISHED_AT = 10
+local SETTLED_EPOCH = 11 -- the last settlement that was applied: its lease,
+local SETTLED_PRINT = 12 -- a fingerprint of its verdict (8 bytes),
+local SETTLED_STATE = 13 -- and what it answered
+local EVENTS = 14 -- the sequence number of the job's latest event
+local TENTHS = 15 -- the highest percentage published, in tenths
+local LOGGED = 16 -- how many entries its log has
+local RUN_AT = 17
+local PRIORITY = 18 -- 0 goes first
+local MOST_ATTEMPTS = 19
+local BYTES = 20 -- of the payload
+local COST = 21
+local SEQUENCE = 22 -- its place in the order of acceptance
+local KIND = 23
+local WORKER = 24 -- the latest
+local REASON = 25 -- behind a `=`, where there is one
+local STREAM = 26 -- which streams of events it has: e, s (events.lua)
+local FLAGS = 27 -- what else hangs on the job, so that most jobs cost no look: u(nique) k(ey) a(fter: it has dependents or had dependencies) b(atch) o(utput) c(heckpoint)
+local BATCH = 28 -- the batch that it belongs to (16 bytes)
+local FOLLOWS = 29 -- the batch whose callback it is (16 bytes)
+local LOG = 30 -- to the end: changes of state that stand in no stream, packed (`log_of`)
+
+-- The bytes of a record: what changes often first, then what its body says of it too, then texts.
+local HEAD, HEAD_BYTES = '>Bc1I4I4BI7I5I7I7I4c8c1I4I2B', 57
+local MIDDLE = '>I7BI4I3I3I6'
+local TEXTS = '>Bc0I2c0I2c0Bc0Bc0Bc0Bc0'
+local RECORD = HEAD .. string.sub(MIDDLE, 2) .. string.sub(TEXTS, 2)
+local NO_PRINT = '        '
+
+local function pack_record(r)
+    return struct.pack(RECORD, 1, r[3], r[4], r[5], r[6], r[7], r[8], r[9], r[10], r[11], r[12], r[13], r[14], r[15],
+        r[16], r[17], r[18], r[19], r[20], r[21], r[22], #r[23], r[23], #r[24], r[24], #r[25], r[25], #r[26], r[26],
+        #r[27], r[27], #r[28], r[28], #r[29], r[29]) .. r[30]
+end
+
+-- The record in these bytes: nothing where there are none, `false` where they are no record.
+local function unpack_record(bytes)
+    if not bytes then return nil end
+    local record = {pcall(struct.unpack, RECORD, bytes)}
+    if record[1] and record[2] == 1 and record[PRIORITY] <= 3 and string.find('swbrtcxd', record[STATE], 1, true) then
+        record[LOG] = string.sub(bytes, record[LOG])
+        return record
+    end
+    return false
+end
+
+-- An entry of a record's log: sequence, time, state, attempt, reason ('' for none).
+local LOG_ENTRY = '>I4I7c1I4I2c0'
+
+-- The log of a record, as arrays.
+local function log_of(record)
+    local entries, at = {}, 1
+    for place = 1, record[LOGGED] do
+        local entry = {pcall(struct.unpack, LOG_ENTRY, record[LOG], at)}
+        if not entry[1] then break end
+        entries[place], at = {entry[2], entry[3], entry[4], entry[5], entry[6]}, entry[7]
+    end
+    return entries
+end
+
+-- A lane, packed: standing; its jobs by state; of those that wait those of rank 0, 1, 3, and those that have been in it
+-- before; tag, era, bucket, when it was served last and how many then, pace + 1.
+local LANE = '>c1I4I4I4I4I4I4I4I4I4I4I4I4dI4I7I7I4I7'
+
+-- The lane in these bytes; one that is idle where there are none.
+local function unpack_lane(bytes)
+    if not bytes then
+        return {
+            standing = 'i', s = 0, w = 0, b = 0, r = 0, t = 0, c = 0, x = 0, d = 0, w0 = 0, w1 = 0, w3 = 0, k = 0, tag = 0, era = 0,
+            bucket = 0, served = 0, lately = 0, pace = -1, is_new = true,
+        }
+    end
+    local standing, s, w, b, r, t, c, x, d, w0, w1, w3, k, tag, era, bucket, served, lately, pace = struct.unpack(LANE, bytes)
+    return {
+        standing = standing, s = s, w = w, b = b, r = r, t = t, c = c, x = x, d = d, w0 = w0, w1 = w1, w3 = w3, k = k, tag = tag,
+        era = era, bucket = bucket, served = served, lately = lately, pace = pace - 1, is_new = false,
+    }
+end
+
+-- What a tenant uses, packed: running, waiting, bytes waiting, lanes, whether it has limits, finished.
+local LOAD = '>I5I5I7I4BI5'
 
 -- Events of jobs, for the scripts of the queue: part of each script that changes a state, behind prelude.lua.
 --
@@ -343,7 +407,7 @@ local FOLLOWS = 25 -- the batch whose callback it is; absent where there is none
 -- `<namespace>:progress:<P>:<tenant>`, so that it lives in the shard's slot. Whoever publishes there asks first
 -- whether somebody listens, once a tenant and script.
 
-local note_state, forget_events, state_event, append_event, tell, trim_events, event_text
+local note_state, forget_events, state_event, append_event, tell, trim_events, event_text, listened
 
 do
     local MOST_LOGGED = 16
@@ -356,7 +420,7 @@ do
     local channels = {}
 
     -- The tenant's channel where somebody listens, else false.
-    local function listened(tenant)
+    function listened(tenant)
         local channel = channels[tenant]
         if channel == nil then
             local namespace = string.match(P, '^{(.*):%d+}$') or P
@@ -406,7 +470,7 @@ do
     -- What a change of state is as JSON without braces.
     function state_event(state, attempt, reason)
         local event = '"type":"state","state":"' .. (NAMES[state] or 'waiting') .. '","attempt":' .. string.format('%.0f', tonumber(attempt) or 0)
-        if reason then event = event .. ',"reason":' .. cjson.encode(reason) end
+        if reason and reason ~= '' then event = event .. ',"reason":' .. cjson.encode(reason) end
         return event
     end
 
@@ -427,7 +491,7 @@ do
     end
 
     local function length(record, stream, tenant, id)
-        if not string.find(record[STREAM] or '', stream, 1, true) then return 0 end
+        if not string.find(record[STREAM], stream, 1, true) then return 0 end
         local long = redis.pcall('XLEN', key_of(stream, tenant, id))
         return type(long) == 'number' and long or 0
     end
@@ -442,14 +506,14 @@ do
             call('DEL', key)
             call('XADD', key, place, 'a', time, 'b', event)
         end
-        local streams = record[STREAM] or ''
+        local streams = record[STREAM]
         if not string.find(streams, stream, 1, true) then record[STREAM] = streams .. stream end
     end
 
     -- Keeps at most MOST_EVENTS: of progress and text the newest, changes of state before those.
     function trim_events(record, tenant, id)
-        if not record[STREAM] or record[EVENTS] <= MOST_EVENTS then return end
-        local logged, others = record[LOG] and #record[LOG] or 0, length(record, 'e', tenant, id)
+        if record[STREAM] == '' or record[EVENTS] <= MOST_EVENTS then return end
+        local logged, others = record[LOGGED], length(record, 'e', tenant, id)
         local states = length(record, 's', tenant, id)
         if logged + states + others <= MOST_EVENTS then return end
         local room = MOST_EVENTS - TRIMMED - logged
@@ -460,16 +524,15 @@ do
     -- Notes a change of state in the job's record, which the caller then stores: give it the new state and attempt before.
     -- `id` is the job's 16 bytes; `reason` may be nil.
     function note_state(record, tenant, id, now, reason)
-        local sequence = (record[EVENTS] or 0) + 1
-        record[EVENTS] = sequence
-        local log = type(record[LOG]) == 'table' and record[LOG] or {}
-        log[#log + 1] = { sequence, now, record[STATE], record[ATTEMPT], reason or false }
-        record[LOG] = log
-        if #log > MOST_LOGGED then
-            for _, entry in ipairs(log) do
+        local sequence = record[EVENTS] + 1
+        local told = reason or ''
+        record[EVENTS], record[LOGGED] = sequence, record[LOGGED] + 1
+        record[LOG] = record[LOG] .. struct.pack(LOG_ENTRY, sequence, now, record[STATE], record[ATTEMPT], #told, told)
+        if record[LOGGED] > MOST_LOGGED then
+            for _, entry in ipairs(log_of(record)) do
                 append_event(record, 's', tenant, id, entry[1], entry[2], state_event(entry[3], entry[4], entry[5]))
             end
-            record[LOG] = false
+            record[LOG], record[LOGGED] = '', 0
             trim_events(record, tenant, id)
         end
         if listened(tenant) then
@@ -479,8 +542,7 @@ do
 
     -- Removes the events of a job that is removed.
     function forget_events(record, tenant, id)
-        local streams = record and record[STREAM]
-        if streams then call('UNLINK', key_of('e', tenant, id), key_of('s', tenant, id)) end
+        if record and record[STREAM] ~= '' then call('UNLINK', key_of('e', tenant, id), key_of('s', tenant, id)) end
     end
 end
 
@@ -528,11 +590,17 @@ end
 local KINDS, TENANTS, LANES = {}, {}, {}
 -- Kinds that have got something to run, and those to which time will bring something: when.
 local STIRRED, TIMED = {}, {}
+-- Claims whose jobs were released: how many.
+local RELEASED = {}
 local has_pauses = nil
 
-local function is_paused(scope)
+local function has_any_pause()
     if has_pauses == nil then has_pauses = call('EXISTS', P .. ':paused') == 1 end
-    return has_pauses and call('SISMEMBER', P .. ':paused', scope) == 1
+    return has_pauses
+end
+
+local function is_paused(scope)
+    return has_any_pause() and call('SISMEMBER', P .. ':paused', scope) == 1
 end
 
 local function kind_of(name)
@@ -551,39 +619,34 @@ end
 local function tenant_of(name)
     local tenant = TENANTS[name]
     if not tenant then
-        local key = P .. ':tenant:' .. name
-        local field = call('HMGET', key, 'running', 'waiting', 'bytes', 'lanes', 'limits', 'weight', 'most',
-            'most_waiting', 'most_bytes')
+        local load = call('GET', P .. ':load:' .. name)
         tenant = {
-            name = name, key = key, running = number(field[1]), waiting = number(field[2]), bytes = number(field[3]),
-            lanes = number(field[4]), is_limited = field[5], weight = most_of(tonumber(field[6]) or 1, 1),
-            most = tonumber(field[7]),
-            most_waiting = field[8] and (tonumber(field[8]) or huge) or 100000,
-            most_bytes = field[9] and (tonumber(field[9]) or huge) or 1073741824,
+            name = name, running = 0, waiting = 0, bytes = 0, lanes = 0, is_limited = false, finished = 0, weight = 1,
+            most = nil, most_waiting = 100000, most_bytes = 1073741824,
         }
+        if load then
+            local limited
+            tenant.running, tenant.waiting, tenant.bytes, tenant.lanes, limited, tenant.finished = struct.unpack(LOAD, load)
+            tenant.is_limited = limited == 1
+        end
+        if tenant.is_limited then
+            local field = call('HMGET', P .. ':tenant:' .. name, 'weight', 'most', 'most_waiting', 'most_bytes')
+            tenant.weight, tenant.most = most_of(tonumber(field[1]) or 1, 1), tonumber(field[2])
+            if field[3] then tenant.most_waiting = tonumber(field[3]) or huge end
+            if field[4] then tenant.most_bytes = tonumber(field[4]) or huge end
+        end
         TENANTS[name] = tenant
     end
     return tenant
 end
-
-local COUNTS = {'s', 'w', 'b', 'r', 't', 'c', 'x', 'd', 'w0', 'w1', 'w3', 'k'}
 
 local function lane_of(kind, tenant)
     local name = kind .. ':' .. tenant
     local lane = LANES[name]
     if not lane then
         local key = P .. ':lane:' .. name
-        local fields = call('HGETALL', key)
-        lane = {
-            name = name, key = key, kind = kind, tenant = tenant, is_new = #fields == 0, standing = 'i',
-            s = 0, w = 0, b = 0, r = 0, t = 0, c = 0, x = 0, d = 0, w0 = 0, w1 = 0, w3 = 0, k = 0,
-            tag = 0, era = 0, bucket = 0, served = 0, lately = 0, was = {},
-        }
-        for place = 1, #fields, 2 do
-            local field, value = fields[place], fields[place + 1]
-            if field == 'standing' then lane.standing = value else lane[field] = tonumber(value) or lane[field] end
-            lane.was[field] = value
-        end
+        lane = unpack_lane(call('GET', key))
+        lane.name, lane.key, lane.kind, lane.tenant = name, key, kind, tenant
         LANES[name] = lane
     end
     return lane
@@ -666,20 +729,9 @@ local function unhold(tenant)
     end
 end
 
-local TEXTS = {standing = true}
-local FIELDS = {'tag', 'era', 'bucket', 'served', 'lately', 'pace', 'standing'}
-for _, field in ipairs(COUNTS) do FIELDS[#FIELDS + 1] = field end
-
 local function save_lane(lane)
-    local changed, was = {}, lane.was
-    for _, field in ipairs(FIELDS) do
-        local value = lane[field]
-        if value and (was[field] or (value ~= 0 and value ~= 'i')) then
-            local text = TEXTS[field] and value or string.format('%.17g', value)
-            if was[field] ~= text then changed[#changed + 1], changed[#changed + 2] = field, text end
-        end
-    end
-    if #changed > 0 then call('HSET', lane.key, unpack(changed)) end
+    call('SET', lane.key, struct.pack(LANE, lane.standing, lane.s, lane.w, lane.b, lane.r, lane.t, lane.c, lane.x, lane.d,
+        lane.w0, lane.w1, lane.w3, lane.k, lane.tag, lane.era, lane.bucket, lane.served, lane.lately, lane.pace + 1))
     if lane.is_new then
         local kind, tenant = kind_of(lane.kind), tenant_of(lane.tenant)
         call('SADD', P .. ':lanes', lane.name)
@@ -690,8 +742,38 @@ local function save_lane(lane)
     end
 end
 
+local function save_tenant(tenant)
+    call('SET', P .. ':load:' .. tenant.name, struct.pack(LOAD, most_of(tenant.running, 0), most_of(tenant.waiting, 0),
+        most_of(tenant.bytes, 0), most_of(tenant.lanes, 0), tenant.is_limited and 1 or 0, most_of(tenant.finished, 0)))
+end
+
+-- Leases stand in groups, one a claim or renewal: `P:lease` has when each ends, `P:leased:<claim>` whose they are, and
+-- `P:holding` how many still run. When none does the group goes.
+local function lease(until_, members, claim)
+    if #members == 0 then return end
+    claim = claim or call('INCR', P .. ':claims')
+    write('RPUSH', P .. ':leased:' .. claim, members)
+    call('ZADD', P .. ':lease', until_, claim)
+    call('HSET', P .. ':holding', claim, #members)
+    return claim
+end
+
+local function end_leases(claim)
+    call('ZREM', P .. ':lease', claim)
+    call('HDEL', P .. ':holding', claim)
+    call('DEL', P .. ':leased:' .. claim)
+end
+
+local function release_leases()
+    for claim, jobs in pairs(RELEASED) do
+        if call('HINCRBY', P .. ':holding', claim, -jobs) <= 0 then end_leases(claim) end
+    end
+    RELEASED = {}
+end
+
 -- Writes lanes, tenants and kinds that were changed; answers what could not be written.
 local function save()
+    release_leases()
     for _, lane in pairs(LANES) do
         if lane.is_dirty then
             lane.is_dirty = false
@@ -701,8 +783,7 @@ local function save()
     for _, tenant in pairs(TENANTS) do
         if tenant.is_dirty then
             tenant.is_dirty = false
-            protected(call, 'HSET', tenant.key, 'running', most_of(tenant.running, 0),
-                'waiting', most_of(tenant.waiting, 0), 'bytes', most_of(tenant.bytes, 0), 'lanes', tenant.lanes)
+            protected(save_tenant, tenant)
         end
     end
     for name, kind in pairs(KINDS) do
@@ -783,37 +864,20 @@ local function flags_of(bits)
     return letters
 end
 
+-- What scripts read of a body (body.rs).
+local BODY = '>I8I8BI2BBI4I4I2B'
+
 -- The record of a job that has none yet, from its body (body.rs); nothing where that can't be read.
 local function fresh(body)
     if not body or #body < 32 then return nil end
     local created, sequence, format, payload, flags, rank, cost, attempts, _, length =
-        struct.unpack('>I8I8BI2BBI4I4I2B', body)
+        struct.unpack(BODY, body)
     if format ~= 1 or payload > #body or rank > 3 then return nil end
-    local record = {
-        'w', string.sub(body, 33, 32 + length), rank, 0, attempts, 0, #body - payload, cost, created,
-        false, false, false, false, false, false, false, false, 0, 0, false, false, flags_of(flags), sequence,
+    return {
+        true, 1, 'w', 0, 0, 0, 0, 0, 0, 0, 0, NO_PRINT, '-', 0, 0, 0, created, rank, attempts, #body - payload, cost, sequence,
+        string.sub(body, 33, 32 + length), '', '', '', flags_of(flags),
+        flags >= 8 and string.sub(body, payload - 15, payload) or '', '', '',
     }
-    if flags >= 8 then record[BATCH] = string.sub(body, payload - 15, payload) end
-    return record
-end
-
--- Whether what was unpacked is a record that scripts can work with.
-local function is_record(record)
-    return type(record) == 'table' and type(record[STATE]) == 'string' and #record[STATE] == 1
-        and string.find('swbrtcxd', record[STATE], 1, true) and type(record[KIND]) == 'string'
-        and type(record[PRIORITY]) == 'number' and record[PRIORITY] >= 0 and record[PRIORITY] <= 3
-        and type(record[ATTEMPT]) == 'number' and type(record[MOST_ATTEMPTS]) == 'number'
-        and type(record[EPOCH]) == 'number' and type(record[BYTES]) == 'number' and type(record[COST]) == 'number'
-        and type(record[RUN_AT]) == 'number' and type(record[EVENTS]) == 'number' and type(record[FLAGS]) == 'string'
-        and type(record[SEQUENCE]) == 'number'
-end
-
--- The record behind stored bytes; nothing where there are none, `false` where they can't be read.
-local function unpacked(bytes)
-    if not bytes then return nil end
-    local is_fine, record = pcall(cmsgpack.unpack, bytes)
-    if is_fine and is_record(record) then return record end
-    return false
 end
 
 local function has(record, letter) return string.find(record[FLAGS], letter, 1, true) ~= nil end
@@ -827,8 +891,8 @@ end
 local function open_page(name)
     return {
         tenant = tenant_of(name), name = name, run = P .. ':run:' .. name, records = {}, changed = {}, order = {},
-        pushes = {}, backs = {}, due = {}, not_due = {}, unleased = {}, ended = {}, finished = 0, outputs = {},
-        kinds = {}, lanes = {}, batches = {}, changed_batches = {},
+        pushes = {}, backs = {}, due = {}, not_due = {}, released = {}, ended = {}, finished = 0, outputs = {},
+        kinds = {}, lanes = {}, batches = {}, changed_batches = {}, raws = {},
     }
 end
 
@@ -843,7 +907,7 @@ local function load_records(page, ids)
     end
     if #missing == 0 then return end
     local found = fetch(page.run, missing)
-    for place, id in ipairs(missing) do page.records[id] = unpacked(found[place]) end
+    for place, id in ipairs(missing) do page.records[id] = unpack_record(found[place]) end
 end
 
 local function changed(page, id, record)
@@ -874,13 +938,13 @@ local function move(page, id, record, to, back)
         list[#list + 1] = id .. page.name
         page.not_due[kind] = list
     elseif from == 'r' then
-        page.unleased[#page.unleased + 1] = id .. page.name
+        page.released[record[CLAIM]] = (page.released[record[CLAIM]] or 0) + 1
         page.kinds[kind] = (page.kinds[kind] or 0) - 1
         page.has_freed = true
-        record[WORKER] = false
+        record[LEASE_UNTIL], record[CLAIM] = 0, 0
     elseif FINAL[from] then
         page.finished = page.finished - 1
-        record[FINISHED_AT] = false
+        record[FINISHED_AT] = 0
     elseif from == 'b' then
         untie(page, id)
     end
@@ -907,7 +971,7 @@ local function move(page, id, record, to, back)
     count(lane, page.tenant, record, from, to)
     changed(page, id, record)
     if FINAL[from] or FINAL[to] then
-        if record[BATCH] then count_in_batch(page, record[BATCH], from, to) end
+        if record[BATCH] ~= '' then count_in_batch(page, record[BATCH], from, to) end
         if to == 'c' and has(record, 'a') then release(page, id) end
     end
 end
@@ -928,28 +992,27 @@ local function close_page(page)
     if #page.order > 0 then
         local pairs_of = {}
         for place, id in ipairs(page.order) do
-            pairs_of[2 * place - 1], pairs_of[2 * place] = id, cmsgpack.pack(page.records[id])
+            pairs_of[2 * place - 1], pairs_of[2 * place] = id, pack_record(page.records[id])
         end
         write('HSET', page.run, pairs_of)
     end
     write_batches(page)
+    if #page.raws > 0 then write('HSET', page.run, page.raws) end
     for kind, list in pairs(page.not_due) do write('ZREM', P .. ':due:' .. kind, list) end
     for kind, list in pairs(page.due) do
         write('ZADD', P .. ':due:' .. kind, list)
         for place = 1, #list, 2 do TIMED[kind] = least(TIMED[kind] or huge, list[place]) end
     end
-    if #page.unleased > 0 then write('ZREM', P .. ':lease', page.unleased) end
-    if page.finished ~= 0 then
-        local left = tonumber(call('ZINCRBY', P .. ':finished', page.finished, name))
-        if left <= 0 then call('ZREM', P .. ':finished', name) end
-    end
+    for claim, jobs in pairs(page.released) do RELEASED[claim] = (RELEASED[claim] or 0) + jobs end
+    page.tenant.finished = page.tenant.finished + page.finished
     for kind_name, running in pairs(page.kinds) do
         local kind = kind_of(kind_name)
         kind.running, kind.is_dirty = kind.running + running, true
         STIRRED[kind_name] = true
     end
     for lane in pairs(page.lanes) do settle_standing(lane) end
-    if page.has_freed then protected(unhold, name) end
+    -- Only a limit or a pause holds lanes.
+    if page.has_freed and (page.tenant.is_limited or has_any_pause()) then protected(unhold, name) end
 end
 
 -- A page that failed is not written: what was read of its tenant is forgotten.
@@ -1004,7 +1067,7 @@ local function cancel_blocked(page, id, reason)
     load_records(page, {id})
     local record = page.records[id]
     if not record or record[STATE] ~= 'b' then return end
-    record[REASON] = reason
+    record[REASON] = '=' .. reason
     move(page, id, record, 'x')
     note_state(record, page.name, id, now, reason)
 end
@@ -1145,7 +1208,7 @@ local function admit(page, kind, rank, id, body, run_at, key, unique, after, bat
     call('XADD', P .. ':index:' .. name, string.format('%.0f-0', sequence), '', id)
     local at = tonumber(run_at)
     if at then record[RUN_AT] = at end
-    if follows then record[BATCH], record[FOLLOWS] = record[BATCH] or false, follows end
+    if follows then record[FOLLOWS] = follows end
     if #pending > 1 or follows then
         record[STATE] = 'b'
         call('HSET', P .. ':waits:' .. name, id, cmsgpack.pack(pending))

@@ -95,32 +95,96 @@ local function clock()
     return server_time()
 end
 
--- The record of a job: an array in msgpack, absent values are false.
-local STATE = 1 -- a letter: s(cheduled) w(aiting) b(locked) r(unning) t (retrying) c(ompleted) x (cancelled) d(ead)
-local KIND = 2
-local PRIORITY = 3 -- 0 goes first
+-- The record of a job: what changes of it. An array here, packed bytes in Redis; what is absent is 0 or ''.
+-- 1 says that it could be unpacked, 2 is the format.
+local STATE = 3 -- a letter: s(cheduled) w(aiting) b(locked) r(unning) t (retrying) c(ompleted) x (cancelled) d(ead)
 local ATTEMPT = 4
-local MOST_ATTEMPTS = 5
-local EPOCH = 6
-local BYTES = 7 -- of the payload
-local COST = 8
-local RUN_AT = 9
-local STARTED_AT = 10
-local FINISHED_AT = 11
-local CANCEL_ASKED = 12
-local WORKER = 13
-local SETTLED_EPOCH = 14 -- the last settlement that was applied: its lease,
-local SETTLED_PRINT = 15 -- a fingerprint of its verdict (8 bytes),
-local SETTLED_STATE = 16 -- and what it answered
-local REASON = 17
-local EVENTS = 18 -- the sequence number of the job's latest event
-local TENTHS = 19 -- the highest percentage published, in tenths
-local LOG = 20 -- changes of state that stand in no stream: arrays of sequence, time, state, attempt, reason
-local STREAM = 21 -- whether the job has a stream of events
-local FLAGS = 22 -- what else hangs on the job, so that most jobs cost no look: u(nique) k(ey) a(fter: it has dependents or had dependencies) b(atch) o(utput) c(heckpoint)
-local SEQUENCE = 23 -- its place in the order of acceptance
-local BATCH = 24 -- the batch that it belongs to (16 bytes); absent where there is none
-local FOLLOWS = 25 -- the batch whose callback it is; absent where there is none
+local EPOCH = 5
+local CANCEL_ASKED = 6 -- 0 or 1
+local LEASE_UNTIL = 7 -- while it runs
+local CLAIM = 8 -- while it runs: the number of the claim or renewal that gave its lease
+local STARTED_AT = 9
+local FINISHED_AT = 10
+local SETTLED_EPOCH = 11 -- the last settlement that was applied: its lease,
+local SETTLED_PRINT = 12 -- a fingerprint of its verdict (8 bytes),
+local SETTLED_STATE = 13 -- and what it answered
+local EVENTS = 14 -- the sequence number of the job's latest event
+local TENTHS = 15 -- the highest percentage published, in tenths
+local LOGGED = 16 -- how many entries its log has
+local RUN_AT = 17
+local PRIORITY = 18 -- 0 goes first
+local MOST_ATTEMPTS = 19
+local BYTES = 20 -- of the payload
+local COST = 21
+local SEQUENCE = 22 -- its place in the order of acceptance
+local KIND = 23
+local WORKER = 24 -- the latest
+local REASON = 25 -- behind a `=`, where there is one
+local STREAM = 26 -- which streams of events it has: e, s (events.lua)
+local FLAGS = 27 -- what else hangs on the job, so that most jobs cost no look: u(nique) k(ey) a(fter: it has dependents or had dependencies) b(atch) o(utput) c(heckpoint)
+local BATCH = 28 -- the batch that it belongs to (16 bytes)
+local FOLLOWS = 29 -- the batch whose callback it is (16 bytes)
+local LOG = 30 -- to the end: changes of state that stand in no stream, packed (`log_of`)
+
+-- The bytes of a record: what changes often first, then what its body says of it too, then texts.
+local HEAD, HEAD_BYTES = '>Bc1I4I4BI7I5I7I7I4c8c1I4I2B', 57
+local MIDDLE = '>I7BI4I3I3I6'
+local TEXTS = '>Bc0I2c0I2c0Bc0Bc0Bc0Bc0'
+local RECORD = HEAD .. string.sub(MIDDLE, 2) .. string.sub(TEXTS, 2)
+local NO_PRINT = '        '
+
+local function pack_record(r)
+    return struct.pack(RECORD, 1, r[3], r[4], r[5], r[6], r[7], r[8], r[9], r[10], r[11], r[12], r[13], r[14], r[15],
+        r[16], r[17], r[18], r[19], r[20], r[21], r[22], #r[23], r[23], #r[24], r[24], #r[25], r[25], #r[26], r[26],
+        #r[27], r[27], #r[28], r[28], #r[29], r[29]) .. r[30]
+end
+
+-- The record in these bytes: nothing where there are none, `false` where they are no record.
+local function unpack_record(bytes)
+    if not bytes then return nil end
+    local record = {pcall(struct.unpack, RECORD, bytes)}
+    if record[1] and record[2] == 1 and record[PRIORITY] <= 3 and string.find('swbrtcxd', record[STATE], 1, true) then
+        record[LOG] = string.sub(bytes, record[LOG])
+        return record
+    end
+    return false
+end
+
+-- An entry of a record's log: sequence, time, state, attempt, reason ('' for none).
+local LOG_ENTRY = '>I4I7c1I4I2c0'
+
+-- The log of a record, as arrays.
+local function log_of(record)
+    local entries, at = {}, 1
+    for place = 1, record[LOGGED] do
+        local entry = {pcall(struct.unpack, LOG_ENTRY, record[LOG], at)}
+        if not entry[1] then break end
+        entries[place], at = {entry[2], entry[3], entry[4], entry[5], entry[6]}, entry[7]
+    end
+    return entries
+end
+
+-- A lane, packed: standing; its jobs by state; of those that wait those of rank 0, 1, 3, and those that have been in it
+-- before; tag, era, bucket, when it was served last and how many then, pace + 1.
+local LANE = '>c1I4I4I4I4I4I4I4I4I4I4I4I4dI4I7I7I4I7'
+
+-- The lane in these bytes; one that is idle where there are none.
+local function unpack_lane(bytes)
+    if not bytes then
+        return {
+            standing = 'i', s = 0, w = 0, b = 0, r = 0, t = 0, c = 0, x = 0, d = 0, w0 = 0, w1 = 0, w3 = 0, k = 0, tag = 0, era = 0,
+            bucket = 0, served = 0, lately = 0, pace = -1, is_new = true,
+        }
+    end
+    local standing, s, w, b, r, t, c, x, d, w0, w1, w3, k, tag, era, bucket, served, lately, pace = struct.unpack(LANE, bytes)
+    return {
+        standing = standing, s = s, w = w, b = b, r = r, t = t, c = c, x = x, d = d, w0 = w0, w1 = w1, w3 = w3, k = k, tag = tag,
+        era = era, bucket = bucket, served = served, lately = lately, pace = pace - 1, is_new = false,
+    }
+end
+
+-- What a tenant uses, packed: running, waiting, bytes waiting, lanes, whether it has limits, finished.
+local LOAD = '>I5I5I7I4BI5'
 
 -- Events of jobs, for the scripts of the queue: part of each script that changes a state, behind prelude.lua.
 --
@@ -137,7 +201,7 @@ local FOLLOWS = 25 -- the batch whose callback it is; absent where there is none
 -- `<namespace>:progress:<P>:<tenant>`, so that it lives in the shard's slot. Whoever publishes there asks first
 -- whether somebody listens, once a tenant and script.
 
-local note_state, forget_events, state_event, append_event, tell, trim_events, event_text
+local note_state, forget_events, state_event, append_event, tell, trim_events, event_text, listened
 
 do
     local MOST_LOGGED = 16
@@ -150,7 +214,7 @@ do
     local channels = {}
 
     -- The tenant's channel where somebody listens, else false.
-    local function listened(tenant)
+    function listened(tenant)
         local channel = channels[tenant]
         if channel == nil then
             local namespace = string.match(P, '^{(.*):%d+}$') or P
@@ -200,7 +264,7 @@ do
     -- What a change of state is as JSON without braces.
     function state_event(state, attempt, reason)
         local event = '"type":"state","state":"' .. (NAMES[state] or 'waiting') .. '","attempt":' .. string.format('%.0f', tonumber(attempt) or 0)
-        if reason then event = event .. ',"reason":' .. cjson.encode(reason) end
+        if reason and reason ~= '' then event = event .. ',"reason":' .. cjson.encode(reason) end
         return event
     end
 
@@ -221,7 +285,7 @@ do
     end
 
     local function length(record, stream, tenant, id)
-        if not string.find(record[STREAM] or '', stream, 1, true) then return 0 end
+        if not string.find(record[STREAM], stream, 1, true) then return 0 end
         local long = redis.pcall('XLEN', key_of(stream, tenant, id))
         return type(long) == 'number' and long or 0
     end
@@ -236,14 +300,14 @@ do
             call('DEL', key)
             call('XADD', key, place, 'a', time, 'b', event)
         end
-        local streams = record[STREAM] or ''
+        local streams = record[STREAM]
         if not string.find(streams, stream, 1, true) then record[STREAM] = streams .. stream end
     end
 
     -- Keeps at most MOST_EVENTS: of progress and text the newest, changes of state before those.
     function trim_events(record, tenant, id)
-        if not record[STREAM] or record[EVENTS] <= MOST_EVENTS then return end
-        local logged, others = record[LOG] and #record[LOG] or 0, length(record, 'e', tenant, id)
+        if record[STREAM] == '' or record[EVENTS] <= MOST_EVENTS then return end
+        local logged, others = record[LOGGED], length(record, 'e', tenant, id)
         local states = length(record, 's', tenant, id)
         if logged + states + others <= MOST_EVENTS then return end
         local room = MOST_EVENTS - TRIMMED - logged
@@ -254,16 +318,15 @@ do
     -- Notes a change of state in the job's record, which the caller then stores: give it the new state and attempt before.
     -- `id` is the job's 16 bytes; `reason` may be nil.
     function note_state(record, tenant, id, now, reason)
-        local sequence = (record[EVENTS] or 0) + 1
-        record[EVENTS] = sequence
-        local log = type(record[LOG]) == 'table' and record[LOG] or {}
-        log[#log + 1] = { sequence, now, record[STATE], record[ATTEMPT], reason or false }
-        record[LOG] = log
-        if #log > MOST_LOGGED then
-            for _, entry in ipairs(log) do
+        local sequence = record[EVENTS] + 1
+        local told = reason or ''
+        record[EVENTS], record[LOGGED] = sequence, record[LOGGED] + 1
+        record[LOG] = record[LOG] .. struct.pack(LOG_ENTRY, sequence, now, record[STATE], record[ATTEMPT], #told, told)
+        if record[LOGGED] > MOST_LOGGED then
+            for _, entry in ipairs(log_of(record)) do
                 append_event(record, 's', tenant, id, entry[1], entry[2], state_event(entry[3], entry[4], entry[5]))
             end
-            record[LOG] = false
+            record[LOG], record[LOGGED] = '', 0
             trim_events(record, tenant, id)
         end
         if listened(tenant) then
@@ -273,8 +336,7 @@ do
 
     -- Removes the events of a job that is removed.
     function forget_events(record, tenant, id)
-        local streams = record and record[STREAM]
-        if streams then call('UNLINK', key_of('e', tenant, id), key_of('s', tenant, id)) end
+        if record and record[STREAM] ~= '' then call('UNLINK', key_of('e', tenant, id), key_of('s', tenant, id)) end
     end
 end
 
@@ -292,11 +354,11 @@ if type(packed) ~= 'string' then
     local known = redis.pcall('HEXISTS', P .. ':job:' .. tenant, id)
     return known == 1 and { 'w' } or {}
 end
-local read, record = pcall(cmsgpack.unpack, packed)
-if not read or type(record) ~= 'table' or type(record[STATE]) ~= 'string' then return {} end
+local record = unpack_record(packed)
+if not record then return {} end
 
 local found = {}
-local streams = type(record[STREAM]) == 'string' and record[STREAM] or ''
+local streams = record[STREAM]
 for stream, kind in pairs({ e = ':events:', s = ':states:' }) do
     if most > 0 and string.find(streams, stream, 1, true) then
         local range = redis.pcall('XRANGE', P .. kind .. tenant .. ':' .. id, '(' .. after .. '-0', '+', 'COUNT', most)
@@ -308,8 +370,8 @@ for stream, kind in pairs({ e = ':events:', s = ':states:' }) do
         end
     end
 end
-for _, entry in ipairs(type(record[LOG]) == 'table' and record[LOG] or {}) do
-    if type(entry) == 'table' and type(entry[1]) == 'number' and entry[1] > tonumber(after) then
+for _, entry in ipairs(log_of(record)) do
+    if entry[1] > tonumber(after) then
         found[#found + 1] = { entry[1], entry[2], state_event(entry[3], entry[4], entry[5]) }
     end
 end

@@ -6,7 +6,7 @@ use crate::source::{Source, module_of, paths, sources, tokens};
 const TIERS: [&[&str]; 5] = [
     &["domain"],
     &["store", "queue", "limits", "cache", "progress", "artifact", "security"],
-    &["worker", "schedule"],
+    &["worker", "schedule", "client"],
     &["engine", "config", "telemetry"],
     &["api", "cli", "testing"],
 ];
