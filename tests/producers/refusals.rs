@@ -143,7 +143,7 @@ async fn a_call_out_of_shape_changes_nothing() {
         assert!(error.contains("PRESSWORK") && error.contains(word), "{error}");
     };
     refused(&[], "two arguments").await;
-    refused(&[job.clone()], "two arguments").await;
+    refused(std::slice::from_ref(&job), "two arguments").await;
     refused(&vec![job.clone(); 2_002], "1 to 1000 jobs").await;
     let large = vec![b' '; NewJob::MOST_PAYLOAD_BYTES];
     let jobs: Vec<_> =

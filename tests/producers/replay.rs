@@ -19,7 +19,7 @@ async fn the_script_tells_what_rust_tells(way: Way) {
     let job = plain();
     let (tenant, id) = (job.tenant.as_str(), job.id.to_string());
     way.enqueue_one(written(&job)).await;
-    let untouched = way.replay(tenant, &[id.clone()]).await.unwrap().unwrap();
+    let untouched = way.replay(tenant, std::slice::from_ref(&id)).await.unwrap().unwrap();
     assert_eq!(untouched, json!({ "job": id, "state": "waiting", "events": [], "more": false }));
 
     let mut live = way.progress.follow(&job.tenant, job.id, 0).await.unwrap();
@@ -79,7 +79,7 @@ async fn an_unknown_job_is_told_as_nothing_and_a_wrong_question_as_an_error() {
     way.enqueue_one(written(&job)).await;
     let id = job.id.to_string();
     assert_eq!(way.replay("acme", &[new_id().to_string()]).await.unwrap(), None);
-    assert_eq!(way.replay("other", &[id.clone()]).await.unwrap(), None);
+    assert_eq!(way.replay("other", std::slice::from_ref(&id)).await.unwrap(), None);
     for wrong in [
         &[][..],
         &["novel".to_owned()],
