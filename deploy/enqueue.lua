@@ -317,31 +317,32 @@ local SETTLED_STATE = 13 -- and what it answered
 local EVENTS = 14 -- the sequence number of the job's latest event
 local TENTHS = 15 -- the highest percentage published, in tenths
 local LOGGED = 16 -- how many entries its log has
-local RUN_AT = 17
-local PRIORITY = 18 -- 0 goes first
-local MOST_ATTEMPTS = 19
-local BYTES = 20 -- of the payload
-local COST = 21
-local SEQUENCE = 22 -- its place in the order of acceptance
-local KIND = 23
-local WORKER = 24 -- the latest
-local REASON = 25 -- behind a `=`, where there is one
-local STREAM = 26 -- which streams of events it has: e, s (events.lua)
-local FLAGS = 27 -- what else hangs on the job, so that most jobs cost no look: u(nique) k(ey) a(fter: it has dependents or had dependencies) b(atch) o(utput) c(heckpoint)
+local FLAGS = 17 -- what else hangs on the job, so that most jobs cost no look: u(nique) k(ey) a(fter: it has dependents or had dependencies) b(atch) o(utput) c(heckpoint)
+local KIND = 18
+local RUN_AT = 19
+local PRIORITY = 20 -- 0 goes first
+local MOST_ATTEMPTS = 21
+local BYTES = 22 -- of the payload
+local COST = 23
+local SEQUENCE = 24 -- its place in the order of acceptance
+local WORKER = 25 -- the latest
+local REASON = 26 -- behind a `=`, where there is one
+local STREAM = 27 -- which streams of events it has: e, s (events.lua)
 local BATCH = 28 -- the batch that it belongs to (16 bytes)
 local FOLLOWS = 29 -- the batch whose callback it is (16 bytes)
 local LOG = 30 -- to the end: changes of state that stand in no stream, packed (`log_of`)
 
 -- The bytes of a record: what changes often first, then what its body says of it too, then texts.
 local HEAD, HEAD_BYTES = '>Bc1I4I4BI7I5I7I7I4c8c1I4I2B', 57
+local START = HEAD .. 'Bc0Bc0'
 local MIDDLE = '>I7BI4I3I3I6'
-local TEXTS = '>Bc0I2c0I2c0Bc0Bc0Bc0Bc0'
-local RECORD = HEAD .. string.sub(MIDDLE, 2) .. string.sub(TEXTS, 2)
+local TEXTS = '>I2c0I2c0Bc0Bc0Bc0'
+local RECORD = START .. string.sub(MIDDLE, 2) .. string.sub(TEXTS, 2)
 local NO_PRINT = '        '
 
 local function pack_record(r)
     return struct.pack(RECORD, 1, r[3], r[4], r[5], r[6], r[7], r[8], r[9], r[10], r[11], r[12], r[13], r[14], r[15],
-        r[16], r[17], r[18], r[19], r[20], r[21], r[22], #r[23], r[23], #r[24], r[24], #r[25], r[25], #r[26], r[26],
+        r[16], #r[17], r[17], #r[18], r[18], r[19], r[20], r[21], r[22], r[23], r[24], #r[25], r[25], #r[26], r[26],
         #r[27], r[27], #r[28], r[28], #r[29], r[29]) .. r[30]
 end
 
@@ -749,13 +750,23 @@ end
 
 -- Leases stand in groups, one a claim or renewal: `P:lease` has when each ends, `P:leased:<claim>` whose they are, and
 -- `P:holding` how many still run. When none does the group goes.
-local function lease(until_, members, claim)
-    if #members == 0 then return end
+local function lease(until_, groups, jobs, claim)
+    if jobs == 0 then return end
     claim = claim or call('INCR', P .. ':claims')
-    write('RPUSH', P .. ':leased:' .. claim, members)
+    write('RPUSH', P .. ':leased:' .. claim, groups)
     call('ZADD', P .. ':lease', until_, claim)
-    call('HSET', P .. ':holding', claim, #members)
+    call('HSET', P .. ':holding', claim, jobs)
     return claim
+end
+
+-- Jobs of a tenant that stand together: how long its name is (one byte), its name, the ids.
+local function group_of(tenant, ids) return string.char(#tenant) .. tenant .. table.concat(ids) end
+
+-- The ids in a text, from a place on.
+local function ids_in(text, from)
+    local ids = {}
+    for at = from, #text - 15, 16 do ids[#ids + 1] = string.sub(text, at, at + 15) end
+    return ids
 end
 
 local function end_leases(claim)
@@ -874,8 +885,8 @@ local function fresh(body)
         struct.unpack(BODY, body)
     if format ~= 1 or payload > #body or rank > 3 then return nil end
     return {
-        true, 1, 'w', 0, 0, 0, 0, 0, 0, 0, 0, NO_PRINT, '-', 0, 0, 0, created, rank, attempts, #body - payload, cost, sequence,
-        string.sub(body, 33, 32 + length), '', '', '', flags_of(flags),
+        true, 1, 'w', 0, 0, 0, 0, 0, 0, 0, 0, NO_PRINT, '-', 0, 0, 0, flags_of(flags), string.sub(body, 33, 32 + length),
+        created, rank, attempts, #body - payload, cost, sequence, '', '', '',
         flags >= 8 and string.sub(body, payload - 15, payload) or '', '', '',
     }
 end
@@ -966,7 +977,7 @@ local function move(page, id, record, to, back)
     elseif FINAL[to] then
         record[FINISHED_AT] = now
         page.finished = page.finished + 1
-        page.ended[#page.ended + 1] = struct.pack('>I8', now) .. id
+        page.ended[#page.ended + 1] = id
     end
     count(lane, page.tenant, record, from, to)
     changed(page, id, record)
@@ -983,11 +994,8 @@ local function close_page(page)
     for list, ids in pairs(page.backs) do write('ZADD', list, ids) end
     if #page.outputs > 0 then write('HSET', P .. ':out:' .. name, page.outputs) end
     if #page.ended > 0 then
-        local length = 0
-        for from = 1, #page.ended, SLICE do
-            length = call('RPUSH', P .. ':ended:' .. name, unpack(page.ended, from, least(from + SLICE - 1, #page.ended)))
-        end
-        if length == #page.ended then call('ZADD', P .. ':ending', (struct.unpack('>I8', page.ended[1])), name) end
+        local length = call('RPUSH', P .. ':ended:' .. name, struct.pack('>I8', now) .. table.concat(page.ended))
+        if length == 1 then call('ZADD', P .. ':ending', now, name) end
     end
     if #page.order > 0 then
         local pairs_of = {}
