@@ -29,6 +29,6 @@ impl Kind for CountWords {
     }
 }
 
-fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     Cli::new("my-app", env!("CARGO_PKG_VERSION")).register::<CountWords>().run()
 }

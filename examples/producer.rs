@@ -20,7 +20,7 @@ struct CountWords {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let url = arguments.next().unwrap_or_else(|| "redis://127.0.0.1:6379".to_owned());
     let tenant: TenantId = arguments.next().unwrap_or_else(|| "default".to_owned()).parse()?;

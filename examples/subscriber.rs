@@ -15,7 +15,7 @@ use presswork::{
 };
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [url, tenant, job, rest @ ..] = &arguments[..] else {
         return Err("usage: subscriber URL TENANT JOB [AFTER]".into());

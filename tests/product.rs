@@ -12,7 +12,14 @@ mod crash;
 mod demo;
 #[path = "product/disk.rs"]
 mod disk;
+#[path = "product/fleet.rs"]
+mod fleet;
 #[path = "product/processes.rs"]
 mod processes;
+#[path = "product/producers.rs"]
+mod producers;
+#[allow(unused_imports, reason = "each test binary uses its part")]
+#[path = "servers/mod.rs"]
+mod servers;
 #[path = "product/world.rs"]
 mod world;

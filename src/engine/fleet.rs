@@ -38,7 +38,8 @@ impl Engine {
     pub(super) async fn connect_redis(settings: &Settings, url: &RedisUrl) -> Result<Self, EngineError> {
         let unusable = |cause: RedisError| EngineError::Redis { url: url.to_string(), cause: cause.into() };
         let redis = Redis::new(url.clone()).map_err(unusable)?;
-        warn(&redis.check().await.map_err(unusable)?);
+        // Whoever can't use it hears of it now.
+        redis.check().await.map_err(unusable)?;
         let folder = settings.data_dir.clone();
         let opened = tokio::task::spawn_blocking(move || open_storage(&folder)).await;
         let storage = opened.map_err(|error| EngineError::Unavailable {
@@ -67,6 +68,14 @@ impl Engine {
             keep_finished: settings.keep_finished,
             scratch: Arc::default(),
         })
+    }
+
+    /// Tells the log what of the Redis's settings could lose jobs: once a process that stays.
+    pub(super) async fn warn_of_settings(&self) {
+        match self.check_redis().await {
+            Ok(findings) => warn(&findings.unwrap_or_default()),
+            Err(error) => tracing::warn!(%error, "the Redis's settings can't be looked at"),
+        }
     }
 
     /// How what the fleet shares beside its jobs fares, asked now; `None` on the embedded engine. Takes some seconds at
@@ -98,7 +107,6 @@ fn open_storage(folder: &Path) -> Result<Arc<dyn object_store::ObjectStore>, Eng
     local_storage(folder)
 }
 
-/// Told once a process, before anything is entrusted to it.
 fn warn(findings: &[Finding]) {
     for Finding { severity, server, what, advice } in findings {
         match severity {

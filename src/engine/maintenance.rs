@@ -31,6 +31,7 @@ impl Engine {
     /// Makes the jobs of schedules when they are due, and sweeps now and then once a minute, for as long as it is
     /// polled; stop it by dropping it. What fails is logged and tried again.
     pub async fn maintain(&self) {
+        self.warn_of_settings().await;
         let scheduler = self.scheduler();
         tokio::join!(scheduler.run(), self.sweep_regularly());
     }

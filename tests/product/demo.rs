@@ -10,7 +10,11 @@ const FORMATS: [&str; 5] = ["epub", "html", "json", "markdown", "text"];
 
 /// The demo's files by format.
 fn demo(world: &World, arguments: &[&str]) -> BTreeMap<String, Value> {
-    let report = world.json(&[&["demo"], arguments].concat());
+    files_of(&world.json(&[&["demo"], arguments].concat()))
+}
+
+/// The files of a demo's report, by format.
+pub(crate) fn files_of(report: &Value) -> BTreeMap<String, Value> {
     let artifacts = report["artifacts"].as_array().unwrap().iter();
     let files: BTreeMap<String, Value> = artifacts
         .map(|artifact| (artifact["format"].as_str().unwrap().to_owned(), artifact.clone()))
@@ -19,7 +23,8 @@ fn demo(world: &World, arguments: &[&str]) -> BTreeMap<String, Value> {
     files
 }
 
-fn check_all(world: &World, files: &BTreeMap<String, Value>) {
+/// Fails unless each file is what its format says.
+pub(crate) fn check_all(world: &World, files: &BTreeMap<String, Value>) {
     let file = |format: &str| world.path("").join(files[format]["file"].as_str().unwrap());
     for (format, artifact) in files {
         let size = fs::metadata(file(format)).unwrap().len();

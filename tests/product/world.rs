@@ -13,6 +13,8 @@ use tempfile::TempDir;
 /// A data directory of its own for a test.
 pub(crate) struct World {
     folder: TempDir,
+    /// The address of the Redis that jobs are kept on, where they are.
+    redis: Option<String>,
 }
 
 /// A process that is ended with its test.
@@ -50,7 +52,12 @@ impl Running {
 
 impl World {
     pub(crate) fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap() }
+        Self { folder: tempfile::tempdir().unwrap(), redis: None }
+    }
+
+    /// One whose jobs are kept on a Redis.
+    pub(crate) fn on_redis(url: &str) -> Self {
+        Self { redis: Some(url.to_owned()), ..Self::new() }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -68,6 +75,7 @@ impl World {
             command.env_remove(name);
         }
         command.current_dir(self.folder.path()).env("PRESSWORK_DATA_DIR", self.data()).args(arguments);
+        command.envs(self.redis.iter().map(|url| ("PRESSWORK_REDIS_URL", url)));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }

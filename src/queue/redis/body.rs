@@ -30,7 +30,7 @@ use crate::domain::{
 };
 
 /// The layout above.
-const FORMAT: u8 = 1;
+pub(super) const FORMAT: u8 = 1;
 /// Bytes before what [`encode`] writes.
 const PREFIX: usize = 16;
 

@@ -23,14 +23,14 @@ use crate::{
 };
 
 /// The most that a job may weigh: virtual times stay far from overflowing.
-const MOST_COST: u32 = 1_000_000;
+pub(super) const MOST_COST: u32 = 1_000_000;
 /// When a full tenant may try again: a few jobs later, without a storm of retries.
-const RETRY_AFTER: Duration = Duration::from_secs(5);
+pub(super) const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// Jobs and bytes of one script: bounds how long others wait for it.
-const MOST_JOBS: usize = 1_000;
-const MOST_BYTES: usize = 4 << 20;
+pub(super) const MOST_JOBS: usize = 1_000;
+pub(super) const MOST_BYTES: usize = 4 << 20;
 /// Lua's numbers are exact up to here: the year 2255.
-const MOST_TIME: i64 = 1 << 53;
+pub(super) const MOST_TIME: i64 = 1 << 53;
 
 type Answers = Vec<Option<Result<Enqueued, Refusal>>>;
 

@@ -26,6 +26,7 @@ pub mod keys;
 mod read;
 mod scripts;
 mod settle;
+pub mod shipped;
 mod sweep;
 mod wait;
 mod why;

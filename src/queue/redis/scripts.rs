@@ -4,10 +4,10 @@ use std::sync::LazyLock;
 
 use crate::store::redis::Script;
 
-const PRELUDE: &str = include_str!("lua/prelude.lua");
-const EVENTS: &str = include_str!("../../progress/redis/lua/events.lua");
-const TRANSITION: &str = concat!(include_str!("lua/transition.lua"), include_str!("lua/ties.lua"));
-const DOOR: &str = include_str!("lua/door.lua");
+pub(super) const PRELUDE: &str = include_str!("lua/prelude.lua");
+pub(super) const EVENTS: &str = include_str!("../../progress/redis/lua/events.lua");
+pub(super) const TRANSITION: &str = concat!(include_str!("lua/transition.lua"), include_str!("lua/ties.lua"));
+pub(super) const DOOR: &str = include_str!("lua/door.lua");
 const PASSING: &str = include_str!("lua/passing.lua");
 const LOOK: &str = include_str!("lua/look.lua");
 /// What ends or removes jobs goes on where the server is at its memory's limit: it makes room.

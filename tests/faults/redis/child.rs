@@ -13,10 +13,18 @@ use std::{
 use object_store::local::LocalFileSystem;
 use presswork::{
     artifact::ArtifactOptions,
-    domain::{Failure, JobId, KindName, Reason, RetryPolicy, SystemRandom, WorkerId, clock::SystemClock},
+    cache::{Cache, CacheOptions},
+    domain::{
+        Clock, Failure, JobId, KindName, Random, Reason, RetryPolicy, SystemRandom, WorkerId,
+        clock::SystemClock,
+    },
+    limits::{LimitRules, RedisLimiter, Rules},
     progress::redis::RedisProgress,
     queue::redis::RedisQueue,
-    store::redis::Redis,
+    store::{
+        Records,
+        redis::{Redis, RedisRecords},
+    },
     worker::{Context, Kind, Options, Parts, Registry, Worker},
 };
 use serde::{Deserialize, Serialize};
@@ -125,14 +133,20 @@ fn a_worker_to_be_broken() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let summary = runtime.block_on(async {
         let redis = Redis::connect_with(&orders.url, &orders.namespace, orders.shards).await.unwrap();
+        let (clock, random): (Arc<dyn Clock>, Arc<dyn Random>) =
+            (Arc::new(SystemClock), Arc::new(SystemRandom));
+        let records: Arc<dyn Records> = Arc::new(RedisRecords::new(redis.clone(), None));
         let parts = Parts {
             queue: Arc::new(RedisQueue::new(redis.clone(), None)),
-            progress: Arc::new(RedisProgress::new(redis, None)),
+            progress: Arc::new(RedisProgress::new(redis.clone(), None)),
+            limiter: Arc::new(RedisLimiter::new(redis, random.clone())),
+            rules: Arc::new(Rules::new(LimitRules::default(), records, clock.clone())),
+            cache: Cache::in_memory(CacheOptions::default(), clock.clone(), random.clone()),
             storage: Arc::new(LocalFileSystem::new_with_prefix(storage_of(&orders.folder)).unwrap()),
             registry: Arc::new(Registry::new().register::<Task>()),
             scratch: orders.folder.join("tmp"),
-            clock: Arc::new(SystemClock),
-            random: Arc::new(SystemRandom),
+            clock,
+            random,
         };
         let mut options = Options::new(WorkerId::new(&std::process::id().to_string()));
         (options.concurrency, options.lease) = (orders.concurrency, orders.lease);

@@ -13,7 +13,7 @@
 -- `<namespace>:progress:<P>:<tenant>`, so that it lives in the shard's slot. Whoever publishes there asks first
 -- whether somebody listens, once a tenant and script.
 
-local note_state, forget_events, state_event, append_event, tell, trim_events, listened
+local note_state, forget_events, state_event, append_event, tell, trim_events, event_text, listened
 
 do
     local MOST_LOGGED = 16
@@ -80,12 +80,16 @@ do
         return event
     end
 
+    -- An event as JSON, as others are told it.
+    function event_text(tenant, id, sequence, at, event)
+        return '{"tenant":"' .. tenant .. '","job":"' .. id_text(id) .. '","sequence":' .. sequence .. ',"at":"' .. time_text(at)
+            .. '",' .. event .. '}'
+    end
+
     -- Tells those who listen.
     function tell(tenant, id, sequence, at, event)
         local channel = listened(tenant)
-        if not channel then return end
-        redis.pcall('SPUBLISH', channel, '{"tenant":"' .. tenant .. '","job":"' .. id_text(id) .. '","sequence":' .. sequence
-            .. ',"at":"' .. time_text(at) .. '",' .. event .. '}')
+        if channel then redis.pcall('SPUBLISH', channel, event_text(tenant, id, sequence, at, event)) end
     end
 
     local function key_of(stream, tenant, id)
