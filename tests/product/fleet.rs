@@ -249,7 +249,7 @@ fn a_batch_opened_by_a_client_is_shown_with_its_progress() {
             answer.unwrap();
         }
         let ended = client.wait_for(&tenant, follower, std::time::Duration::from_secs(60)).await.unwrap();
-        assert_eq!(ended.state, presswork::domain::State::Completed);
+        assert_eq!(ended.unwrap().state, presswork::domain::State::Completed);
     });
     let shown = world.json(&["batches", "show", &batch.to_string()]);
     assert_eq!((&shown["completed"], &shown["percent"]), (&2.into(), &json!(100.0)), "{shown}");
