@@ -33,7 +33,6 @@ mod on_redis {
 mod on_redis_of_three_shards {
     use crate::conformance::redis::world_of_three_shards as world;
     crate::conformance::queue::laws_over_shards!(world);
-    crate::model::random_operations!(world);
 }
 
 mod records_on_redis {
@@ -58,5 +57,11 @@ mod on_redis_cluster {
     };
     crate::conformance::queue::laws!(world);
     crate::conformance::suites::progress_laws!(progress_world);
+    crate::model::random_operations!(world);
+}
+
+mod over_a_redis_cluster {
+    use crate::conformance::redis::world_over_a_cluster as world;
+    crate::conformance::queue::laws_over_shards!(world);
     crate::model::random_operations!(world);
 }

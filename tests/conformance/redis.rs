@@ -24,11 +24,20 @@ pub(crate) async fn world_of_three_shards() -> World {
     world
 }
 
-/// A world on the cluster, its shards on all nodes.
+/// A world on the cluster, in one shard.
 pub(crate) async fn world_on_a_cluster() -> World {
     let clock = World::clock();
+    let redis = Redis::connect_with(&shared_cluster_server().url(), &fresh_namespace(), 1).await.unwrap();
+    World::new(Arc::new(RedisQueue::new(redis, Some(clock.clone()))), clock, ())
+}
+
+/// A world on the cluster, its shards on all nodes.
+pub(crate) async fn world_over_a_cluster() -> World {
+    let clock = World::clock();
     let queue = RedisQueue::new(shared_cluster().await, Some(clock.clone()));
-    World::new(Arc::new(queue), clock, ())
+    let mut world = World::new(Arc::new(queue), clock, ());
+    world.has_kind_caps = false;
+    world
 }
 
 /// Progress in a namespace of its own.
