@@ -75,19 +75,24 @@ async fn end_of(
                 }
             },
         };
-        if let Some(error) = problem {
-            failures += 1;
-            if failures > MOST_FAILURES {
-                return Err(WaitError::Progress(error));
-            }
-            sleep(PAUSE).await;
-            continue;
+        let error = match problem {
+            Some(error) => WaitError::Progress(error),
+            None => match queue.inspect(tenant, &[job]).await {
+                Ok(found) => {
+                    let found = found.into_iter().next().flatten().ok_or_else(unknown)?;
+                    if found.state.is_final() {
+                        return Ok(found);
+                    }
+                    // Somebody has put it back just after its end.
+                    continue;
+                }
+                Err(error) => error.into(),
+            },
+        };
+        failures += 1;
+        if failures > MOST_FAILURES {
+            return Err(error);
         }
-        let found = queue.inspect(tenant, &[job]).await?.into_iter().next().flatten();
-        let found = found.ok_or_else(unknown)?;
-        // Somebody may have put it back just after its end.
-        if found.state.is_final() {
-            return Ok(found);
-        }
+        sleep(PAUSE).await;
     }
 }

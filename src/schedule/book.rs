@@ -130,8 +130,10 @@ impl Book {
     pub(super) async fn mend(&self, document: &Document<Schedule>) -> Result<bool, StoreError> {
         let Some(next) = document.value.next else { return Ok(false) };
         let entry = index_key(next, &document.key);
-        if self.index.get(&entry).await?.is_some() {
-            return Ok(false);
+        match self.index.get(&entry).await {
+            Ok(None) | Err(StoreError::Corrupt(_)) => {}
+            Ok(Some(_)) => return Ok(false),
+            Err(error) => return Err(error),
         }
         self.index.put(&entry, &Entry {}, Expect::Anything, None).await.map(|_| true)
     }

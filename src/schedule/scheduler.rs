@@ -114,7 +114,8 @@ impl Scheduler {
     /// # Errors
     /// [`ScheduleError::Store`], [`ScheduleError::Queue`]: what is left is done by the next call.
     pub async fn tick(&self, now: Timestamp) -> Result<Ticked, ScheduleError> {
-        let (first, _) = self.schedules.book.due(None, 1).await?;
+        // More than one: what is no entry is left out.
+        let (first, _) = self.schedules.book.due(None, PAGE).await?;
         match first.first() {
             Some(due) if due.at <= now => {}
             later => return Ok(Ticked { made: 0, next: later.map(|due| due.at) }),

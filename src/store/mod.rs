@@ -122,7 +122,7 @@ pub trait Records: Send + Sync {
     async fn delete(&self, collection: &str, key: &str, expect: Expect) -> Result<bool, StoreError>;
 
     /// Documents whose key begins with `prefix`, in the order of their keys' bytes, at most `most` (1 to
-    /// [`MOST_LISTED`]) from behind `after`; fewer where they are large.
+    /// [`MOST_LISTED`]) from behind `after`; fewer where they are large. What can't be read is left out.
     ///
     /// # Errors
     /// [`StoreError`].

@@ -56,13 +56,15 @@ pub enum Moment {
     Ended,
 }
 
-/// A queue before another one that fails when told to. Reading never fails.
+/// A queue before another one that fails when told to.
 pub struct FaultyQueue {
     inner: Arc<dyn Queue>,
     /// How many more calls fail before they do anything.
     failing: AtomicUsize,
     /// How many more calls do what they should and fail then.
     silent: AtomicUsize,
+    /// How many more looks at jobs fail.
+    blind: AtomicUsize,
     /// How many checkpoints the attempt has saved, and after which one nothing is answered.
     saved: watch::Sender<usize>,
     last_saved: AtomicUsize,
@@ -76,6 +78,7 @@ impl FaultyQueue {
             inner,
             failing: AtomicUsize::new(0),
             silent: AtomicUsize::new(0),
+            blind: AtomicUsize::new(0),
             saved: watch::channel(0).0,
             last_saved: AtomicUsize::new(usize::MAX),
             lease_lost: AtomicUsize::new(0),
@@ -90,6 +93,11 @@ impl FaultyQueue {
     /// The next `calls` that change something do so, and their replies are lost: the connection broke after them.
     pub fn lose_replies(&self, calls: usize) {
         self.silent.store(calls, SeqCst);
+    }
+
+    /// The next `calls` of [`Queue::inspect`] fail: the store is away. Nothing else that only reads ever fails.
+    pub fn fail_looks(&self, calls: usize) {
+        self.blind.store(calls, SeqCst);
     }
 
     /// Begins an attempt: after the checkpoint of this number nothing is answered any more.
@@ -114,7 +122,6 @@ impl FaultyQueue {
         &self,
         change: impl Future<Output = Result<T, QueueError>>,
     ) -> Result<T, QueueError> {
-        let away = |cause: &'static str| QueueError::Unavailable { doing: "be tested", cause: cause.into() };
         if takes_one(&self.failing) {
             return Err(away("the store is away"));
         }
@@ -124,6 +131,10 @@ impl FaultyQueue {
         }
         done
     }
+}
+
+fn away(cause: &'static str) -> QueueError {
+    QueueError::Unavailable { doing: "be tested", cause: cause.into() }
 }
 
 fn takes_one(left: &AtomicUsize) -> bool {
@@ -202,6 +213,9 @@ impl Queue for FaultyQueue {
         self.inner.why(tenant, job).await
     }
     async fn inspect(&self, tenant: &TenantId, jobs: &[JobId]) -> Result<Vec<Option<Job>>, QueueError> {
+        if takes_one(&self.blind) {
+            return Err(away("the store is away"));
+        }
         self.inner.inspect(tenant, jobs).await
     }
     async fn list(

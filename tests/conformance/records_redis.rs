@@ -156,8 +156,21 @@ async fn a_planted_document_is_named_corrupt_and_its_neighbours_are_read() {
     let mut plant = cmd("HSET");
     plant.arg(format!("{{{}:records:c}}:documents", world.redis.namespace())).arg("k").arg("hunter2");
     world.ask::<i64>(&plant).await;
+    let mut known = cmd("ZADD");
+    known.arg(format!("{{{}:records:c}}:keys", world.redis.namespace())).arg(0).arg("k");
+    world.ask::<i64>(&known).await;
     let error = world.records.get("c", "k").await.unwrap_err();
     assert!(matches!(error, StoreError::Corrupt(_)), "{error:?}");
     assert!(!error.to_string().contains("hunter2"));
     assert!(world.records.get("c", "fine").await.unwrap().is_some());
+    // It hides no other, and can be removed or written over by who takes anything.
+    let listed = world.records.list("c", "", None, 10).await.unwrap();
+    assert_eq!(listed.items.iter().map(|record| record.key.as_str()).collect::<Vec<_>>(), ["fine"]);
+    for expect in [Expect::Nothing, Expect::Version(1)] {
+        let refused = world.records.delete("c", "k", expect).await;
+        assert!(matches!(refused, Err(StoreError::Corrupt(_))), "{refused:?}");
+    }
+    assert!(world.records.delete("c", "k", Expect::Anything).await.unwrap());
+    world.ask::<i64>(&plant).await;
+    assert_eq!(world.records.put("c", "k", Bytes::new(), Expect::Anything, None).await.unwrap(), 1);
 }

@@ -276,3 +276,20 @@ pub(crate) async fn many_schedules_fire_at_once(world: World) {
     let stats = world.queue.stats(None).await.unwrap();
     assert_eq!((stats.count(State::Waiting), stats.lanes.len()), (2_000, tenants));
 }
+
+/// Left by a newer build, or by somebody who has no business there.
+pub(crate) async fn what_is_no_schedule_is_mended_or_left_out(world: World) {
+    world.set("nightly", plan("* * * * *")).await;
+    let entry = world.index().await.remove(0);
+    for (collection, key) in [("schedules", "acme/a"), ("schedules-due", &entry), ("schedules-due", "!")] {
+        let foreign = b"[7]".as_slice().into();
+        world.records.put(collection, key, foreign, Expect::Anything, None).await.unwrap();
+    }
+    // One that can be read and says no time.
+    world.records.put("schedules-due", "#", b"{}".as_slice().into(), Expect::Nothing, None).await.unwrap();
+    assert_eq!(world.scheduler().mend(world.clock.now()).await.unwrap(), 1);
+    world.clock.advance(world.to_the_minute());
+    assert_eq!((world.tick().await.0, world.jobs().await), (1, 1));
+    let listed = world.schedules().list(&tenant(), None, 10).await.unwrap();
+    assert_eq!(listed.items.len(), 1);
+}

@@ -37,6 +37,7 @@ macro_rules! schedules_laws {
             a_full_tenant_gets_its_job_later_and_holds_up_nobody,
             the_index_is_mended,
             an_unreadable_schedule_holds_up_nobody,
+            what_is_no_schedule_is_mended_or_left_out,
             a_scheduler_at_work_hears_of_changes,
             many_schedules_fire_at_once,
         }

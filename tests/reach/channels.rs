@@ -94,3 +94,20 @@ async fn a_channel_is_followed_to_another_node() {
     assert_eq!(say(&redis, channel, "here").await, 1);
     assert_eq!(heard.recv().await, Some(Some("here".into())));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_channel_that_has_moved_before_anybody_listened_is_found() {
+    let cluster = RedisCluster::start(3);
+    let redis = Redis::connect_with(&cluster.url(), "t", 1).await.unwrap();
+    let ((one, _), (two, mut heard)) = (listener(), listener());
+    // From now on this process knows who serves what.
+    let _ear = redis.channels().listen(b"t:news:{t:0}", one).await.unwrap();
+    let channel = "t:news:{t:1}";
+    let slot = cluster.slot(channel);
+    let to = (cluster.owner(slot) + 1) % 3;
+    cluster.begin_move(slot, to);
+    cluster.end_move(slot, to);
+    let _other = redis.channels().listen(channel.as_bytes(), two).await.unwrap();
+    assert_eq!(say(&redis, channel, "here").await, 1);
+    assert_eq!(heard.recv().await, Some(Some("here".into())));
+}

@@ -144,6 +144,33 @@ async fn a_spoilt_job_harms_no_other() {
     assert_eq!(kept(&world, &well).await.last().unwrap().body, text("b"));
 }
 
+/// More of it than a page holds.
+#[tokio::test]
+async fn followers_get_past_what_is_no_event() {
+    let namespace = fresh_namespace();
+    let world = progress_in(&shared_server().url(), &namespace, 1).await;
+    let redis = Redis::connect_with(&shared_server().url(), &namespace, 1).await.unwrap();
+    let lease = world.jobs.start(&acme()).await;
+    publish(&world, &lease, (0..400).map(text)).await;
+    let (stream, all) = (key(&redis, "events", &lease), kept(&world, &lease).await);
+    redis.command(cmd("DEL").arg(&stream)).await.unwrap();
+    for event in &all[1..] {
+        let body = if event.body == text(399) { r#""type":"text","text":"399""# } else { "}{" };
+        for place in ["0", "7"] {
+            let id = format!("{}-{place}", event.sequence);
+            redis
+                .command(cmd("XADD").arg(&stream).arg(id).arg("a").arg("1").arg("b").arg(body))
+                .await
+                .unwrap();
+        }
+    }
+    let mut followed = world.bus.follow(&acme(), lease.job, 1).await.unwrap();
+    assert_eq!(followed.next().await.unwrap().unwrap().body, text(399));
+    world.jobs.end(&lease).await;
+    let rest: Vec<_> = followed.map_ok(|event| event.body.is_last()).try_collect().await.unwrap();
+    assert_eq!(rest, [true]);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn followers_go_on_after_an_outage_and_miss_nothing() {
     let mut server = RedisServer::start_durable();

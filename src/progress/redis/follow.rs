@@ -97,7 +97,11 @@ impl Follower {
     }
 
     async fn read(&mut self) -> Result<(), ProgressError> {
-        let Page { events, rest } = page(&self.redis, &self.tenant, self.job, self.after, PAGE).await?;
+        let Page { events, last, rest } = page(&self.redis, &self.tenant, self.job, self.after, PAGE).await?;
+        if events.is_empty() {
+            // Nothing but what somebody has put there: it must not be read again and again.
+            self.after = self.after.max(last.unwrap_or(0));
+        }
         self.page = events.into_iter();
         self.rest = rest;
         Ok(())

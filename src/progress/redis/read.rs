@@ -16,6 +16,8 @@ const HIGHEST: u64 = 1 << 53;
 #[derive(Debug)]
 pub(super) struct Page {
     pub(super) events: Vec<Event>,
+    /// The number of the last thing that was read, also where that is no event.
+    pub(super) last: Option<u64>,
     pub(super) rest: Rest,
 }
 
@@ -62,7 +64,11 @@ pub(super) async fn page(
     };
     // What somebody has put there that is no event is left out.
     let events = parts.chunks_exact(3).filter_map(|parts| event(parts, tenant, job)).collect();
-    Ok(Page { events, rest })
+    let last = parts.chunks_exact(3).next_back().and_then(|parts| match parts {
+        [Value::Int(sequence), ..] => u64::try_from(*sequence).ok(),
+        _ => None,
+    });
+    Ok(Page { events, last, rest })
 }
 
 fn event(parts: &[Value], tenant: &TenantId, job: JobId) -> Option<Event> {

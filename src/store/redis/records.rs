@@ -172,7 +172,11 @@ impl Records for RedisRecords {
         let next = text(found.next().unwrap_or_default())?;
         let mut items = Vec::new();
         while let (Some(key), Some(document)) = (found.next(), found.next()) {
-            items.push(record(text(key)?, document)?);
+            let key = text(key)?;
+            match record(key.clone(), document) {
+                Ok(record) => items.push(record),
+                Err(error) => tracing::warn!(collection, key, %error, "a record is left out of a listing"),
+            }
         }
         Ok(RecordPage { items, next: (!next.is_empty()).then_some(next) })
     }

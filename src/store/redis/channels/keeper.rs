@@ -94,7 +94,12 @@ impl Keeper {
     async fn obey(&mut self, order: Order) {
         match order {
             Order::Subscribe(channel, done) => {
-                let answer = self.subscribe(&channel).await;
+                let was_known = self.slots.is_some() || !self.lines.is_empty();
+                let mut answer = self.subscribe(&channel).await;
+                // What was known may be out of date: the slot has moved, the connection was cut.
+                if answer.is_err() && was_known {
+                    answer = self.subscribe(&channel).await;
+                }
                 // Who asked may have gone; then the channel is forgotten next.
                 let _ = done.send(answer);
             }

@@ -14,7 +14,9 @@ while true do
       return found
     end
     seen, last = seen + 1, key
-    local document = live(key)
+    -- One without a head is told as it is, so that it doesn't hide the others.
+    local is_read, document = pcall(live, key)
+    if not is_read then document = redis.call('HGET', documents, key) end
     if document then
       if count == most or bytes >= most_bytes then
         found[1] = found[#found - 1]

@@ -3,7 +3,7 @@
 -- Returns {1, version written, 1 where no other document of the collection has an end}, or {0, version found} (-1 where
 -- nothing is). O(log documents).
 local key, expect, ending = ARGV[2], ARGV[3], ARGV[4]
-local _, version = live(key)
+local version = version_of(key, expect)
 if not holds(expect, version) then return { 0, version or -1 } end
 -- What nobody has swept yet goes bit by bit, faster than it comes.
 forget_expired(4)

@@ -32,6 +32,15 @@ local function live(key)
   return document, version
 end
 
+-- The version that is there, for who expects `any`, `none` or a version. Whoever takes anything may also write over what
+-- can't be read, or remove it: nobody else could mend it. That has version 0.
+local function version_of(key, expect)
+  local is_read, document, version = pcall(live, key)
+  if is_read then return version end
+  if expect ~= 'any' then error(document) end
+  return 0
+end
+
 local function forget(key)
   redis.call('HDEL', documents, key)
   redis.call('ZREM', keys, key)
