@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::choice::one_of;
 use crate::{
-    config::{Layer, LogFormat, RedisSetting},
+    config::{ConfigError, Layer, LogFormat},
     domain::TenantId,
 };
 
@@ -18,7 +18,7 @@ pub(super) struct Flags {
     data_dir: Option<PathBuf>,
     /// The Redis that jobs are kept on, as in redis://host:6379 or redis+cluster://a,b; a password belongs in PRESSWORK_REDIS_URL [default: none, a file in the data directory]
     #[arg(long, global = true, value_name = "URL")]
-    redis_url: Option<RedisSetting>,
+    redis_url: Option<String>,
     /// Whose jobs [default: default]
     #[arg(long, global = true)]
     pub(super) tenant: Option<TenantId>,
@@ -38,14 +38,21 @@ pub(super) struct Flags {
 
 impl Flags {
     /// What they say of the settings.
-    pub(super) fn layer(self) -> Layer {
-        Layer {
+    ///
+    /// # Errors
+    /// Where the Redis URL is none. It is read here and not by clap, which shows what it refuses: a password may be in it.
+    pub(super) fn layer(self) -> Result<Layer, ConfigError> {
+        let redis_url = match self.redis_url {
+            Some(text) => Some(text.parse().map_err(|problem| ConfigError::wrong("--redis-url", problem))?),
+            None => None,
+        };
+        Ok(Layer {
             data_dir: self.data_dir,
-            redis_url: self.redis_url,
+            redis_url,
             tenant: self.tenant,
             log: self.log,
             log_format: self.log_format,
             ..Layer::default()
-        }
+        })
     }
 }

@@ -181,7 +181,7 @@ impl Program {
     fn run(self, matches: &clap::ArgMatches, variables: &Variables<'_>) -> Result<(), CliError> {
         let flags = Flags::from_arg_matches(matches).map_err(CliError::usage)?;
         let (is_json, named_tenant, file) = (flags.json, flags.tenant.clone(), flags.config.clone());
-        let settings = Settings::load(flags.layer(), file, variables)?;
+        let settings = Settings::load(flags.layer()?, file, variables)?;
         let chosen = matches.subcommand().and_then(|(name, matches)| {
             let entry = self.commands.iter().find(|entry| entry.name() == name)?;
             Some((entry, matches))
@@ -368,6 +368,14 @@ mod tests {
         ] {
             assert!(parse(line).is_err_and(|error| error.use_stderr()), "{line}");
         }
+    }
+
+    #[test]
+    fn a_redis_url_that_is_none_is_refused_without_being_shown() {
+        let line = "app --redis-url redis://:hunter2@host:99999 stats";
+        let flags = Flags::from_arg_matches(&parse(line).unwrap()).unwrap();
+        let error = flags.layer().unwrap_err().to_string();
+        assert!(error.starts_with("--redis-url: ") && !error.contains("hunter2"), "{error}");
     }
 
     #[test]

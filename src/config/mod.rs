@@ -156,7 +156,7 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
-    fn wrong(place: impl fmt::Display, problem: impl fmt::Display) -> Self {
+    pub(crate) fn wrong(place: impl fmt::Display, problem: impl fmt::Display) -> Self {
         Self::Wrong { place: place.to_string(), problem: problem.to_string() }
     }
 }
@@ -270,10 +270,20 @@ impl Layer {
     fn from_file(path: &Path) -> Result<Self, ConfigError> {
         let unreadable = |cause| ConfigError::Unreadable { path: path.to_owned(), cause };
         let text = std::fs::read_to_string(path).map_err(unreadable)?;
-        // toml's message shows the line and names the key.
-        toml::from_str(&text)
-            .map_err(|error| ConfigError::wrong(path.display(), error.to_string().trim_end()))
+        toml::from_str(&text).map_err(|error| ConfigError::wrong(path.display(), told(&text, &error)))
     }
+}
+
+/// What is wrong with the file. toml's own words show the line; not where an address may be in it, with its password.
+fn told(text: &str, error: &toml::de::Error) -> String {
+    let begun = error.span().map_or(text.len(), |span| span.start.min(text.len()));
+    let number = text.bytes().take(begun).filter(|byte| *byte == b'\n').count();
+    // The neighbours as well: what has no end is noticed on the next line.
+    let mut near = text.lines().skip(number.saturating_sub(1)).take(3);
+    if near.any(|line| line.contains("redis_url") || line.contains("://")) {
+        return format!("line {}: {}", number + 1, error.message());
+    }
+    error.to_string().trim_end().to_owned()
 }
 
 #[cfg(test)]
@@ -318,6 +328,20 @@ mod tests {
         let (_folder, path) = file("tennant = \"acme\"");
         let error = Settings::load(Layer::default(), Some(path.clone()), &nothing).unwrap_err().to_string();
         assert!(error.contains("tennant") && error.contains(&path.display().to_string()), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_is_wrong_near_an_address_is_told_without_its_password() {
+        for text in [
+            "redis_url = \"redis://:hunter2@host:99999\"",
+            "tenant = \"acme\"\nredis_url = \"redis://:hunter2@host",
+            "redis-url = \"redis://:hunter2@host\"",
+            "redis_url = [\n\"redis://:hunter2@host\"]",
+        ] {
+            let (_folder, path) = file(text);
+            let error = Settings::load(Layer::default(), Some(path), &nothing).unwrap_err().to_string();
+            assert!(error.contains(": line ") && !error.contains("hunter2"), "{error}");
+        }
     }
 
     #[test]

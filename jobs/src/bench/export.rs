@@ -79,7 +79,7 @@ pub(super) async fn run(arguments: ExportArguments, app: &App) -> Result<(), Cli
     }
     let folder = scratch().await?;
     let data = folder.path().join("data");
-    let engine = app.engine_with(&Settings { data_dir: data.clone(), ..app.settings().clone() }).await?;
+    let engine = app.engine_with(&own(app, &data)).await?;
     let source_bytes = prepare(app, &engine, folder.path(), arguments.size.0).await?;
     app.output().line(format_args!("a book of {:.0} MiB of Markdown", mib(source_bytes)))?;
     let formats = if arguments.formats.is_empty() { Format::ALL.to_vec() } else { arguments.formats };
@@ -129,6 +129,11 @@ impl Figures {
     }
 }
 
+/// Embedded, whatever Redis there is: the workers of a fleet would take the jobs.
+fn own(app: &App, data: &Path) -> Settings {
+    Settings { data_dir: data.to_owned(), redis_url: None, ..app.settings().clone() }
+}
+
 /// Runs this program once more for one format.
 async fn in_a_process(data: &Path, format: Format, size: ByteSize) -> Result<Exported, CliError> {
     let failed = |problem: &dyn std::fmt::Display| {
@@ -137,7 +142,13 @@ async fn in_a_process(data: &Path, format: Format, size: ByteSize) -> Result<Exp
     let program = std::env::current_exe().map_err(|error| failed(&error))?;
     let mut command = tokio::process::Command::new(program);
     command.args(["bench", "export", "--json", "--format", format.name(), "--size", &size.0.to_string()]);
-    command.arg("--prepared").arg(data).arg("--data-dir").arg(data).stdin(std::process::Stdio::null());
+    command
+        .arg("--prepared")
+        .arg(data)
+        .arg("--data-dir")
+        .arg(data)
+        .stdin(std::process::Stdio::null())
+        .kill_on_drop(true);
     let output = command.output().await.map_err(|error| failed(&error))?;
     if !output.status.success() {
         return Err(failed(&String::from_utf8_lossy(&output.stderr)));
@@ -147,7 +158,7 @@ async fn in_a_process(data: &Path, format: Format, size: ByteSize) -> Result<Exp
 
 /// The export itself: the real job through a worker.
 async fn export_one(app: &App, data: &Path, format: Format) -> Result<Exported, CliError> {
-    let engine = app.engine_with(&Settings { data_dir: data.to_owned(), ..app.settings().clone() }).await?;
+    let engine = app.engine_with(&own(app, data)).await?;
     let project: ProjectId = PROJECT.parse()?;
     let export = Export { project, format, compression: None, chunk_bytes: None };
     let job = new_job(JobId::new(engine.clock.now(), &*engine.random), app.tenant().clone(), &export)?;

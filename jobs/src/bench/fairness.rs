@@ -21,7 +21,7 @@ use super::{
     noop::{Beginnings, Noop, Watch, begun, noop, tenants},
     percentile,
     place::Place,
-    rounded,
+    rounded, unless_stopped,
 };
 use crate::in_process::{Working, enqueue};
 
@@ -134,7 +134,7 @@ struct Fresh<'a> {
 impl Fresh<'_> {
     async fn behind(&self) -> Result<Behind, CliError> {
         let place = Place::open(self.app).await?;
-        let measured = self.behind_in(&place).await;
+        let measured = unless_stopped(self.behind_in(&place)).await;
         place.close().await.and(measured)
     }
 
@@ -196,7 +196,7 @@ impl Fresh<'_> {
 
     async fn weights(&self) -> Result<Weights, CliError> {
         let place = Place::open(self.app).await?;
-        let measured = self.weights_in(&place).await;
+        let measured = unless_stopped(self.weights_in(&place)).await;
         place.close().await.and(measured)
     }
 
@@ -238,7 +238,7 @@ impl Fresh<'_> {
 
     async fn noisy(&self) -> Result<Noisy, CliError> {
         let place = Place::open(self.app).await?;
-        let measured = self.noisy_in(&place).await;
+        let measured = unless_stopped(self.noisy_in(&place)).await;
         place.close().await.and(measured)
     }
 

@@ -13,7 +13,10 @@ mod tenants;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use presswork::cli::{App, CliError, Command};
+use presswork::{
+    cli::{App, CliError, Command, ErrorKind},
+    worker::shutdown,
+};
 
 /// The command.
 #[derive(Debug)]
@@ -40,16 +43,27 @@ enum Which {
 
 impl Command for Bench {
     const NAME: &'static str = "bench";
-    const ABOUT: &'static str = "Measure this machine: the queue, the exports; works in a folder of its own";
+    const ABOUT: &'static str =
+        "Measures this machine: the queue, its fairness, the exports; in a place of its own, gone at the end";
     type Arguments = BenchArguments;
 
     async fn run(arguments: BenchArguments, app: &App) -> Result<(), CliError> {
         match arguments.which {
             Which::Queue(arguments) => queue::run(arguments, app).await,
-            Which::Export(arguments) => export::run(arguments, app).await,
+            Which::Export(arguments) => unless_stopped(export::run(arguments, app)).await,
             Which::Fairness(arguments) => fairness::run(arguments, app).await,
             Which::Tenants(arguments) => tenants::run(arguments, app).await,
         }
+    }
+}
+
+/// What is measured, unless ctrl-c or SIGTERM comes first: whoever called tidies up in either case.
+async fn unless_stopped<T>(measuring: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
+    let signal = shutdown::signal()
+        .map_err(|error| CliError::unavailable(format_args!("signals can't be listened for: {error}")))?;
+    tokio::select! {
+        measured = measuring => measured,
+        () = signal => Err(CliError::new(ErrorKind::Interrupted, "stopped; nothing is left of what was measured")),
     }
 }
 

@@ -11,7 +11,7 @@ use presswork::{
     engine::Engine,
     progress::redis::RedisProgress,
     queue::{Retention, Swept, redis::RedisQueue},
-    store::redis::Redis,
+    store::redis::{Redis, Topology},
     worker::{Registry, Worker},
 };
 use redis::{Cmd, RedisError, cmd};
@@ -21,6 +21,9 @@ use crate::in_process::enqueue;
 
 /// How many calls a bulk producer has under way.
 pub(super) const IN_FLIGHT: usize = 4;
+
+/// How often a place is emptied at most.
+const ROUNDS: usize = 100;
 
 /// Where a benchmark works.
 pub(super) struct Place {
@@ -39,6 +42,12 @@ pub(super) struct Server {
 impl Place {
     /// On the Redis of the settings, in a namespace of its own, or embedded where they name none.
     pub(super) async fn open(app: &App) -> Result<Self, CliError> {
+        if let Some(url) = &app.settings().redis_url
+            && url.url().topology != Topology::Single
+        {
+            let message = "bench measures a single Redis server, beside bare commands of the same one";
+            return Err(CliError::usage(message).hint("name one node or the master, as in redis://host:6379"));
+        }
         let folder = super::scratch().await?;
         let data_dir = folder.path().join("data");
         let settings = Settings { data_dir, redis_url: None, ..app.settings().clone() };
@@ -148,19 +157,27 @@ impl Server {
         self.send(cmd("SCAN").arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(10_000)).await
     }
 
-    /// Removes the keys of the namespace, and no others.
+    /// Removes the keys of the namespace, and no others; again until there are none, for a worker that was stopped in
+    /// the middle may have a call under way.
     async fn empty(&self) -> Result<(), CliError> {
-        let mut cursor = 0;
-        loop {
-            let (next, keys) = self.scan(cursor).await?;
-            if !keys.is_empty() {
-                self.send::<()>(cmd("UNLINK").arg(keys)).await?;
+        for _ in 0..ROUNDS {
+            let (mut cursor, mut removed) = (0, 0);
+            loop {
+                let (next, keys) = self.scan(cursor).await?;
+                removed += keys.len();
+                if !keys.is_empty() {
+                    self.send::<()>(cmd("UNLINK").arg(keys)).await?;
+                }
+                if next == 0 {
+                    break;
+                }
+                cursor = next;
             }
-            if next == 0 {
+            if removed == 0 {
                 return Ok(());
             }
-            cursor = next;
         }
+        Err(CliError::unavailable(format_args!("keys of the namespace {} keep coming", self.namespace)))
     }
 }
 

@@ -16,7 +16,7 @@ use super::{
     noop::{Beginnings, noops, tenants},
     per_second, percentile,
     place::Place,
-    rounded,
+    rounded, unless_stopped,
 };
 use crate::in_process::{Working, enqueue};
 
@@ -93,10 +93,10 @@ impl Baselines {
 pub(super) async fn run(arguments: QueueArguments, app: &App) -> Result<(), CliError> {
     let place = Place::open(app).await?;
     let bench = Measured { place, arguments };
-    let measured = bench.measure(app).await;
+    let measured = unless_stopped(bench.measure(app)).await;
     let closed = bench.place.close().await;
-    let figures = measured?;
     closed?;
+    let figures = measured?;
     app.output().json_line(&figures)?;
     app.output().table(
         &["", "PER SECOND", "BARE STORE", "RATIO"],

@@ -16,7 +16,7 @@ use super::{
     direct::{claim, fill, settle},
     noop::{Noop, tenants},
     place::Place,
-    rounded,
+    rounded, unless_stopped,
 };
 
 /// What `bench tenants` is told.
@@ -75,7 +75,7 @@ pub(super) async fn run(arguments: TenantsArguments, app: &App) -> Result<(), Cl
         }
         measure(&arguments, &mut places).await
     };
-    let measured = measured.await;
+    let measured = unless_stopped(measured).await;
     let cases: Vec<Case> = places.iter().map(|measured| measured.case(places[0].spent.us())).collect();
     for measured in places {
         measured.place.close().await?;
