@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use crate::store::redis::Script;
 
+const QUICK: &str = include_str!("lua/quick.lua");
 const PRELUDE: &str = include_str!("lua/prelude.lua");
 const EVENTS: &str = include_str!("../../progress/redis/lua/events.lua");
 const TRANSITION: &str = concat!(include_str!("lua/transition.lua"), include_str!("lua/ties.lua"));
@@ -29,7 +30,7 @@ macro_rules! scripts {
 
 scripts! {
     /// Accepts jobs.
-    ENQUEUE: "enqueue" = [PRELUDE, EVENTS, TRANSITION, DOOR];
+    ENQUEUE: "enqueue" = [QUICK, PRELUDE, EVENTS, TRANSITION, DOOR];
     /// Opens batches.
     OPEN: "open" = [PRELUDE, EVENTS, TRANSITION, DOOR];
     /// Hands out jobs.
