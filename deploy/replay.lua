@@ -346,7 +346,7 @@ event_of = event_text
 -- replay: the kept events of a job above a number.
 -- KEYS[1] shard   ARGV now (not used), tenant, id (16 bytes), after, most
 -- Returns nothing where there is no such job; else its state (a letter), then for each event its sequence, its time and
--- what happened as JSON without braces. Reads only; what can't be read is left out. O(most + changes of state).
+-- what happened as JSON without braces; of what is no event something else. Reads only. O(most + changes of state).
 
 local tenant, id, after, most = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 local packed = redis.pcall('HGET', P .. ':run:' .. tenant, id)
@@ -362,12 +362,12 @@ local found = {}
 local streams = record[STREAM]
 for stream, kind in pairs({ e = ':events:', s = ':states:' }) do
     if most > 0 and string.find(streams, stream, 1, true) then
-        local range = redis.pcall('XRANGE', P .. kind .. tenant .. ':' .. id, '(' .. after .. '-0', '+', 'COUNT', most)
+        local range = redis.pcall('XRANGE', P .. kind .. tenant .. ':' .. id, '(' .. after .. '-18446744073709551615', '+', 'COUNT', most)
         for _, entry in ipairs(range.err and {} or range) do
-            local sequence = tonumber(string.match(entry[1], '^(%d+)-0$'))
-            local fields = entry[2]
-            local at = tonumber(fields[2])
-            if sequence and at and fields[4] then found[#found + 1] = { sequence, at, fields[4] } end
+            -- What is no event is told, too: whoever reads on must get past it. What has a number that none has been given yet is not.
+            local sequence, fields = tonumber(string.match(entry[1], '^%d+')), entry[2]
+            local body = string.match(entry[1], '-0$') and fields[4]
+            if sequence <= record[EVENTS] then found[#found + 1] = { sequence, tonumber(fields[2]) or 0, body or '' } end
         end
     end
 end
