@@ -152,9 +152,11 @@ fn read_claim(
 ) -> Option<Result<Claim, (Lease, String)>> {
     let id = group.id();
     let body = group.bytes();
-    let (attempt, epoch, run_at) = (group.number(), group.number(), group.time());
-    let (reason, checkpoint) = (group.reason(), group.bytes());
-    let (id, epoch) = (id?, u64::try_from(epoch?).ok()?);
+    // Absent where it is its first claim.
+    let mut before = group.array().ok()?;
+    let (attempt, epoch) = (before.number().unwrap_or(1), before.number().unwrap_or(1));
+    let (run_at, reason, checkpoint) = (before.time(), before.reason(), before.bytes());
+    let (id, epoch) = (id?, u64::try_from(epoch).ok()?);
     let lease = Lease { tenant: tenant.clone(), job: id, epoch };
     let job = match body::decode(tenant, id, body.unwrap_or_default()) {
         Ok(job) => job,
@@ -162,7 +164,7 @@ fn read_claim(
     };
     let job = Job {
         state: State::Running,
-        attempt: u32::try_from(attempt?).ok()?,
+        attempt: u32::try_from(attempt).ok()?,
         epoch,
         run_at: run_at.unwrap_or(job.run_at),
         started_at: Some(started),

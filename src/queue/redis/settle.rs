@@ -1,7 +1,7 @@
 //! Ends attempts and prolongs leases. Owns: how verdicts and renewals are written for the scripts. Must not know: what a
 //! verdict does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use futures_util::future::try_join_all;
 use sha2::{Digest as _, Sha256};
@@ -26,6 +26,8 @@ struct Item<'i> {
     tenant: &'i TenantId,
     head: Vec<u8>,
     text: Vec<u8>,
+    /// It is done and has nothing to say: its head is cut to 32 bytes, and stands with others.
+    is_simple: bool,
 }
 
 /// Pieces of a call that each go to one shard in one script: places of items, by tenant, in the order asked.
@@ -43,15 +45,22 @@ fn pieces(queue: &RedisQueue, items: &[Item<'_>]) -> Vec<(u16, Vec<usize>)> {
     }
     let one_by_one = |(shard, pieces): (u16, Vec<(Vec<usize>, usize)>)| {
         pieces.into_iter().map(move |(mut places, _)| {
-            places.sort_by_key(|place| items[*place].tenant);
+            places.sort_by_key(|place| (items[*place].tenant, !items[*place].is_simple));
             (shard, places)
         })
     };
     shards.into_iter().flat_map(one_by_one).collect()
 }
 
+/// Whether a section has simple items before the others.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sorts {
+    One,
+    Two,
+}
+
 /// The arguments of a piece: sections by tenant.
-fn arguments(queue: &RedisQueue, items: &mut [Item<'_>], places: &[usize]) -> Vec<Vec<u8>> {
+fn arguments(queue: &RedisQueue, items: &mut [Item<'_>], places: &[usize], sorts: Sorts) -> Vec<Vec<u8>> {
     let mut arguments = queue.arguments();
     let mut rest = places;
     while let Some(first) = rest.first() {
@@ -59,6 +68,11 @@ fn arguments(queue: &RedisQueue, items: &mut [Item<'_>], places: &[usize]) -> Ve
         let (section, later) = rest.split_at(rest.iter().take_while(is_same).count());
         rest = later;
         arguments.push(items[*first].tenant.as_str().as_bytes().to_vec());
+        let simple = section.iter().take_while(|place| items[**place].is_simple).count();
+        let (together, section) = section.split_at(simple);
+        if sorts == Sorts::Two {
+            arguments.push(together.iter().flat_map(|place| &items[*place].head[..32]).copied().collect());
+        }
         arguments.push(section.len().to_string().into_bytes());
         for place in section {
             let item = &mut items[*place];
@@ -69,15 +83,28 @@ fn arguments(queue: &RedisQueue, items: &mut [Item<'_>], places: &[usize]) -> Ve
     arguments
 }
 
+/// A job that is settled twice in a call is settled in the order asked.
+fn only_once(items: &mut [Item<'_>]) {
+    let mut seen = HashSet::with_capacity(items.len());
+    let key = |item: &Item<'_>| (item.tenant.clone(), item.head[..16].to_vec());
+    let twice: HashSet<_> = items.iter().map(key).filter(|key| !seen.insert(key.clone())).collect();
+    if !twice.is_empty() {
+        for item in items.iter_mut() {
+            item.is_simple &= !twice.contains(&key(item));
+        }
+    }
+}
+
 /// Settles a batch.
 pub(super) async fn settle(
     queue: &RedisQueue,
     settlements: Vec<(Lease, Verdict)>,
 ) -> Result<Vec<Settled>, QueueError> {
     let mut items = settlements.iter().map(settlement).collect::<Result<Vec<_>, _>>()?;
+    only_once(&mut items);
     let mut sent = Vec::new();
     for (shard, places) in pieces(queue, &items) {
-        let arguments = arguments(queue, &mut items, &places);
+        let arguments = arguments(queue, &mut items, &places, Sorts::Two);
         sent.push(async move {
             let answer = queue.run("settle jobs", &scripts::SETTLE, shard, &arguments).await?;
             Ok::<_, QueueError>((places, answer))
@@ -142,7 +169,8 @@ fn settlement((lease, verdict): &(Lease, Verdict)) -> Result<Item<'_>, QueueErro
     head.push(letter);
     // Lua's numbers are exact up to here: the year 2255.
     head.extend(at.clamp(0, 1 << 53).to_be_bytes());
-    Ok(Item { tenant: &lease.tenant, head, text: text.into_bytes() })
+    let is_simple = letter == b'c' && text.is_empty();
+    Ok(Item { tenant: &lease.tenant, head, text: text.into_bytes(), is_simple })
 }
 
 /// An output as JSON, empty where it says nothing: most say nothing.
@@ -167,7 +195,7 @@ pub(super) async fn renew(queue: &RedisQueue, renewals: Vec<Renewal>) -> Result<
     let mut items = renewals.iter().map(renewal).collect::<Result<Vec<_>, _>>()?;
     let mut sent = Vec::new();
     for (shard, places) in pieces(queue, &items) {
-        let arguments = arguments(queue, &mut items, &places);
+        let arguments = arguments(queue, &mut items, &places, Sorts::One);
         sent.push(async move {
             let answer = queue.run("renew leases", &scripts::RENEW, shard, &arguments).await?;
             Ok::<_, QueueError>((places, answer))
@@ -200,5 +228,5 @@ fn renewal(renewal: &Renewal) -> Result<Item<'_>, QueueError> {
     let mut head = head(lease, 33);
     head.extend(u64::try_from(lease_for.as_micros()).unwrap_or(u64::MAX).min(1 << 52).to_be_bytes());
     head.push(if checkpoint.is_some() { b'c' } else { b'-' });
-    Ok(Item { tenant: &lease.tenant, head, text: bytes.to_vec() })
+    Ok(Item { tenant: &lease.tenant, head, text: bytes.to_vec(), is_simple: false })
 }

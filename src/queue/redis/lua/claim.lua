@@ -1,6 +1,7 @@
 -- claim: waiting -> running, by start-time fair queueing; before that, what is due and what has lapsed -> waiting.
 -- KEYS[1] shard   ARGV time, worker, microseconds of a lease, most jobs, most bytes, then kinds (each once)
--- Returns {claims: for each turn of a lane its tenant and {id, body, attempt, epoch, run_at, reason, checkpoint, and so on};
+-- Returns {claims: for each turn of a lane its tenant and {id, body, nil where it is its first claim and it has only a
+--      payload, else {attempt, epoch, run_at, reason, checkpoint}, and so on};
 --      what could not be served: tenant, problem, and so on; how many lanes are left in the ring; the end of the leases; the time}.
 -- O(jobs log lanes), whatever number of lanes waits, parked or not.
 --
@@ -18,7 +19,7 @@ local quantum = most_of(1, least(MOST_QUANTUM, floor(most_jobs / 4)))
 
 local claims, troubles, taken_jobs, taken_weight = {}, {}, 0, 0
 -- Whose leases this claim gives, and its number.
-local members, number_of_claim = {}, nil
+local members, leases_given, number_of_claim = {}, 0, nil
 local function claim_number()
     number_of_claim = number_of_claim or call('INCR', P .. ':claims')
     return number_of_claim
@@ -125,7 +126,7 @@ end
 local function bury(lane, tenant, id, rank, body)
     local record = fresh(body or '')
         or {
-            true, 1, 'w', 0, 0, 0, 0, 0, 0, 0, 0, NO_PRINT, '-', 0, 0, 0, now, rank, 1, 0, 1, 0, lane.kind, '', '', '', '', '', '', '',
+            true, 1, 'w', 0, 0, 0, 0, 0, 0, 0, 0, NO_PRINT, '-', 0, 0, 0, '', lane.kind, now, rank, 1, 0, 1, 0, '', '', '', '', '', '',
         }
     record[KIND], record[PRIORITY], record[STATE] = lane.kind, rank, 'w'
     if not body then
@@ -144,16 +145,11 @@ local function bury(lane, tenant, id, rank, body)
 end
 
 -- What the records of jobs that are claimed for the first time begin and end with.
-local heads, texts = nil, {}
+local heads, texts = {}, nil
 local function first_record(kind)
-    heads = heads or struct.pack(HEAD, 1, 'r', 1, 1, 0, until_, claim_number(), now, 0, 0, NO_PRINT, '-', 1, 0, 1)
-    local text = texts[kind]
-    if not text then
-        text = struct.pack(TEXTS, #kind, kind, #who, who, 0, '', 0, '', 0, '', 0, '', 0, '')
-            .. struct.pack(LOG_ENTRY, 1, now, 'r', 1, 0, '')
-        texts[kind] = text
-    end
-    return heads, text
+    heads[kind] = heads[kind] or struct.pack(START, 1, 'r', 1, 1, 0, until_, claim_number(), now, 0, 0, NO_PRINT, '-', 1, 0, 1, 0, '', #kind, kind)
+    texts = texts or struct.pack(TEXTS, #who, who, 0, '', 0, '', 0, '', 0, '') .. struct.pack(LOG_ENTRY, 1, now, 'r', 1, 0, '')
+    return heads[kind], texts
 end
 
 -- Serves the lane of a tenant whose turn it is. Answers how many jobs it got, their weight, and when its last quantum began.
@@ -164,7 +160,7 @@ local function serve_lane(kind, name, tag, next_tag, most, most_bytes, popped)
     most = least(most, room, tokens)
     local started, weight, bytes, began, in_quantum, group = 0, 0, 0, -huge, 0, nil
     local runs, jobs_key, run_key = {}, P .. ':job:' .. name, P .. ':run:' .. name
-    local seen, chunk, is_over = {}, 16, most <= 0
+    local given, seen, chunk, is_over = {}, {}, 16, most <= 0
     local heard, first_head, first_texts = false, nil, nil
     if not is_over then
         began = tag
@@ -199,8 +195,7 @@ local function serve_lane(kind, name, tag, next_tag, most, most_bytes, popped)
                 local size = #body - payload
                 runs[#runs + 1], runs[#runs + 2] = id, first_head .. struct.pack(MIDDLE, created, ranks[place], attempts, size, cost, sequence) .. first_texts
                 local at = #group
-                group[at + 1], group[at + 2], group[at + 3], group[at + 4], group[at + 5] = id, body, 1, 1, created
-                group[at + 6], group[at + 7] = false, false
+                group[at + 1], group[at + 2], group[at + 3] = id, body, false
                 bytes, weight, tag = bytes + size, weight + size, tag + cost / tenant.weight
             else
                 record = unpack_record(records[place])
@@ -222,15 +217,18 @@ local function serve_lane(kind, name, tag, next_tag, most, most_bytes, popped)
                 note_state(record, name, id, now)
                 runs[#runs + 1], runs[#runs + 2] = id, pack_record(record)
                 local at = #group
-                group[at + 1], group[at + 2], group[at + 3], group[at + 4] = id, body, record[ATTEMPT], record[EPOCH]
-                group[at + 5], group[at + 6], group[at + 7] = record[RUN_AT], record[REASON] ~= '' and string.sub(record[REASON], 2), checkpoint
+                group[at + 1], group[at + 2] = id, body
+                group[at + 3] = {
+                    record[ATTEMPT], record[EPOCH], record[RUN_AT], record[REASON] ~= '' and string.sub(record[REASON], 2),
+                    checkpoint,
+                }
                 bytes = bytes + record[BYTES]
                 weight = weight + record[BYTES] + (checkpoint and #checkpoint or 0)
                 tag = tag + record[COST] / tenant.weight
             end
             if is_plain or record then
                 seen[id] = true
-                members[#members + 1] = id .. name
+                given[#given + 1] = id
                 started, in_quantum = started + 1, in_quantum + 1
                 lane.w, lane.r = lane.w - 1, lane.r + 1
                 if ranks[place] ~= 2 then lane['w' .. ranks[place]] = most_of(lane['w' .. ranks[place]] - 1, 0) end
@@ -249,6 +247,7 @@ local function serve_lane(kind, name, tag, next_tag, most, most_bytes, popped)
     end
     if started > 0 then
         write('HSET', run_key, runs)
+        members[#members + 1], leases_given = group_of(name, given), leases_given + started
         claims[#claims + 1], claims[#claims + 2] = name, group
         tenant.running, tenant.waiting, tenant.bytes = tenant.running + started, tenant.waiting - started, tenant.bytes - bytes
         tenant.is_dirty = true
@@ -348,7 +347,7 @@ elseif #kinds > 1 then
     end
 end
 
-if #members > 0 then lease(until_, members, number_of_claim) end
+lease(until_, members, leases_given, number_of_claim)
 
 local ready = 0
 for _, kind in ipairs(kinds) do

@@ -16,8 +16,7 @@ local function by_tenant(members)
 end
 
 -- Works on each tenant's jobs; `again` is given those of a tenant that fails.
-local function each_tenant(members, trouble, work, again)
-    local order, groups = by_tenant(members)
+local function each_tenant(order, groups, trouble, work, again)
     for _, tenant in ipairs(order) do
         local page
         local problem = protected(function()
@@ -28,9 +27,7 @@ local function each_tenant(members, trouble, work, again)
         end)
         if problem then
             if page then forget_page(page) end
-            local left = {}
-            for place, id in ipairs(groups[tenant]) do left[place] = id .. tenant end
-            again(left)
+            again(tenant, groups[tenant])
             trouble(tenant, problem)
         end
     end
@@ -42,9 +39,18 @@ local function lapse(time, most, trouble)
     local lapsed, looked = 0, 0
     for _, claim in ipairs(call('ZRANGEBYSCORE', P .. ':lease', '-inf', time, 'LIMIT', 0, most)) do
         if looked >= most then break end
-        local members = call('LRANGE', P .. ':leased:' .. claim, 0, -1)
-        looked = looked + #members + 1
-        each_tenant(members, trouble, function(page, id, record)
+        local order, groups = {}, {}
+        for _, group in ipairs(call('LRANGE', P .. ':leased:' .. claim, 0, -1)) do
+            local length = string.byte(group) or 0
+            local tenant, ids = string.sub(group, 2, length + 1), ids_in(group, length + 2)
+            looked = looked + #ids
+            if groups[tenant] then
+                for _, id in ipairs(ids) do groups[tenant][#groups[tenant] + 1] = id end
+            else
+                groups[tenant], order[#order + 1] = ids, tenant
+            end
+        end
+        each_tenant(order, groups, trouble, function(page, id, record)
             if record == false then
                 -- It ran and can't be read any more: what is known of it stands in its body.
                 record = fresh(call('HGET', P .. ':job:' .. page.name, id))
@@ -72,7 +78,7 @@ local function lapse(time, most, trouble)
                 move(page, id, record, 'w', true)
                 note_state(record, page.name, id, now)
             end
-        end, function(left) lease(now + LATER, left) end)
+        end, function(tenant, ids) lease(now + LATER, {group_of(tenant, ids)}, #ids) end)
         end_leases(claim)
         RELEASED[tonumber(claim)] = nil
     end
@@ -84,7 +90,8 @@ local function fall_due(kind, time, most, trouble)
     local due = P .. ':due:' .. kind
     local members = call('ZRANGEBYSCORE', due, '-inf', time, 'LIMIT', 0, most)
     if #members == 0 then return end
-    each_tenant(members, trouble, function(page, id, record)
+    local order, groups = by_tenant(members)
+    each_tenant(order, groups, trouble, function(page, id, record)
         if record and (record[STATE] == 's' or record[STATE] == 't') and record[KIND] == kind then
             -- One that has run goes on before those that have not begun.
             move(page, id, record, 'w', record[EPOCH] > 0)
@@ -93,7 +100,7 @@ local function fall_due(kind, time, most, trouble)
             list[#list + 1] = id .. page.name
             page.not_due[kind] = list
         end
-    end, function(left)
-        for _, member in ipairs(left) do call('ZADD', due, now + LATER, member) end
+    end, function(tenant, ids)
+        for _, id in ipairs(ids) do call('ZADD', due, now + LATER, id .. tenant) end
     end)
 end

@@ -30,31 +30,32 @@ local SETTLED_STATE = 13 -- and what it answered
 local EVENTS = 14 -- the sequence number of the job's latest event
 local TENTHS = 15 -- the highest percentage published, in tenths
 local LOGGED = 16 -- how many entries its log has
-local RUN_AT = 17
-local PRIORITY = 18 -- 0 goes first
-local MOST_ATTEMPTS = 19
-local BYTES = 20 -- of the payload
-local COST = 21
-local SEQUENCE = 22 -- its place in the order of acceptance
-local KIND = 23
-local WORKER = 24 -- the latest
-local REASON = 25 -- behind a `=`, where there is one
-local STREAM = 26 -- which streams of events it has: e, s (events.lua)
-local FLAGS = 27 -- what else hangs on the job, so that most jobs cost no look: u(nique) k(ey) a(fter: it has dependents or had dependencies) b(atch) o(utput) c(heckpoint)
+local FLAGS = 17 -- what else hangs on the job, so that most jobs cost no look: u(nique) k(ey) a(fter: it has dependents or had dependencies) b(atch) o(utput) c(heckpoint)
+local KIND = 18
+local RUN_AT = 19
+local PRIORITY = 20 -- 0 goes first
+local MOST_ATTEMPTS = 21
+local BYTES = 22 -- of the payload
+local COST = 23
+local SEQUENCE = 24 -- its place in the order of acceptance
+local WORKER = 25 -- the latest
+local REASON = 26 -- behind a `=`, where there is one
+local STREAM = 27 -- which streams of events it has: e, s (events.lua)
 local BATCH = 28 -- the batch that it belongs to (16 bytes)
 local FOLLOWS = 29 -- the batch whose callback it is (16 bytes)
 local LOG = 30 -- to the end: changes of state that stand in no stream, packed (`log_of`)
 
 -- The bytes of a record: what changes often first, then what its body says of it too, then texts.
 local HEAD, HEAD_BYTES = '>Bc1I4I4BI7I5I7I7I4c8c1I4I2B', 57
+local START = HEAD .. 'Bc0Bc0'
 local MIDDLE = '>I7BI4I3I3I6'
-local TEXTS = '>Bc0I2c0I2c0Bc0Bc0Bc0Bc0'
-local RECORD = HEAD .. string.sub(MIDDLE, 2) .. string.sub(TEXTS, 2)
+local TEXTS = '>I2c0I2c0Bc0Bc0Bc0'
+local RECORD = START .. string.sub(MIDDLE, 2) .. string.sub(TEXTS, 2)
 local NO_PRINT = '        '
 
 local function pack_record(r)
     return struct.pack(RECORD, 1, r[3], r[4], r[5], r[6], r[7], r[8], r[9], r[10], r[11], r[12], r[13], r[14], r[15],
-        r[16], r[17], r[18], r[19], r[20], r[21], r[22], #r[23], r[23], #r[24], r[24], #r[25], r[25], #r[26], r[26],
+        r[16], #r[17], r[17], #r[18], r[18], r[19], r[20], r[21], r[22], r[23], r[24], #r[25], r[25], #r[26], r[26],
         #r[27], r[27], #r[28], r[28], #r[29], r[29]) .. r[30]
 end
 

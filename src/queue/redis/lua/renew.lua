@@ -34,13 +34,12 @@ while place <= #ARGV do
         local groups = {}
         for _, id in ipairs(ends) do
             local group = groups[held[id]] or {}
-            group[#group + 1] = id .. name
+            group[#group + 1] = id
             groups[held[id]] = group
         end
         for until_, group in pairs(groups) do
-            local claim = lease(until_, group)
-            for _, member in ipairs(group) do
-                local id = string.sub(member, 1, 16)
+            local claim = lease(until_, {group_of(name, group)}, #group)
+            for _, id in ipairs(group) do
                 local record = page.records[id]
                 page.released[record[CLAIM]] = (page.released[record[CLAIM]] or 0) + 1
                 record[CLAIM] = claim

@@ -1,7 +1,8 @@
 -- settle: running -> completed | retrying | scheduled | dead | cancelled, where the lease holds.
 -- KEYS[1] shard
--- ARGV time, then for each section: tenant, how many; for each settlement: job, epoch, fingerprint, verdict (the letter of
---      the state it asks for) and time in 41 bytes; output (JSON, '' where it says nothing) or reason
+-- ARGV time, then for each section: tenant; jobs that are done and have nothing to say, each once (job, epoch, fingerprint:
+--      32 bytes each, together); how many others; for each of these: job, epoch, fingerprint, verdict (the letter of the
+--      state it asks for) and time in 41 bytes; output (JSON, '' where it says nothing) or reason
 -- Returns {one letter a settlement: the state the job is in, or `-` where the lease was gone; tenant, problem of each that
 --      failed}. Repeated settlements are answered as they were. O(jobs).
 
@@ -40,59 +41,73 @@ local function settle(page, id, epoch, print, verdict, at, text)
 end
 
 -- Completes a job that has made no output and on which nothing hangs, without taking its record apart; whether it did.
-local ended_at = struct.pack('>I8', now)
-local function complete(page, raw, id, epoch, print)
-    local bytes = raw[id]
-    if not bytes or page.records[id] ~= nil or #bytes < HEAD_BYTES + 32 then return false end
+local function complete(page, bytes, id, epoch, print)
+    if not bytes or #bytes < HEAD_BYTES + 32 then return false end
     local is_fine, format, state, attempt, of_epoch, cancel_asked, until_, claim, started, _, _, _, _, events, tenths, logged,
-        _, _, _, _, _, _, kind, _, _, _, flags, batch = pcall(struct.unpack, RECORD, bytes)
-    if not is_fine or format ~= 1 or state ~= 'r' or of_epoch ~= epoch or until_ <= now or flags ~= '' or batch ~= ''
-        or logged > 8 then
+        flags, kind = pcall(struct.unpack, START, bytes)
+    if not is_fine or format ~= 1 or state ~= 'r' or of_epoch ~= epoch or until_ <= now or flags ~= '' or logged > 8 then
         return false
     end
-    local done = struct.pack(HEAD, 1, 'c', attempt, epoch, cancel_asked, 0, 0, started, now, epoch, print, 'c', events + 1, tenths, logged + 1)
+    local raws = page.raws
+    raws[#raws + 1] = id
+    raws[#raws + 1] = struct.pack(HEAD, 1, 'c', attempt, epoch, cancel_asked, 0, 0, started, now, epoch, print, 'c', events + 1, tenths, logged + 1)
         .. string.sub(bytes, HEAD_BYTES + 1) .. struct.pack(LOG_ENTRY, events + 1, now, 'c', attempt, 0, '')
-    raw[id] = done
-    page.raws[#page.raws + 1], page.raws[#page.raws + 2] = id, done
-    page.ended[#page.ended + 1] = ended_at .. id
+    page.ended[#page.ended + 1] = id
     page.released[claim] = (page.released[claim] or 0) + 1
     page.kinds[kind] = (page.kinds[kind] or 0) - 1
-    page.has_freed, page.finished = true, page.finished + 1
-    local lane, tenant = lane_of(kind, page.name), page.tenant
-    lane.r, lane.c, lane.is_dirty = most_of(lane.r - 1, 0), lane.c + 1, true
-    tenant.running, tenant.is_dirty = tenant.running - 1, true
-    page.lanes[lane] = true
+    page.quick[kind] = (page.quick[kind] or 0) + 1
     return true
 end
 
+local function ids_of(done)
+    local ids = {}
+    for at = 1, #done, 32 do ids[#ids + 1] = string.sub(done, at, at + 15) end
+    return ids
+end
+
+local function section(page, name, done, others, from, first)
+    local ids, raws, heard = ids_of(done), nil, listened(name)
+    page.quick = {}
+    if #ids > 0 then raws = fetch(page.run, ids) end
+    for number_of, id in ipairs(ids) do
+        local epoch, print = struct.unpack('>I8c8', done, 32 * number_of - 15)
+        if not heard and complete(page, raws[number_of], id, epoch, print) then
+            letters[first + number_of] = 'c'
+        else
+            page.records[id] = unpack_record(raws[number_of])
+            letters[first + number_of] = settle(page, id, epoch, print, 'c', 0, '')
+        end
+    end
+    for kind, jobs in pairs(page.quick) do
+        local lane, tenant = lane_of(kind, name), page.tenant
+        lane.r, lane.c, lane.is_dirty = most_of(lane.r - jobs, 0), lane.c + jobs, true
+        tenant.running, tenant.is_dirty = tenant.running - jobs, true
+        page.lanes[lane], page.has_freed, page.finished = true, true, page.finished + jobs
+    end
+    local other = {}
+    for number_of = 1, others do other[number_of] = string.sub(ARGV[from + 2 * number_of - 2], 1, 16) end
+    load_records(page, other)
+    for number_of = 1, others do
+        local head, text = ARGV[from + 2 * number_of - 2], ARGV[from + 2 * number_of - 1]
+        local epoch, print, verdict, at = struct.unpack('>I8c8c1I8', head, 17)
+        letters[first + #ids + number_of] = settle(page, other[number_of], epoch, print, verdict, at, text)
+    end
+    close_page(page)
+end
+
 while place <= #ARGV do
-    local name, jobs, first = ARGV[place], tonumber(ARGV[place + 1]), #letters
-    local from, page = place + 2, nil
+    local name, done, others, first = ARGV[place], ARGV[place + 1], tonumber(ARGV[place + 2]), #letters
+    local page
     local problem = protected(function()
         page = open_page(name)
-        local ids, raw = {}, {}
-        for number_of = 1, jobs do ids[number_of] = string.sub(ARGV[from + 2 * number_of - 2], 1, 16) end
-        local raws, heard = fetch(page.run, ids), listened(name)
-        for number_of = 1, jobs do raw[ids[number_of]] = raws[number_of] end
-        for number_of = 1, jobs do
-            local head, text = ARGV[from + 2 * number_of - 2], ARGV[from + 2 * number_of - 1]
-            local epoch, print, verdict, at = struct.unpack('>I8c8c1I8', head, 17)
-            local id = ids[number_of]
-            if verdict == 'c' and text == '' and not heard and complete(page, raw, id, epoch, print) then
-                letters[first + number_of] = 'c'
-            else
-                if page.records[id] == nil then page.records[id] = unpack_record(raw[id]) end
-                letters[first + number_of] = settle(page, id, epoch, print, verdict, at, text)
-            end
-        end
-        close_page(page)
+        section(page, name, done, others, place + 3, first)
     end)
     if problem then
         if page then forget_page(page) end
-        for number_of = 1, jobs do letters[first + number_of] = '-' end
+        for number_of = 1, #done / 32 + others do letters[first + number_of] = '-' end
         troubles[#troubles + 1], troubles[#troubles + 2] = name, problem
     end
-    place = from + 2 * jobs
+    place = place + 3 + 2 * others
 end
 save()
 wake_stirred()

@@ -94,20 +94,18 @@ end
 local function remove_first(name, excess)
     local ended, page = P .. ':ended:' .. name, open_page(name)
     while removed < MOST_REMOVED and looked < MOST_LOOKED do
-        local entries = call('LRANGE', ended, 0, least(MOST_REMOVED - removed, 250) - 1)
-        local ids, times, gone, taken, is_all = {}, {}, {}, 0, true
-        for place, entry in ipairs(entries) do ids[place], times[place] = string.sub(entry, 9), (struct.unpack('>I8', entry)) end
+        -- Those that ended in one script stand together, behind their time.
+        local entry = call('LINDEX', ended, 0)
+        if not entry then break end
+        local time, ids = struct.unpack('>I8', entry .. '        '), ids_in(entry, 9)
+        if time >= before and excess <= 0 then break end
         load_records(page, ids)
+        local gone, taken = {}, 0
         for place, id in ipairs(ids) do
+            if #gone >= MOST_REMOVED - removed or looked >= MOST_LOOKED or (time >= before and excess <= 0) then break end
             local record = page.records[id]
-            local is_there = record and FINAL[record[STATE]] and record[FINISHED_AT] == times[place]
-            if is_there and times[place] >= before and excess <= 0 then
-                is_all = false
-                break
-            end
-            if looked >= MOST_LOOKED then break end
-            taken = place
-            if is_there then
+            taken, looked = place, looked + 1
+            if record and FINAL[record[STATE]] and record[FINISHED_AT] == time then
                 gone[#gone + 1] = id
                 excess = excess - 1
                 if has(record, 'a') then looked = looked + call('SCARD', after_of(page, id)) end
@@ -115,18 +113,20 @@ local function remove_first(name, excess)
                 record[FINISHED_AT] = 0
             end
         end
-        looked = looked + most_of(taken, 1)
         if #gone > 0 then
             remove(page, gone)
             removed = removed + #gone
         end
-        if taken > 0 then call('LTRIM', ended, taken, -1) end
-        if not is_all or #entries == 0 then break end
+        if taken == #ids then
+            call('LPOP', ended)
+        else
+            call('LSET', ended, 0, string.sub(entry, 1, 8) .. string.sub(entry, 9 + 16 * taken))
+        end
     end
     close_page(page)
     local first = call('LINDEX', ended, 0)
     if first then
-        call('ZADD', P .. ':ending', (struct.unpack('>I8', first)), name)
+        call('ZADD', P .. ':ending', (struct.unpack('>I8', first .. '        ')), name)
     else
         call('ZREM', P .. ':ending', name)
     end

@@ -201,13 +201,23 @@ end
 
 -- Leases stand in groups, one a claim or renewal: `P:lease` has when each ends, `P:leased:<claim>` whose they are, and
 -- `P:holding` how many still run. When none does the group goes.
-local function lease(until_, members, claim)
-    if #members == 0 then return end
+local function lease(until_, groups, jobs, claim)
+    if jobs == 0 then return end
     claim = claim or call('INCR', P .. ':claims')
-    write('RPUSH', P .. ':leased:' .. claim, members)
+    write('RPUSH', P .. ':leased:' .. claim, groups)
     call('ZADD', P .. ':lease', until_, claim)
-    call('HSET', P .. ':holding', claim, #members)
+    call('HSET', P .. ':holding', claim, jobs)
     return claim
+end
+
+-- Jobs of a tenant that stand together: how long its name is (one byte), its name, the ids.
+local function group_of(tenant, ids) return string.char(#tenant) .. tenant .. table.concat(ids) end
+
+-- The ids in a text, from a place on.
+local function ids_in(text, from)
+    local ids = {}
+    for at = from, #text - 15, 16 do ids[#ids + 1] = string.sub(text, at, at + 15) end
+    return ids
 end
 
 local function end_leases(claim)
@@ -326,8 +336,8 @@ local function fresh(body)
         struct.unpack(BODY, body)
     if format ~= 1 or payload > #body or rank > 3 then return nil end
     return {
-        true, 1, 'w', 0, 0, 0, 0, 0, 0, 0, 0, NO_PRINT, '-', 0, 0, 0, created, rank, attempts, #body - payload, cost, sequence,
-        string.sub(body, 33, 32 + length), '', '', '', flags_of(flags),
+        true, 1, 'w', 0, 0, 0, 0, 0, 0, 0, 0, NO_PRINT, '-', 0, 0, 0, flags_of(flags), string.sub(body, 33, 32 + length),
+        created, rank, attempts, #body - payload, cost, sequence, '', '', '',
         flags >= 8 and string.sub(body, payload - 15, payload) or '', '', '',
     }
 end
@@ -418,7 +428,7 @@ local function move(page, id, record, to, back)
     elseif FINAL[to] then
         record[FINISHED_AT] = now
         page.finished = page.finished + 1
-        page.ended[#page.ended + 1] = struct.pack('>I8', now) .. id
+        page.ended[#page.ended + 1] = id
     end
     count(lane, page.tenant, record, from, to)
     changed(page, id, record)
@@ -435,11 +445,8 @@ local function close_page(page)
     for list, ids in pairs(page.backs) do write('ZADD', list, ids) end
     if #page.outputs > 0 then write('HSET', P .. ':out:' .. name, page.outputs) end
     if #page.ended > 0 then
-        local length = 0
-        for from = 1, #page.ended, SLICE do
-            length = call('RPUSH', P .. ':ended:' .. name, unpack(page.ended, from, least(from + SLICE - 1, #page.ended)))
-        end
-        if length == #page.ended then call('ZADD', P .. ':ending', (struct.unpack('>I8', page.ended[1])), name) end
+        local length = call('RPUSH', P .. ':ended:' .. name, struct.pack('>I8', now) .. table.concat(page.ended))
+        if length == 1 then call('ZADD', P .. ':ending', now, name) end
     end
     if #page.order > 0 then
         local pairs_of = {}
