@@ -8,6 +8,7 @@
 
 pub(crate) mod cluster;
 pub(crate) mod process;
+pub(crate) mod proxy;
 pub(crate) mod redis;
 pub(crate) mod sentinel;
 

@@ -13,6 +13,8 @@ const LOOK: &str = include_str!("lua/look.lua");
 /// What ends or removes jobs goes on where the server is at its memory's limit: it makes room.
 const ALLOW_OOM: &str = "#!lua flags=allow-oom";
 
+/// What brings jobs in is refused as a whole where the server has no room: Redis looks before the script begins.
+const WRITES: &str = "#!lua";
 /// What only reads.
 const NO_WRITES: &str = "#!lua flags=no-writes";
 
@@ -29,9 +31,9 @@ macro_rules! scripts {
 
 scripts! {
     /// Accepts jobs.
-    ENQUEUE: "enqueue" = [PRELUDE, EVENTS, TRANSITION, DOOR];
+    ENQUEUE: "enqueue" = [WRITES, PRELUDE, EVENTS, TRANSITION, DOOR];
     /// Opens batches.
-    OPEN: "open" = [PRELUDE, EVENTS, TRANSITION, DOOR];
+    OPEN: "open" = [WRITES, PRELUDE, EVENTS, TRANSITION, DOOR];
     /// Hands out jobs.
     CLAIM: "claim" = [ALLOW_OOM, PRELUDE, EVENTS, TRANSITION, PASSING];
     /// Looks for jobs, or sleeps.
@@ -45,7 +47,7 @@ scripts! {
     /// Cancels jobs.
     CANCEL: "cancel" = [ALLOW_OOM, PRELUDE, EVENTS, TRANSITION];
     /// Puts jobs back.
-    REQUEUE: "requeue" = [PRELUDE, EVENTS, TRANSITION];
+    REQUEUE: "requeue" = [WRITES, PRELUDE, EVENTS, TRANSITION];
     /// Keeps everything bounded.
     SWEEP: "sweep" = [ALLOW_OOM, PRELUDE, EVENTS, TRANSITION, PASSING];
     /// Shows jobs.

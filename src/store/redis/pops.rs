@@ -180,6 +180,10 @@ async fn call_off(redis: Redis, list: Arc<[u8]>, address: Address, id: i64, mut 
             push.arg(&*list).arg(element);
             // Where this fails the server is away, and who waits next looks for work in any case.
             let _ = redis.command(&push).await;
+            // Whoever waited may be gone for good, and with it the list's name.
+            let mut expire = cmd("PEXPIRE");
+            expire.arg(&*list).arg(10_000);
+            let _ = redis.command(&expire).await;
         }
         Ok(None) => {}
         Err(_) => return,
