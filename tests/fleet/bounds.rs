@@ -1,9 +1,12 @@
 //! What one script does at most, and that nobody waits for ever behind the many.
 
-use presswork::queue::CancelOutcome;
+use presswork::queue::{CancelOutcome, QueueError};
 
 use super::Fleet;
-use crate::{conformance::queue::world::tenant, servers::RedisServer};
+use crate::{
+    conformance::queue::world::{EXPORT, tenant},
+    servers::RedisServer,
+};
 
 #[tokio::test]
 async fn a_shard_that_had_nothing_to_do_is_not_forgotten_for_the_one_with_many_tenants() {
@@ -47,4 +50,28 @@ async fn a_cancellation_in_long_lanes_is_done_in_several_scripts() {
         .filter_map(|name| stats.split_once(name)?.1.split_once(',')?.0.parse::<usize>().ok())
         .sum();
     assert!((5..=6).contains(&scripts), "{scripts}: {stats}");
+}
+
+#[tokio::test]
+async fn a_full_server_refuses_a_call_as_a_whole_and_blames_no_tenant() {
+    let server = RedisServer::start();
+    let (fleet, acme) = (Fleet::on(&server, 1).await, tenant("acme"));
+    let world = &fleet.world;
+    let id = world.exports(&acme, 1).await[0];
+    server.command("CONFIG SET maxmemory 1");
+    // One alone, and several.
+    for count in [1, 3] {
+        let jobs = (0..count).map(|_| world.job(&acme, &EXPORT)).collect();
+        let answer = world.queue.enqueue(jobs).await;
+        assert!(matches!(answer, Err(QueueError::Unwritable { .. })), "{answer:?}");
+    }
+    let opened = world.queue.open_batch(world.batch(&acme, 2)).await;
+    assert!(matches!(opened, Err(QueueError::Unwritable { .. })), "{opened:?}");
+    // What is there goes on.
+    let claims = world.claim(9).await;
+    assert_eq!(claims[0].job.id, id);
+    world.finish(&claims).await;
+    server.command("CONFIG SET maxmemory 0");
+    world.exports(&acme, 1).await;
+    assert_eq!(world.claim(9).await.len(), 1);
 }

@@ -15,21 +15,22 @@
 //! | `P:only:<tenant>` | hash `<kind>:<key>` → id | unique keys: the job accepted last |
 //! | `P:lane:<kind>:<tenant>:<rank>` | list of ids | a lane's waiting jobs of a priority, the first to go on the left |
 //! | `P:lane:<kind>:<tenant>:back<rank>` | zset id → sequence | those of them that have been in the lane before: they go before those in the list |
-//! | `P:lane:<kind>:<tenant>` | hash | a lane, see below |
+//! | `P:lane:<kind>:<tenant>` | bytes | a lane: standing, counts, virtual time, bucket, pace |
 //! | `P:ring:<kind>` | zset tenant → tag | lanes that may run, by virtual time |
 //! | `P:parked:<kind>` | zset tenant → time | lanes without a token, or that can't be read, by the time at which to try again |
 //! | `P:held:<tenant>` | set of kinds | lanes that wait for an event of the tenant: a settlement, a resumption, new limits |
 //! | `P:kind:<kind>` | hash | a kind, see below |
 //! | `P:kinds` | set | kinds that have lanes |
-//! | `P:tenant:<tenant>` | hash | a tenant, see below |
+//! | `P:load:<tenant>` | bytes | what a tenant uses |
+//! | `P:tenant:<tenant>` | hash | a tenant's limits, where it has some (`control.lua`) |
 //! | `P:due:<kind>` | zset id+tenant → time | scheduled and retrying jobs |
 //! | `P:lease` | zset claim → time | leases, in groups of those that were given together, by their end |
-//! | `P:leased:<claim>` | list of id+tenant | the jobs of a group; some may have ended since, or been renewed into another |
+//! | `P:leased:<claim>` | list of length (1 byte) + tenant + ids | the jobs of a group; some may have ended since, or been renewed into another |
 //! | `P:holding` | hash claim → number | how many of a group's jobs still run under it: at 0 it goes |
 //! | `P:claims` | number | the claim numbered last |
-//! | `P:ended:<tenant>` | list of time (8 bytes) + id | finished jobs, in the order in which they ended; requeued ones stay, and are stepped over |
+//! | `P:ended:<tenant>` | list of time (8 bytes) + ids | finished jobs, in the order in which they ended; requeued ones stay, and are stepped over |
 //! | `P:ending` | zset tenant → time | tenants with finished jobs, by the first of them |
-//! | `P:finished` | zset tenant → number | how many finished jobs each tenant has |
+//! | `P:swept` | number | where the search for tenants with too many finished jobs goes on |
 //! | `P:waits:<tenant>` | hash id → msgpack | what a blocked job still waits for |
 //! | `P:after:<tenant>:<id>` | set of ids | who waits for a job |
 //! | `P:batch:<tenant>` | hash id → msgpack | batches |
@@ -45,13 +46,8 @@
 //! | `P:events:<tenant>:<id>` | stream sequence-0 → event | progress and text of a job, once there is such (`progress/redis/lua/events.lua`) |
 //! | `P:states:<tenant>:<id>` | stream sequence-0 → event | its changes of state, once they are too many for its record |
 //!
-//! Fields of a lane (an absent number is 0): its jobs by state, `s w b r t c x d`; of those that wait `w0 w1 w3`, by rank
-//! (the others are of rank 2), `k` the number of those that have been in it before; `standing` (`i`dle, `r`eady, `p`arked, `h`eld; absent: idle), `tag` and `era` (virtual time,
-//! kept while it is not in the ring), `bucket` (when it is full), `served` (when it was served last; 0 where no job was
-//! left then), `lately` (how many jobs then), `pace` (microseconds
-//! from one start to the next, a moving average).
-//!
 //! Fields of a kind: `tag` (virtual time), `era` (rises when virtual times begin anew), `turn` (its latest), `running`,
-//! `lanes`; and its limits, as `control.lua` says. Of a tenant: `running`, `waiting`, `bytes` (waiting), `lanes`; and limits.
+//! `lanes`; and its limits, as `control.lua` says. A lane stands `i`dle, `r`eady (in the ring), `p`arked or `h`eld; its tag
+//! and era are kept while it is not in the ring. Records, lanes and loads are packed as `lua/prelude.lua` says.
 
 pub use crate::store::redis::{shard_of, tag};

@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use crate::store::redis::Script;
 
+const QUICK: &str = include_str!("lua/quick.lua");
 const PRELUDE: &str = include_str!("lua/prelude.lua");
 const EVENTS: &str = include_str!("../../progress/redis/lua/events.lua");
 const TRANSITION: &str = concat!(include_str!("lua/transition.lua"), include_str!("lua/ties.lua"));
@@ -31,7 +32,7 @@ macro_rules! scripts {
 
 scripts! {
     /// Accepts jobs.
-    ENQUEUE: "enqueue" = [WRITES, PRELUDE, EVENTS, TRANSITION, DOOR];
+    ENQUEUE: "enqueue" = [WRITES, QUICK, PRELUDE, EVENTS, TRANSITION, DOOR];
     /// Opens batches.
     OPEN: "open" = [WRITES, PRELUDE, EVENTS, TRANSITION, DOOR];
     /// Hands out jobs.
