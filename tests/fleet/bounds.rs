@@ -1,6 +1,9 @@
 //! What one script does at most, and that nobody waits for ever behind the many.
 
-use presswork::queue::{CancelOutcome, QueueError};
+use presswork::{
+    domain::State,
+    queue::{CancelOutcome, QueueError},
+};
 
 use super::Fleet;
 use crate::{
@@ -29,6 +32,10 @@ async fn a_shard_that_had_nothing_to_do_is_not_forgotten_for_the_one_with_many_t
         claims += 1;
         assert!(claims < 5, "it waits behind {} tenants of another shard", many.len());
     }
+    // A short look at a shard is not all that it is asked for: a claim that is not full has left nothing.
+    world.exports(&few[0], 200).await;
+    while world.claim(20).await.len() == 20 {}
+    assert_eq!(world.queue.stats(None).await.unwrap().count(State::Waiting), 0);
 }
 
 #[tokio::test]

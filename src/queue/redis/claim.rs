@@ -44,7 +44,7 @@ impl Turns {
         Self(Mutex::new(vec![Shard { weight: 1, credit: 0, passed: 0 }; usize::from(shards.max(1))]))
     }
 
-    /// All shards, in the order in which to visit them.
+    /// All shards, in the order in which to visit them; the one that is only looked at comes again at the end.
     fn order(&self) -> Vec<Visit> {
         let mut shards = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let total: i64 = shards.iter().map(|shard| shard.weight).sum();
@@ -63,9 +63,12 @@ impl Turns {
         let look = forgotten.filter(|place| shards[*place].passed > most_passed && order[0] != *place);
         let visit = |place: usize, most| Some(Visit { shard: u16::try_from(place).ok()?, most });
         let others = order.into_iter().filter(|place| Some(*place) != look);
+        // Where the others have little to do it may give more.
+        let again = look.and_then(|place| visit(place, usize::MAX));
         look.and_then(|place| visit(place, MOST_LOOKED))
             .into_iter()
             .chain(others.filter_map(|place| visit(place, usize::MAX)))
+            .chain(again)
             .collect()
     }
 
@@ -85,15 +88,22 @@ pub(super) async fn claim(queue: &RedisQueue, who: &WorkerId, ask: &Ask) -> Resu
     if ask.kinds.is_empty() || ask.most == 0 {
         return Ok(claims);
     }
-    let mut bytes = 0;
+    let (mut bytes, mut has_no_more) = (0, None);
     for Visit { shard, most } in queue.turns.order() {
         if claims.len() >= ask.most || bytes >= MOST_BYTES {
             break;
         }
+        if has_no_more == Some(shard) {
+            continue;
+        }
+        let is_look = most < usize::MAX;
         let most = most.min(ask.most - claims.len());
         let more = claim_on(queue, shard, who, ask, most, MOST_BYTES - bytes).await;
         match more {
             Ok(more) => {
+                if is_look && more.len() < most {
+                    has_no_more = Some(shard);
+                }
                 bytes += more.iter().map(|claim| weight(&claim.job)).sum::<usize>();
                 claims.extend(more);
             }
