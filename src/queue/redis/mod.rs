@@ -35,7 +35,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use redis::{ErrorKind, RedisError, ServerErrorKind, Value};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::{
     Ask, CancelOutcome, Claim, Cursor, Enqueued, Filter, Lease, Opened, Page, Queue, QueueError, Refusal,
@@ -53,6 +53,8 @@ use crate::{
 /// restart takes longer, and is for the caller to wait for.
 const RESTS: [Duration; 3] =
     [Duration::from_millis(50), Duration::from_millis(200), Duration::from_millis(800)];
+/// After so long it is not made again: a server that hangs has been waited for long enough.
+const INSIST_FOR: Duration = Duration::from_secs(4);
 
 /// A queue on Redis. Cheap to make; many may share a Redis, in one process or several.
 #[derive(Debug)]
@@ -111,10 +113,10 @@ impl RedisQueue {
         arguments: &[Vec<u8>],
         is_repeated: &mut bool,
     ) -> Result<Value, QueueError> {
-        let tag = self.tag(shard);
+        let (tag, begun) = (self.tag(shard), Instant::now());
         for rest in RESTS {
             match self.redis.run(script, tag.as_bytes(), arguments).await {
-                Err(error) if is_lost(&error) => {
+                Err(error) if is_lost(&error) && begun.elapsed() < INSIST_FOR => {
                     *is_repeated = true;
                     sleep(rest).await;
                 }
