@@ -1,6 +1,9 @@
 //! What only a fleet's engine has: shards, and values that somebody has spoilt.
 
+mod bounds;
+mod losses;
 mod reading;
+mod sleepers;
 mod spoilt;
 
 use std::sync::Arc;
@@ -13,7 +16,7 @@ use presswork::{
 
 use crate::{
     conformance::queue::World,
-    servers::{fresh_namespace, shared_server},
+    servers::{RedisServer, fresh_namespace, shared_server},
 };
 
 /// A world on Redis, and the way past its queue.
@@ -25,7 +28,17 @@ pub(crate) struct Fleet {
 impl Fleet {
     /// An empty one with so many shards.
     pub(crate) async fn of(shards: u16) -> Self {
-        let redis = Redis::connect_with(&shared_server().url(), &fresh_namespace(), shards).await.unwrap();
+        Self::on(shared_server(), shards).await
+    }
+
+    /// The same on a server of one's own.
+    pub(crate) async fn on(server: &RedisServer, shards: u16) -> Self {
+        Self::through(&server.url(), shards).await
+    }
+
+    /// The same by a way of one's own.
+    pub(crate) async fn through(url: &str, shards: u16) -> Self {
+        let redis = Redis::connect_with(url, &fresh_namespace(), shards).await.unwrap();
         let clock = World::clock();
         let queue = RedisQueue::new(redis.clone(), Some(clock.clone()));
         Self { world: World::new(Arc::new(queue), clock, ()), redis }
@@ -33,12 +46,17 @@ impl Fleet {
 
     /// Sends a command about a key of the first shard.
     pub(crate) async fn send(&self, command: &str, key: &str, arguments: &[&[u8]]) {
+        self.ask(command, key, arguments).await;
+    }
+
+    /// The same; what the server answers.
+    pub(crate) async fn ask(&self, command: &str, key: &str, arguments: &[&[u8]]) -> redis::Value {
         let mut sent = redis::cmd(command);
         sent.arg(format!("{{{}:0}}:{key}", self.redis.namespace()));
         for argument in arguments {
             sent.arg(argument);
         }
-        self.redis.command(&sent).await.unwrap();
+        self.redis.command(&sent).await.unwrap()
     }
 }
 

@@ -126,3 +126,49 @@ async fn an_id_twice_in_a_lane_is_handed_out_once() {
     let later = world.submit(NewJob { cost: 2, ..world.job(&acme, &EXPORT) }).await;
     assert_eq!(world.claim_ids(9).await, [later]);
 }
+
+#[tokio::test]
+async fn a_delayed_job_that_can_not_be_read_is_dead_at_its_time_and_its_neighbours_run() {
+    let fleet = Fleet::of(1).await;
+    let (world, acme) = (&fleet.world, tenant("acme"));
+    let mut ids = Vec::new();
+    for _ in 0..4 {
+        ids.push(
+            world.submit(NewJob { run_at: Some(world.in_seconds(5)), ..world.job(&acme, &EXPORT) }).await,
+        );
+    }
+    fleet.send("HSET", "run:acme", &[&stored(ids[0]), b"poison"]).await;
+    // Of this one nothing is left that could be read.
+    fleet.send("HSET", "run:acme", &[&stored(ids[1]), b"poison"]).await;
+    fleet.send("HSET", "job:acme", &[&stored(ids[1]), b"poison"]).await;
+    world.advance(5);
+    // Of those that are due at one moment any may go first.
+    let claimed = world.claim_ids(9).await;
+    assert!(claimed.len() == 2 && ids[2..].iter().all(|id| claimed.contains(id)), "{claimed:?}");
+    let dead = world.inspect(&acme, ids[0]).await;
+    assert_eq!(dead.state, State::Dead);
+    assert!(dead.reason.unwrap().as_str().contains("could not be read"));
+    assert_eq!(world.claim_ids(9).await, []);
+}
+
+#[tokio::test]
+async fn leases_that_make_no_sense_stop_nobody() {
+    let fleet = Fleet::of(1).await;
+    let (world, acme) = (&fleet.world, tenant("acme"));
+    for (key, arguments) in [
+        ("lease", [b"0".as_slice(), b"no number"]),
+        ("lease", [b"0".as_slice(), b""]),
+        ("lease", [b"0".as_slice(), b"77"]),
+    ] {
+        fleet.send("ZADD", key, &arguments).await;
+    }
+    fleet.send("SET", "leased:77", &[b"poison"]).await;
+    let ids = world.exports(&acme, 2).await;
+    let claims = world.claim(9).await;
+    assert_eq!(claims.len(), ids.len());
+    world.finish(&claims).await;
+    world.advance(1);
+    assert_eq!(world.sweep(world.now()).await, 2);
+    assert_eq!(fleet.ask("EXISTS", "lease", &[]).await, redis::Value::Int(0));
+    assert_eq!(fleet.ask("EXISTS", "leased:77", &[]).await, redis::Value::Int(0));
+}

@@ -28,6 +28,10 @@ impl Answer {
         self.0.next().filter(|value| !matches!(value, Value::Nil | Value::Boolean(false)))
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.0.len() == 0
     }

@@ -61,16 +61,24 @@ async fn each<O>(
     outcome: impl Fn(&str) -> Result<O, QueueError>,
 ) -> Result<Vec<O>, QueueError> {
     let mut outcomes = Vec::with_capacity(jobs.len());
-    for some in jobs.chunks(MOST_JOBS) {
+    let mut rest = jobs;
+    while !rest.is_empty() {
+        let some = &rest[..rest.len().min(MOST_JOBS)];
         let mut arguments = queue.arguments();
         arguments.push(tenant.as_str().as_bytes().to_vec());
         arguments.extend(some.iter().map(|id| id.as_u128().to_be_bytes().to_vec()));
         let answer = queue.run(doing, script, queue.shard_of(tenant), &arguments).await?;
         let mut answer = Answer::of(answer)?;
-        for _ in some {
+        // A script that had much to do leaves the last ones for the next.
+        let answered = answer.len();
+        if !(1..=some.len()).contains(&answered) {
+            return Err(unreadable("a job has no answer"));
+        }
+        for _ in 0..answered {
             let word = answer.text().ok_or_else(|| unreadable("a job has no answer"))?;
             outcomes.push(outcome(&word)?);
         }
+        rest = &rest[answered..];
     }
     Ok(outcomes)
 }

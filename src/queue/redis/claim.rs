@@ -14,7 +14,13 @@ const MOST_BYTES: usize = 8 << 20;
 /// Jobs of one script: bounds how long others wait for it.
 const MOST_JOBS: usize = 1_000;
 
-/// Whose turn it is among the shards: smooth weighted round robin, by how many lanes were ready at the last answer.
+/// So many claims in a row may be served by others before a shard is looked at again, for each shard that there is.
+const MOST_PASSED: u32 = 2;
+/// Jobs of such a look, at most: what was known of the shard is old, and the others may have more to do.
+const MOST_LOOKED: usize = 8;
+
+/// Whose turn it is among the shards: smooth weighted round robin, by how many lanes were ready at the last answer. One that
+/// was passed over for long is looked at all the same: it had little to do then, and may have now.
 #[derive(Debug)]
 pub(super) struct Turns(Mutex<Vec<Shard>>);
 
@@ -22,26 +28,48 @@ pub(super) struct Turns(Mutex<Vec<Shard>>);
 struct Shard {
     weight: i64,
     credit: i64,
+    /// Claims since it was visited.
+    passed: u32,
+}
+
+/// A shard to visit, and the most that it may give where others have yet to be visited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Visit {
+    shard: u16,
+    most: usize,
 }
 
 impl Turns {
     pub(super) fn new(shards: u16) -> Self {
-        Self(Mutex::new(vec![Shard { weight: 1, credit: 0 }; usize::from(shards.max(1))]))
+        Self(Mutex::new(vec![Shard { weight: 1, credit: 0, passed: 0 }; usize::from(shards.max(1))]))
     }
 
-    /// All shards, in the order in which to visit them.
-    fn order(&self) -> Vec<u16> {
+    /// All shards, in the order in which to visit them; the one that is only looked at comes again at the end.
+    fn order(&self) -> Vec<Visit> {
         let mut shards = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let total: i64 = shards.iter().map(|shard| shard.weight).sum();
+        let most_passed = MOST_PASSED * u32::try_from(shards.len()).unwrap_or(u32::MAX / MOST_PASSED);
         for shard in shards.iter_mut() {
             shard.credit += shard.weight;
+            shard.passed += 1;
         }
         let mut order: Vec<usize> = (0..shards.len()).collect();
         order.sort_by_key(|place| -shards[*place].credit);
         if let Some(first) = order.first() {
             shards[*first].credit -= total;
         }
-        order.into_iter().filter_map(|place| u16::try_from(place).ok()).collect()
+        // One a claim: the look is short.
+        let forgotten = (0..shards.len()).max_by_key(|place| shards[*place].passed);
+        let look = forgotten.filter(|place| shards[*place].passed > most_passed && order[0] != *place);
+        let visit = |place: usize, most| Some(Visit { shard: u16::try_from(place).ok()?, most });
+        let others = order.into_iter().filter(|place| Some(*place) != look);
+        // Where the others have little to do it may give more.
+        let again = look.and_then(|place| visit(place, usize::MAX));
+        look.and_then(|place| visit(place, MOST_LOOKED))
+            .into_iter()
+            .chain(others.filter_map(|place| visit(place, usize::MAX)))
+            .chain(again)
+            .collect()
     }
 
     /// A shard has so many lanes left in its rings.
@@ -49,6 +77,7 @@ impl Turns {
         let mut shards = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(shard) = shards.get_mut(usize::from(shard)) {
             shard.weight = 1 + ready.clamp(0, 1 << 30);
+            shard.passed = 0;
         }
     }
 }
@@ -59,23 +88,35 @@ pub(super) async fn claim(queue: &RedisQueue, who: &WorkerId, ask: &Ask) -> Resu
     if ask.kinds.is_empty() || ask.most == 0 {
         return Ok(claims);
     }
-    let mut bytes = 0;
-    for shard in queue.turns.order() {
+    let (mut bytes, mut has_no_more) = (0, None);
+    for Visit { shard, most } in queue.turns.order() {
         if claims.len() >= ask.most || bytes >= MOST_BYTES {
             break;
         }
-        let more = claim_on(queue, shard, who, ask, ask.most - claims.len(), MOST_BYTES - bytes).await;
+        if has_no_more == Some(shard) {
+            continue;
+        }
+        let is_look = most < usize::MAX;
+        let most = most.min(ask.most - claims.len());
+        let more = claim_on(queue, shard, who, ask, most, MOST_BYTES - bytes).await;
         match more {
             Ok(more) => {
+                if is_look && more.len() < most {
+                    has_no_more = Some(shard);
+                }
                 bytes += more.iter().map(|claim| weight(&claim.job)).sum::<usize>();
                 claims.extend(more);
             }
-            // What the shards before it gave is under lease: better some than none.
-            Err(error) if !claims.is_empty() => {
+            Err(error) => {
+                // Others come first until it is looked at again.
+                queue.turns.tell(shard, 0);
+                if claims.is_empty() {
+                    return Err(error);
+                }
+                // What the shards before it gave is under lease: better some than none.
                 tracing::warn!(%error, shard, "a shard gave no jobs");
                 break;
             }
-            Err(error) => return Err(error),
         }
     }
     Ok(claims)

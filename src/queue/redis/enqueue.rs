@@ -18,8 +18,8 @@ use super::{
     body, scripts,
 };
 use crate::{
-    domain::{BatchId, JobId, NewBatch, NewJob, TenantId, Unique, Window},
-    queue::{Enqueued, Opened, QueueError, Refusal},
+    domain::{BatchId, JobId, NewJob, TenantId, Unique, Window},
+    queue::{Enqueued, QueueError, Refusal},
 };
 
 /// The most that a job may weigh: virtual times stay far from overflowing.
@@ -34,7 +34,8 @@ pub(super) const MOST_TIME: i64 = 1 << 53;
 
 type Answers = Vec<Option<Result<Enqueued, Refusal>>>;
 
-/// Accepts a batch. Where it fails in the middle of a large one some jobs may have come in: the same call may be made again.
+/// Accepts a batch. What may have been lost on the way is sent again, a few times: a job comes in once, and is told as
+/// accepted. Where that fails in the middle of a large one some jobs may have come in: the same call may be made again.
 pub(super) async fn enqueue(
     queue: &RedisQueue,
     jobs: Vec<NewJob>,
@@ -73,13 +74,34 @@ async fn enqueue_on(
         };
         let count = rest.iter().take(MOST_JOBS).take_while(fits).count().max(1);
         let (now, later) = rest.split_at(count);
-        let again = send(queue, shard, jobs, sections(jobs, now, true), &mut answers).await?;
+        let mut is_repeated = false;
+        let first = answers.len();
+        let again =
+            send(queue, shard, jobs, sections(jobs, now, true), &mut answers, &mut is_repeated).await?;
         if !again.is_empty() {
-            send(queue, shard, jobs, sections(jobs, &again, false), &mut answers).await?;
+            let sections = sections(jobs, &again, false);
+            send(queue, shard, jobs, sections, &mut answers, &mut is_repeated).await?;
+        }
+        if is_repeated {
+            own_up(jobs, &mut answers[first..]);
         }
         rest = later;
     }
     Ok(answers)
+}
+
+/// After a call whose answer may have been lost: a job that is there under its own id came with it, the first time that it
+/// is named.
+fn own_up(jobs: &[NewJob], answers: &mut [(usize, Result<Enqueued, Refusal>)]) {
+    answers.sort_unstable_by_key(|(place, _)| *place);
+    let mut seen = HashSet::with_capacity(answers.len());
+    for (place, answer) in answers {
+        let job = &jobs[*place];
+        let is_first = seen.insert((&job.tenant, job.id));
+        if is_first && *answer == Ok(Enqueued::Duplicate(job.id)) {
+            *answer = Ok(Enqueued::Accepted(job.id));
+        }
+    }
 }
 
 /// A tenant's part of a batch.
@@ -147,12 +169,14 @@ async fn send(
     jobs: &[NewJob],
     sections: Vec<Section<'_>>,
     answers: &mut Placed,
+    is_repeated: &mut bool,
 ) -> Result<Vec<usize>, QueueError> {
     let mut arguments = queue.arguments();
     for section in &sections {
         write_section(&mut arguments, jobs, section);
     }
-    let answer = queue.run("enqueue jobs", &scripts::ENQUEUE, shard, &arguments).await?;
+    let answer =
+        queue.run_until_heard("enqueue jobs", &scripts::ENQUEUE, shard, &arguments, is_repeated).await?;
     let (mut answer, mut again) = (Answer::of(answer)?, Vec::new());
     for section in sections {
         match answer.value() {
@@ -183,7 +207,7 @@ async fn send(
     Ok(again)
 }
 
-fn text(arguments: &mut Vec<Vec<u8>>, text: impl ToString) {
+pub(super) fn text(arguments: &mut Vec<Vec<u8>>, text: impl ToString) {
     arguments.push(text.to_string().into_bytes());
 }
 
@@ -212,7 +236,7 @@ fn write_section(arguments: &mut Vec<Vec<u8>>, jobs: &[NewJob], section: &Sectio
     }
 }
 
-fn write_times_and_keys(arguments: &mut Vec<Vec<u8>>, job: &NewJob) {
+pub(super) fn write_times_and_keys(arguments: &mut Vec<Vec<u8>>, job: &NewJob) {
     let run_at = job.run_at.map(|at| at.as_micros().clamp(0, MOST_TIME).to_string());
     text(arguments, run_at.unwrap_or_default());
     text(arguments, job.idempotency_key.as_ref().map_or("", |key| key.as_str()));
@@ -249,7 +273,7 @@ fn read_run(
 }
 
 /// What the door answered of one job (`lua/door.lua`).
-fn read_answer(
+pub(super) fn read_answer(
     answer: Option<Value>,
     job: &NewJob,
     [waiting, bytes]: [Option<u64>; 2],
@@ -297,47 +321,8 @@ fn named(batch: Option<BatchId>) -> String {
     batch.map(|batch| batch.to_string()).unwrap_or_default()
 }
 
-/// Opens a batch and accepts its callback, or neither.
-pub(super) async fn open_batch(
-    queue: &RedisQueue,
-    new: NewBatch,
-) -> Result<Result<Opened, Refusal>, QueueError> {
-    if let Some(problem) = batch_problem(&new).or_else(|| new.callback.as_ref().and_then(problem)) {
-        return Ok(Err(Refusal::Invalid(problem)));
-    }
-    let mut arguments = queue.arguments();
-    text(&mut arguments, &new.tenant);
-    arguments.push(new.id.as_u128().to_be_bytes().to_vec());
-    text(&mut arguments, new.size);
-    if let Some(callback) = &new.callback {
-        text(&mut arguments, &callback.kind);
-        text(&mut arguments, callback.priority.rank());
-        arguments.push(callback.id.as_u128().to_be_bytes().to_vec());
-        arguments.push(body::encode(callback));
-        write_times_and_keys(&mut arguments, callback);
-    }
-    let answer = queue.run("open a batch", &scripts::OPEN, queue.shard_of(&new.tenant), &arguments).await?;
-    let mut answer = Answer::of(answer)?;
-    let told = answer.value();
-    match (&told, &new.callback) {
-        (Some(Value::BulkString(word)), _) if word == b"now" => Ok(Ok(Opened::Now)),
-        (Some(Value::BulkString(word)), _) if word == b"before" => Ok(Ok(Opened::Before)),
-        (_, Some(callback)) => {
-            let limits = [answer.text(), answer.text()].map(|limit| limit.and_then(|text| text.parse().ok()));
-            Ok(match read_answer(told, callback, limits)? {
-                Err(refusal) => Err(refusal),
-                Ok(known) => Err(Refusal::Invalid(format!(
-                    "the callback stands for {}, which is there already and does not follow this batch",
-                    known.id()
-                ))),
-            })
-        }
-        _ => Err(unreadable("the door answered a batch with something unknown")),
-    }
-}
-
 /// What is wrong with a job, for its producer.
-fn problem(job: &NewJob) -> Option<String> {
+pub(super) fn problem(job: &NewJob) -> Option<String> {
     let (most, bytes) = (NewJob::MOST_PAYLOAD_BYTES, job.payload.bytes.len());
     if bytes > most {
         Some(format!(
@@ -360,21 +345,4 @@ fn problem(job: &NewJob) -> Option<String> {
             })
         }
     }
-}
-
-/// What is wrong with a batch, for its producer.
-fn batch_problem(new: &NewBatch) -> Option<String> {
-    let most = NewBatch::MOST_JOBS;
-    let wrong = |callback: &NewJob| match callback {
-        NewJob { tenant, .. } if *tenant != new.tenant => Some("the callback is another tenant's"),
-        NewJob { batch: Some(_), .. } => Some("the callback can't belong to a batch itself"),
-        NewJob { after, .. } if !after.is_empty() => {
-            Some("the callback waits for its batch and nothing else")
-        }
-        _ => None,
-    };
-    if !(1..=most).contains(&new.size) {
-        return Some(format!("the batch is to have {} jobs: it must be 1 to {most}", new.size));
-    }
-    new.callback.as_ref().and_then(wrong).map(str::to_owned)
 }

@@ -23,6 +23,7 @@ mod claim;
 mod control;
 mod enqueue;
 pub mod keys;
+mod open;
 mod read;
 mod scripts;
 mod settle;
@@ -31,10 +32,11 @@ mod sweep;
 mod wait;
 mod why;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use redis::{ErrorKind, RedisError, ServerErrorKind, Value};
+use tokio::time::{Instant, sleep};
 
 use super::{
     Ask, CancelOutcome, Claim, Cursor, Enqueued, Filter, Lease, Opened, Page, Queue, QueueError, Refusal,
@@ -45,8 +47,15 @@ use crate::{
         Batch, BatchId, Clock, Job, JobId, KindLimits, KindName, NewBatch, NewJob, TenantId, TenantLimits,
         Verdict, WorkerId,
     },
-    store::redis::{Redis, Script},
+    store::redis::{Redis, Script, is_lost},
 };
+
+/// How long a call that may be made twice rests before it is made again, where its answer was lost: a fail-over or a
+/// restart takes longer, and is for the caller to wait for.
+const RESTS: [Duration; 3] =
+    [Duration::from_millis(50), Duration::from_millis(200), Duration::from_millis(800)];
+/// After so long it is not made again: a server that hangs has been waited for long enough.
+const INSIST_FOR: Duration = Duration::from_secs(4);
 
 /// A queue on Redis. Cheap to make; many may share a Redis, in one process or several.
 #[derive(Debug)]
@@ -94,6 +103,29 @@ impl RedisQueue {
         let answer = self.redis.run(script, self.tag(shard).as_bytes(), arguments).await;
         answer.map_err(|error| queue_error(doing, error))
     }
+
+    /// The same for a script that may be run twice: one that may have been lost on the way is sent again, a few times.
+    /// Sets `is_repeated` where it may have been run before.
+    async fn run_until_heard(
+        &self,
+        doing: &'static str,
+        script: &Script,
+        shard: u16,
+        arguments: &[Vec<u8>],
+        is_repeated: &mut bool,
+    ) -> Result<Value, QueueError> {
+        let (tag, begun) = (self.tag(shard), Instant::now());
+        for rest in RESTS {
+            match self.redis.run(script, tag.as_bytes(), arguments).await {
+                Err(error) if is_lost(&error) && begun.elapsed() < INSIST_FOR => {
+                    *is_repeated = true;
+                    sleep(rest).await;
+                }
+                answer => return answer.map_err(|error| queue_error(doing, error)),
+            }
+        }
+        self.run(doing, script, shard, arguments).await
+    }
 }
 
 /// What a failed call means for the caller.
@@ -122,7 +154,7 @@ impl Queue for RedisQueue {
     }
 
     async fn open_batch(&self, batch: NewBatch) -> Result<Result<Opened, Refusal>, QueueError> {
-        enqueue::open_batch(self, batch).await
+        open::open_batch(self, batch).await
     }
 
     async fn claim(&self, who: &WorkerId, ask: &Ask) -> Result<Vec<Claim>, QueueError> {

@@ -124,8 +124,8 @@ impl Link {
 }
 
 /// Whether a connection that gave this error should be given up: it is cut, it hangs, or it leads to a server that has
-/// become a replica.
-pub(super) fn is_of_no_use(error: &RedisError) -> bool {
+/// become a replica. What was sent over it may have been run, or not.
+pub fn is_of_no_use(error: &RedisError) -> bool {
     error.is_unrecoverable_error()
         || error.is_io_error()
         || matches!(error.kind(), ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown))

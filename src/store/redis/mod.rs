@@ -41,6 +41,7 @@ use self::{
 };
 pub use self::{
     check::{Finding, Severity},
+    link::is_of_no_use as is_lost,
     script::Script,
     shards::{shard_of, tag},
     url::{Address, Login, MOST_SHARDS, RedisUrl, RedisUrlError, Topology},

@@ -27,7 +27,9 @@ local times = {}
 for place = 4, #ARGV do
     times[place] = prospect(kind_of(ARGV[place]))
     if times[place] == 0 then
-        take_off(sleeper)
+        -- It may have kept timers: who sleeps on keeps them now.
+        local _, left = take_off(sleeper)
+        for _, name in ipairs(left) do wake(name, true) end
         return {1}
     end
 end
@@ -38,7 +40,8 @@ for place = 4, #ARGV do
     local asleep, timer, at = P .. ':asleep:' .. name, P .. ':timer:' .. name, times[place]
     -- Longer than it sleeps: it looks again before that, unless it is dead.
     call('ZADD', asleep, real + longest + 2000000, sleeper)
-    call('ZREMRANGEBYSCORE', asleep, '-inf', real)
+    -- Those that died asleep go, and with the last of them the key.
+    call('ZREMRANGEBYSCORE', asleep, '-inf', string.format('%.0f', real))
     call('PEXPIRE', asleep, string.format('%.0f', (longest + 3000000) / 1000))
     if at - now < longest then
         local kept = call('GET', timer)

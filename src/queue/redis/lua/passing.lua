@@ -33,14 +33,31 @@ local function each_tenant(order, groups, trouble, work, again)
     end
 end
 
+-- Ends a job whose record can't be read any more: what is known of it stands in its body. Whether that could be read.
+local function end_unreadable(page, id, state, trouble)
+    local record = fresh(call('HGET', P .. ':job:' .. page.name, id))
+    if not record then return false end
+    record[STATE], record[ATTEMPT] = state, record[MOST_ATTEMPTS]
+    record[REASON] = '=what was stored of its attempts could not be read'
+    move(page, id, record, 'd')
+    note_state(record, page.name, id, now, string.sub(record[REASON], 2))
+    trouble(page.name, 'the record of a job can not be read: dead')
+    return true
+end
+
 -- Ends lapsed leases, of whatever kind: until then they count against their tenants' caps, which hold for all kinds
 -- together. Answers how many.
 local function lapse(time, most, trouble)
     local lapsed, looked = 0, 0
     for _, claim in ipairs(call('ZRANGEBYSCORE', P .. ':lease', '-inf', time, 'LIMIT', 0, most)) do
         if looked >= most then break end
-        local order, groups = {}, {}
-        for _, group in ipairs(call('LRANGE', P .. ':leased:' .. claim, 0, -1)) do
+        local order, groups, list = {}, {}, P .. ':leased:' .. claim
+        local is_fine, found = pcall(call, 'LRANGE', list, 0, -1)
+        if not is_fine then
+            trouble(list, 'it is no list: its leases are lost')
+            found = {}
+        end
+        for _, group in ipairs(found) do
             local length = string.byte(group) or 0
             local tenant, ids = string.sub(group, 2, length + 1), ids_in(group, length + 2)
             looked = looked + #ids
@@ -51,18 +68,7 @@ local function lapse(time, most, trouble)
             end
         end
         each_tenant(order, groups, trouble, function(page, id, record)
-            if record == false then
-                -- It ran and can't be read any more: what is known of it stands in its body.
-                record = fresh(call('HGET', P .. ':job:' .. page.name, id))
-                if record then
-                    record[STATE], record[ATTEMPT] = 'r', record[MOST_ATTEMPTS]
-                    record[REASON] = '=what was stored of its attempts could not be read'
-                    move(page, id, record, 'd')
-                    note_state(record, page.name, id, now, string.sub(record[REASON], 2))
-                    trouble(page.name, 'a running job can not be read: dead')
-                end
-                return
-            end
+            if record == false then return end_unreadable(page, id, 'r', trouble) end
             -- It may have ended or been renewed since.
             if not record or record[STATE] ~= 'r' or record[LEASE_UNTIL] > time then return end
             lapsed = lapsed + 1
@@ -80,7 +86,9 @@ local function lapse(time, most, trouble)
             end
         end, function(tenant, ids) lease(now + LATER, {group_of(tenant, ids)}, #ids) end)
         end_leases(claim)
-        RELEASED[tonumber(claim)] = nil
+        -- Somebody may have planted one that is no number.
+        if tonumber(claim) then RELEASED[tonumber(claim)] = nil end
+        looked = looked + 1
     end
     return lapsed
 end
@@ -95,7 +103,7 @@ local function fall_due(kind, time, most, trouble)
         if record and (record[STATE] == 's' or record[STATE] == 't') and record[KIND] == kind then
             -- One that has run goes on before those that have not begun.
             move(page, id, record, 'w', record[EPOCH] > 0)
-        else
+        elseif record ~= false or not end_unreadable(page, id, lane_of(kind, page.name).t > 0 and 't' or 's', trouble) then
             local list = page.not_due[kind] or {}
             list[#list + 1] = id .. page.name
             page.not_due[kind] = list
