@@ -1,5 +1,6 @@
 //! What only a fleet's engine has: shards, and values that somebody has spoilt.
 
+mod clocks;
 mod reading;
 mod spoilt;
 

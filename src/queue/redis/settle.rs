@@ -74,7 +74,9 @@ pub(super) async fn settle(
     queue: &RedisQueue,
     settlements: Vec<(Lease, Verdict)>,
 ) -> Result<Vec<Settled>, QueueError> {
-    let mut items = settlements.iter().map(settlement).collect::<Result<Vec<_>, _>>()?;
+    // Verdicts name times of this process' clock; where the server's rules, only how long from now is told.
+    let from = if queue.clock.is_some() { Timestamp::EPOCH } else { queue.own_clock.now() };
+    let mut items = settlements.iter().map(|one| settlement(one, from)).collect::<Result<Vec<_>, _>>()?;
     let mut sent = Vec::new();
     for (shard, places) in pieces(queue, &items) {
         let arguments = arguments(queue, &mut items, &places);
@@ -125,7 +127,7 @@ fn head(lease: &Lease, length: usize) -> Vec<u8> {
     head
 }
 
-fn settlement((lease, verdict): &(Lease, Verdict)) -> Result<Item<'_>, QueueError> {
+fn settlement((lease, verdict): &(Lease, Verdict), from: Timestamp) -> Result<Item<'_>, QueueError> {
     let (letter, at, text) = match verdict {
         Verdict::Done(output) => (b'c', None, output_text(lease, output)?),
         Verdict::Retry { at, reason } => (b't', Some(*at), reason.as_str().to_owned()),
@@ -141,6 +143,7 @@ fn settlement((lease, verdict): &(Lease, Verdict)) -> Result<Item<'_>, QueueErro
     head.extend(print.iter().take(8));
     head.push(letter);
     // Lua's numbers are exact up to here: the year 2255.
+    let at = at.saturating_sub(from.as_micros());
     head.extend(at.clamp(0, 1 << 53).to_be_bytes());
     Ok(Item { tenant: &lease.tenant, head, text: text.into_bytes() })
 }

@@ -1,7 +1,7 @@
 -- settle: running -> completed | retrying | scheduled | dead | cancelled, where the lease holds.
 -- KEYS[1] shard
 -- ARGV time, then for each section: tenant, how many; for each settlement: job, epoch, fingerprint, verdict (the letter of
---      the state it asks for) and time in 41 bytes; output (JSON, '' where it says nothing) or reason
+--      the state it asks for) and time (from now on where the server's clock rules) in 41 bytes; output (JSON, '' where it says nothing) or reason
 -- Returns {one letter a settlement: the state the job is in, or `-` where the lease was gone; tenant, problem of each that
 --      failed}. Repeated settlements are answered as they were. O(jobs).
 
@@ -78,6 +78,7 @@ while place <= #ARGV do
             local head, text = ARGV[from + 2 * number_of - 2], ARGV[from + 2 * number_of - 1]
             local epoch, print, verdict, at = struct.unpack('>I8c8c1I8', head, 17)
             local id = ids[number_of]
+            if ARGV[1] == '' then at = least(now + at, 2 ^ 53) end
             if verdict == 'c' and text == '' and not heard and complete(page, raw, id, epoch, print) then
                 letters[first + number_of] = 'c'
             else
