@@ -38,7 +38,8 @@ pub struct Breaker {
 #[derive(Debug)]
 struct Away {
     since: Timestamp,
-    next_try: Timestamp,
+    /// In time [passed](Clock::elapsed): whoever sets the time of day back must not keep the store away.
+    next_try: Duration,
     cause: String,
 }
 
@@ -107,10 +108,10 @@ impl Breaker {
         match &mut *self.state() {
             None => true,
             Some(away) => {
-                let now = self.clock.now();
-                let due = now >= away.next_try;
+                let passed = self.clock.elapsed();
+                let due = passed >= away.next_try;
                 if due {
-                    away.next_try = now.after(self.pause);
+                    away.next_try = passed + self.pause;
                 }
                 due
             }
@@ -129,8 +130,11 @@ impl Breaker {
         let cause = cause.to_string();
         let mut state = self.state();
         let since = state.as_ref().map(|away| away.since);
-        *state =
-            Some(Away { since: since.unwrap_or(now), next_try: now.after(self.pause), cause: cause.clone() });
+        *state = Some(Away {
+            since: since.unwrap_or(now),
+            next_try: self.clock.elapsed() + self.pause,
+            cause: cause.clone(),
+        });
         drop(state);
         if since.is_none() {
             tracing::warn!(
@@ -185,6 +189,29 @@ mod tests {
         clock.advance(PAUSE);
         assert!(matches!(call(&breaker, Ok(2)).await, Outcome::Answered(2)));
         assert_eq!(breaker.health(), Health::Well);
+    }
+
+    /// Somebody sets the time of day back when the store has gone.
+    #[derive(Debug)]
+    struct SetBack(ManualClock);
+
+    impl Clock for SetBack {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_millis(1_000_000_000).before(self.0.elapsed())
+        }
+
+        fn elapsed(&self) -> Duration {
+            self.0.elapsed()
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_sets_the_time_back_does_not_keep_a_store_away() {
+        let clock = Arc::new(SetBack(ManualClock::at(Timestamp::from_millis(1_000))));
+        let breaker = Breaker::new("test", clock.clone(), Duration::from_secs(60), PAUSE);
+        assert!(matches!(call(&breaker, Err("gone")).await, Outcome::Away));
+        clock.0.advance(PAUSE);
+        assert!(matches!(call(&breaker, Ok(1)).await, Outcome::Answered(1)));
     }
 
     #[tokio::test]

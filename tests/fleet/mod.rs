@@ -1,6 +1,7 @@
 //! What only a fleet's engine has: shards, and values that somebody has spoilt.
 
 mod bounds;
+mod clocks;
 mod losses;
 mod reading;
 mod sleepers;

@@ -45,7 +45,7 @@ use super::{
 use crate::{
     domain::{
         Batch, BatchId, Clock, Job, JobId, KindLimits, KindName, NewBatch, NewJob, TenantId, TenantLimits,
-        Verdict, WorkerId,
+        Verdict, WorkerId, clock::SystemClock,
     },
     store::redis::{Redis, Script, is_lost},
 };
@@ -63,6 +63,8 @@ pub struct RedisQueue {
     redis: Redis,
     /// `None` for the server's own.
     clock: Option<Arc<dyn Clock>>,
+    /// That of this process, by which verdicts name times.
+    own_clock: Arc<dyn Clock>,
     turns: claim::Turns,
     waiters: wait::Waiters,
 }
@@ -71,7 +73,13 @@ impl RedisQueue {
     /// The queue in a Redis. Time is taken from `clock`, else from the server, so that workers' clocks don't matter.
     pub fn new(redis: Redis, clock: Option<Arc<dyn Clock>>) -> Self {
         let turns = claim::Turns::new(redis.shards());
-        Self { redis, clock, turns, waiters: wait::Waiters::new() }
+        Self { redis, clock, own_clock: Arc::new(SystemClock), turns, waiters: wait::Waiters::new() }
+    }
+
+    /// The same in a process that goes by another clock than the machine's.
+    #[must_use]
+    pub fn with_own_clock(self, own_clock: Arc<dyn Clock>) -> Self {
+        Self { own_clock, ..self }
     }
 
     fn shards(&self) -> u16 {

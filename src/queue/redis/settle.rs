@@ -100,7 +100,9 @@ pub(super) async fn settle(
     queue: &RedisQueue,
     settlements: Vec<(Lease, Verdict)>,
 ) -> Result<Vec<Settled>, QueueError> {
-    let mut items = settlements.iter().map(settlement).collect::<Result<Vec<_>, _>>()?;
+    // Verdicts name times of this process' clock; where the server's rules, only how long from now is told.
+    let from = if queue.clock.is_some() { Timestamp::EPOCH } else { queue.own_clock.now() };
+    let mut items = settlements.iter().map(|one| settlement(one, from)).collect::<Result<Vec<_>, _>>()?;
     only_once(&mut items);
     let mut sent = Vec::new();
     for (shard, places) in pieces(queue, &items) {
@@ -152,7 +154,7 @@ fn head(lease: &Lease, length: usize) -> Vec<u8> {
     head
 }
 
-fn settlement((lease, verdict): &(Lease, Verdict)) -> Result<Item<'_>, QueueError> {
+fn settlement((lease, verdict): &(Lease, Verdict), from: Timestamp) -> Result<Item<'_>, QueueError> {
     let (letter, at, text) = match verdict {
         Verdict::Done(output) => (b'c', None, output_text(lease, output)?),
         Verdict::Retry { at, reason } => (b't', Some(*at), reason.as_str().to_owned()),
@@ -168,6 +170,7 @@ fn settlement((lease, verdict): &(Lease, Verdict)) -> Result<Item<'_>, QueueErro
     head.extend(print.iter().take(8));
     head.push(letter);
     // Lua's numbers are exact up to here: the year 2255.
+    let at = at.saturating_sub(from.as_micros());
     head.extend(at.clamp(0, 1 << 53).to_be_bytes());
     let is_simple = letter == b'c' && text.is_empty();
     Ok(Item { tenant: &lease.tenant, head, text: text.into_bytes(), is_simple })

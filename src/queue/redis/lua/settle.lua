@@ -2,7 +2,7 @@
 -- KEYS[1] shard
 -- ARGV time, then for each section: tenant; jobs that are done and have nothing to say, each once (job, epoch, fingerprint:
 --      32 bytes each, together); how many others; for each of these: job, epoch, fingerprint, verdict (the letter of the
---      state it asks for) and time in 41 bytes; output (JSON, '' where it says nothing) or reason
+--      state it asks for) and time (from now on where the server's clock rules) in 41 bytes; output (JSON, '' where it says nothing) or reason
 -- Returns {one letter a settlement: the state the job is in, or `-` where the lease was gone; tenant, problem of each that
 --      failed}. Repeated settlements are answered as they were. O(jobs).
 
@@ -90,6 +90,7 @@ local function section(page, name, done, others, from, first)
     for number_of = 1, others do
         local head, text = ARGV[from + 2 * number_of - 2], ARGV[from + 2 * number_of - 1]
         local epoch, print, verdict, at = struct.unpack('>I8c8c1I8', head, 17)
+        if ARGV[1] == '' then at = least(now + at, 2 ^ 53) end
         letters[first + #ids + number_of] = settle(page, other[number_of], epoch, print, verdict, at, text)
     end
     close_page(page)

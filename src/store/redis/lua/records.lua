@@ -35,10 +35,9 @@ end
 -- The version that is there, for who expects `any`, `none` or a version. Whoever takes anything may also write over what
 -- can't be read, or remove it: nobody else could mend it. That has version 0.
 local function version_of(key, expect)
-  local is_read, document, version = pcall(live, key)
-  if is_read then return version end
-  if expect ~= 'any' then error(document) end
-  return 0
+  if expect == 'any' and not pcall(live, key) then return 0 end
+  local _, version = live(key)
+  return version
 end
 
 local function forget(key)
