@@ -4,6 +4,8 @@
 
 #[path = "product/bad_input.rs"]
 mod bad_input;
+#[path = "product/bench.rs"]
+mod bench;
 #[path = "product/chains.rs"]
 mod chains;
 #[path = "product/crash.rs"]
@@ -14,5 +16,8 @@ mod demo;
 mod disk;
 #[path = "product/processes.rs"]
 mod processes;
+#[allow(unused_imports, reason = "each test binary uses its part")]
+#[path = "servers/mod.rs"]
+mod servers;
 #[path = "product/world.rs"]
 mod world;
