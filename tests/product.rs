@@ -4,6 +4,8 @@
 
 #[path = "product/bad_input.rs"]
 mod bad_input;
+#[path = "product/bench.rs"]
+mod bench;
 #[path = "product/chains.rs"]
 mod chains;
 #[path = "product/crash.rs"]

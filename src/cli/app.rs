@@ -89,6 +89,11 @@ impl App {
         Err(no_data_directory(&self.name, &self.settings.data_dir))
     }
 
+    /// Where jobs are kept, for people.
+    pub(super) fn place(&self) -> String {
+        place(&self.settings)
+    }
+
     /// How a worker of this process works, by the settings.
     pub fn worker_options(&self) -> Options {
         options(&self.settings)
@@ -100,6 +105,13 @@ impl App {
     /// Where there is no kind to work on, or no scratch folder.
     pub async fn worker(&self, engine: &Engine, options: Options) -> Result<Worker, CliError> {
         Ok(Worker::new(engine.parts(self.registry.clone()).await?, options)?)
+    }
+}
+
+fn place(settings: &Settings) -> String {
+    match &settings.redis_url {
+        Some(url) => url.to_string(),
+        None => format!("the data directory {}", settings.data_dir.display()),
     }
 }
 
@@ -139,4 +151,17 @@ pub(super) async fn blocking<R: Send + 'static>(
     done.map_err(|error| {
         CliError::new(ErrorKind::Bug, format_args!("a thread of the program failed: {error}"))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_place_is_the_redis_without_its_password_or_the_data_directory() {
+        let mut settings = Settings::default();
+        assert_eq!(place(&settings), "the data directory presswork-data");
+        settings.redis_url = Some("redis://worker:hunter2@host?namespace=books".parse().unwrap());
+        assert_eq!(place(&settings), "redis://host:6379 (namespace books, 1 shard)");
+    }
 }

@@ -112,9 +112,9 @@ async fn show(id: BatchId, app: &App) -> Result<(), CliError> {
 }
 
 fn unknown(app: &App, batch: BatchId) -> CliError {
-    let (tenant, folder) = (app.tenant(), app.settings().data_dir.display());
+    let (tenant, place) = (app.tenant(), app.place());
     CliError::not_found(format_args!("there is no batch {batch}")).hint(format_args!(
-        "looked for it among tenant {tenant}'s in {folder}; a batch is removed a while after all of its jobs have ended"
+        "looked for it among tenant {tenant}'s on {place}; a batch is removed a while after all of its jobs have ended"
     ))
 }
 

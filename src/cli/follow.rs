@@ -62,8 +62,11 @@ async fn to_the_end(app: &App, engine: &Engine, job: JobId, view: &mut View<'_>)
                     event = events.next() => event,
                     () = sleep(PATIENCE), if !has_begun => {
                         has_begun = true;
-                        let name = app.name();
-                        view.remark(&format!("nothing has begun yet: does `{name} up` run on this data directory?"));
+                        view.remark(&format!(
+                            "nothing has begun yet: does `{} up` run on {}?",
+                            app.name(),
+                            app.place()
+                        ));
                         continue;
                     }
                 };
@@ -109,9 +112,9 @@ pub(super) async fn inspect(engine: &Engine, tenant: &TenantId, job: JobId) -> R
 
 /// There is no such job, in words that say where was looked.
 pub(super) fn unknown_job(app: &App, job: JobId, error: &dyn std::fmt::Display) -> CliError {
-    let (tenant, folder) = (app.tenant(), app.settings().data_dir.display());
+    let (tenant, place) = (app.tenant(), app.place());
     CliError::not_found(error).hint(format_args!(
-        "looked for {job} of tenant {tenant} in {folder}; finished jobs are removed after a while"
+        "looked for {job} of tenant {tenant} on {place}; finished jobs are removed after a while"
     ))
 }
 

@@ -68,7 +68,7 @@ const EXIT_CODES: &str = "Exit codes:
   0    done
   1    a job that was waited for ended dead or cancelled
   2    wrong usage: a flag, a name, a payload or a setting is wrong
-  3    unavailable: the data directory can't be used, a limit is reached, or a time has passed; try again later
+  3    unavailable: the data directory or the Redis can't be used, a limit is reached, or a time has passed; try again later
   130  ctrl-c: watching was stopped, the job goes on; or, the second time, `up` at once
 
 Settings: a flag goes before the environment (PRESSWORK_DATA_DIR for --data-dir and so on), which goes before

@@ -45,8 +45,21 @@ pub(super) struct UpArguments {
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
 enum Told<'a> {
-    Started { worker: &'a str, data_dir: String, concurrency: usize, kinds: &'a [KindName] },
-    Stopped { completed: u64, retrying: u64, put_off: u64, cancelled: u64, dead: u64, lost: u64 },
+    Started {
+        worker: &'a str,
+        data_dir: String,
+        redis: Option<String>,
+        concurrency: usize,
+        kinds: &'a [KindName],
+    },
+    Stopped {
+        completed: u64,
+        retrying: u64,
+        put_off: u64,
+        cancelled: u64,
+        dead: u64,
+        lost: u64,
+    },
 }
 
 impl Command for Up {
@@ -70,10 +83,12 @@ impl Command for Up {
         let kinds = started.kinds.unwrap_or_else(|| app.registry().kinds());
         let (id, slots) = (started.id.as_str(), started.concurrency);
         let data_dir = engine.folder().display().to_string();
+        let redis = settings.redis_url.as_ref().map(ToString::to_string);
+        let jobs = redis.as_ref().map_or_else(String::new, |redis| format!("jobs on {redis}, "));
         tell(
             app,
-            &format!("worker {id}: {slots} jobs at once, data in {data_dir}; ctrl-c stops it"),
-            &Told::Started { worker: id, data_dir, concurrency: slots, kinds: &kinds },
+            &format!("worker {id}: {slots} jobs at once, {jobs}data in {data_dir}; ctrl-c stops it"),
+            &Told::Started { worker: id, data_dir, redis, concurrency: slots, kinds: &kinds },
         )?;
         let summary = tokio::select! {
             ended = work(app, worker, signal) => ended?,

@@ -274,7 +274,8 @@ impl fmt::Display for RedisUrl {
             Topology::Single if self.database != 0 => write!(f, "/{}", self.database)?,
             Topology::Single | Topology::Cluster => {}
         }
-        write!(f, " (namespace {}, {} shards)", self.namespace, self.shards)
+        let plural = if self.shards == 1 { "" } else { "s" };
+        write!(f, " (namespace {}, {} shard{plural})", self.namespace, self.shards)
     }
 }
 

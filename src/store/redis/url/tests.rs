@@ -88,7 +88,7 @@ fn what_is_no_address_is_refused_without_its_secrets() {
 fn an_address_is_shown_without_its_secrets() {
     let url =
         read("redis+sentinel://hunter1:hunter2@a:1,[::1]:2/main/2?sentinel_password=hunter3&namespace=x");
-    assert_eq!(url.to_string(), "redis+sentinel://a:1,[::1]:2/main/2 (namespace x, 1 shards)");
+    assert_eq!(url.to_string(), "redis+sentinel://a:1,[::1]:2/main/2 (namespace x, 1 shard)");
     let shown = format!("{url:?} {:?}", url.login);
     assert!(!shown.contains("hunter"), "{shown}");
 }

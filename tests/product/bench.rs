@@ -1,0 +1,77 @@
+//! `presswork bench` on Redis: its figures have names that scripts rely on, and it leaves nothing behind.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::{
+    servers::{RedisServer, process::comes_true},
+    world::{World, text},
+};
+
+/// Those of the issue, which others read by name.
+const FIGURES: [&str; 7] = [
+    "enqueue_bulk_per_s",
+    "enqueue_one_per_s",
+    "drain_per_s",
+    "latency_p50_ms",
+    "latency_p99_ms",
+    "bytes_per_job",
+    "left_bytes_per_job",
+];
+const BASELINES: [&str; 4] =
+    ["baseline_rpush_per_s", "baseline_evalsha_per_s", "baseline_blpop_p50_ms", "baseline_blpop_p99_ms"];
+
+fn keys(server: &RedisServer) -> u64 {
+    server.command("DBSIZE").trim().trim_start_matches(':').parse().unwrap()
+}
+
+#[test]
+fn the_figures_of_the_queue_stand_on_one_line_by_name_beside_the_baselines() {
+    let (server, world) = (RedisServer::start(), World::new());
+    let output = world.run(&["bench", "queue", "--redis-url", &server.url(), "--jobs", "500", "--json"]);
+    assert!(output.status.success(), "{}", text(&output));
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(told.lines().count(), 1, "{told}");
+    let figures: Value = serde_json::from_str(&told).unwrap();
+    for name in FIGURES.iter().chain(&BASELINES) {
+        assert!(figures[name].is_f64(), "{name}: {told}");
+    }
+    assert_eq!((figures["engine"].as_str(), figures["jobs"].as_u64()), (Some("redis"), Some(500)));
+    assert_eq!(keys(&server), 0);
+}
+
+#[test]
+fn a_benchmark_that_is_stopped_takes_its_keys_away() {
+    let (server, world) = (RedisServer::start(), World::new());
+    let scratch = tempfile::tempdir().unwrap();
+    let arguments = ["bench", "fairness", "--redis-url", &server.url(), "--jobs", "1000000"];
+    let mut command = world.command(&arguments);
+    let mut bench = command.env("TMPDIR", scratch.path()).spawn().unwrap();
+    assert!(comes_true(|| keys(&server) > 0), "it has begun");
+    let stopped = Command::new("kill").args(["-INT", &bench.id().to_string()]).status().unwrap();
+    assert!(stopped.success());
+    assert_eq!(bench.wait().unwrap().code(), Some(130));
+    assert_eq!(keys(&server), 0);
+    assert_eq!(scratch.path().read_dir().unwrap().count(), 0);
+}
+
+#[test]
+fn a_benchmark_says_that_it_wants_a_single_server() {
+    let world = World::new();
+    for url in ["redis+cluster://127.0.0.1:1", "redis+sentinel://127.0.0.1:1/main"] {
+        let output = world.run(&["bench", "tenants", "--redis-url", url]);
+        assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+        assert!(text(&output).contains("single Redis server"), "{}", text(&output));
+    }
+}
+
+/// Its jobs stay in a place of its own: the workers of a fleet would take them.
+#[test]
+fn the_exports_are_measured_beside_the_redis_of_the_settings() {
+    let world = World::new();
+    let arguments = ["bench", "export", "--size", "64KiB", "--format", "text", "--json"];
+    let mut command = world.command(&arguments);
+    let output = command.env("PRESSWORK_REDIS_URL", "redis://127.0.0.1:1").output().unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+}
