@@ -40,7 +40,7 @@ mod on_redis_cluster {
     use crate::conformance::redis::{
         progress_world_on_a_cluster as progress_world, world_on_a_cluster as world,
     };
-    crate::conformance::queue::laws!(world);
+    crate::conformance::queue::laws_over_shards!(world);
     crate::conformance::suites::progress_laws!(progress_world);
     crate::model::random_operations!(world);
 }

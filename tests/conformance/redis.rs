@@ -28,7 +28,9 @@ pub(crate) async fn world_of_three_shards() -> World {
 pub(crate) async fn world_on_a_cluster() -> World {
     let clock = World::clock();
     let queue = RedisQueue::new(shared_cluster().await, Some(clock.clone()));
-    World::new(Arc::new(queue), clock, ())
+    let mut world = World::new(Arc::new(queue), clock, ());
+    world.has_kind_caps = false;
+    world
 }
 
 /// Progress in a namespace of its own.

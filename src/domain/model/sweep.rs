@@ -48,7 +48,7 @@ impl Model {
             return false;
         }
         self.jobs.remove(key);
-        self.uniques.retain(|(tenant, ..), id| (&*tenant, *id) != (&key.0, key.1));
+        self.uniques.retain(|(tenant, ..), id| *id != key.1 || *tenant != key.0);
         let waits = |(whose, _): &Key, pending: &BTreeSet<_>| *whose == key.0 && pending.contains(&key.1);
         let orphans: Vec<Key> = self
             .jobs
