@@ -812,16 +812,27 @@ local function room_of(kind)
     return kind.most and most_of(kind.most - kind.running, 0) or huge
 end
 
--- Takes a sleeper off all lists that it is on. Its name says which: `<waiter> <kind> <kind>`.
+-- Takes a sleeper off all lists that it is on. Its name says which: `<waiter> <kind> <kind>`. Answers its waiter, and the
+-- kinds whose timer it kept.
 local function take_off(sleeper)
-    local waiter
+    local waiter, left = nil, {}
     for word in string.gmatch(sleeper, '%S+') do
-        if waiter then call('ZREM', P .. ':asleep:' .. word, sleeper) else waiter = word end
+        if waiter then
+            call('ZREM', P .. ':asleep:' .. word, sleeper)
+            local kept = call('GET', P .. ':timer:' .. word)
+            if kept and string.match(kept, '^%S+ (.*)$') == sleeper then
+                call('DEL', P .. ':timer:' .. word)
+                left[#left + 1] = word
+            end
+        else
+            waiter = word
+        end
     end
-    return waiter
+    return waiter, left
 end
 
 -- Wakes one of those that sleep for a kind, better one that does not keep its timer; `whatever` also where nothing is ready.
+-- Where it kept the timer of a kind, another one wakes to keep it: else all would sleep on when the time comes.
 local function wake(name, whatever)
     local asleep = P .. ':asleep:' .. name
     if call('EXISTS', asleep) == 0 then return end
@@ -829,25 +840,21 @@ local function wake(name, whatever)
         local kind = kind_of(name)
         if call('EXISTS', kind.ring) == 0 or room_of(kind) == 0 then return end
     end
-    local real, timer = server_time(), P .. ':timer:' .. name
-    local kept = call('GET', timer)
+    -- Those that died asleep are passed over.
+    call('ZREMRANGEBYSCORE', asleep, '-inf', string.format('%.0f', server_time()))
+    local kept, first = call('GET', P .. ':timer:' .. name), call('ZRANGE', asleep, 0, 1)
     local keeper = kept and string.match(kept, '^%S+ (.*)$')
-    -- Those that died asleep are passed over, a bounded number at once.
-    for _ = 1, 100 do
-        local first = call('ZRANGE', asleep, 0, 1, 'WITHSCORES')
-        if #first == 0 then return end
-        local who, deadline = first[1], first[2]
-        if who == keeper and first[3] and tonumber(first[4]) > real then who, deadline = first[3], first[4] end
-        local waiter = take_off(who)
-        call('ZREM', asleep, who)
-        if who == keeper then call('DEL', timer) end
-        if waiter and tonumber(deadline) > real then
-            local list = P .. ':wake:' .. waiter
-            call('RPUSH', list, '1')
-            call('PEXPIRE', list, 10000)
-            return
-        end
+    local who = first[1] == keeper and first[2] or first[1]
+    if not who then return end
+    local waiter, left = take_off(who)
+    call('ZREM', asleep, who)
+    if waiter then
+        local list = P .. ':wake:' .. waiter
+        call('RPUSH', list, '1')
+        call('PEXPIRE', list, 10000)
     end
+    -- Each call takes a timer away, so that they come to an end.
+    for _, kind_name in ipairs(left) do wake(kind_name, true) end
 end
 
 -- Wakes one sleeper of each kind that has got something, or that time will bring something before its timer says so: the

@@ -7,7 +7,6 @@
 mod own_kind;
 #[path = "../examples/producer.rs"]
 mod producer;
-#[allow(unused_imports, reason = "each test binary uses its part")]
 #[path = "servers/mod.rs"]
 mod servers;
 #[path = "../examples/subscriber.rs"]

@@ -20,7 +20,6 @@ mod fleet;
 mod processes;
 #[path = "product/producers.rs"]
 mod producers;
-#[allow(unused_imports, reason = "each test binary uses its part")]
 #[path = "servers/mod.rs"]
 mod servers;
 #[path = "product/world.rs"]

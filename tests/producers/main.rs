@@ -6,7 +6,6 @@
 mod enqueue;
 mod refusals;
 mod replay;
-#[allow(unused_imports, reason = "each test binary uses its part")]
 #[path = "../servers/mod.rs"]
 mod servers;
 mod way;

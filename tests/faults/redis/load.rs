@@ -198,11 +198,9 @@ impl Load {
                 match queue.settle(settlements.clone()).await {
                     Ok(answers) => {
                         for (settled, (lease, _)) in answers.into_iter().zip(&settlements) {
-                            let completed = usize::from(settled == Settled::Now(State::Completed));
-                            self.note(|book| match completed {
-                                1 => *book.completed.entry(lease.job).or_default() += 1,
-                                _ => {}
-                            });
+                            if settled == Settled::Now(State::Completed) {
+                                self.note(|book| *book.completed.entry(lease.job).or_default() += 1);
+                            }
                         }
                         break;
                     }
