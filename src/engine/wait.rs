@@ -34,7 +34,6 @@ mod tests {
             KindName, ManualClock, NewJob, Output, Payload, SeededRandom, State, Timestamp, Verdict, WorkerId,
         },
         queue::Ask,
-        testing::FaultyQueue,
     };
 
     const KIND: KindName = KindName::literal("print");
@@ -79,16 +78,6 @@ mod tests {
         assert_eq!((job.state, job.output.unwrap().result), (State::Completed, "printed".into()));
         let again = world.engine.wait_for(&world.tenant, world.job, LONG).await.unwrap().unwrap();
         assert_eq!(again.state, State::Completed);
-    }
-
-    #[tokio::test]
-    async fn a_store_that_is_away_just_at_the_end_is_waited_for() {
-        let world = world().await;
-        world.complete().await;
-        let faulty = FaultyQueue::new(world.engine.queue.clone());
-        faulty.fail_looks(1);
-        let waited = wait_for(&faulty, &*world.engine.progress, &world.tenant, world.job, LONG).await;
-        assert_eq!(waited.unwrap().unwrap().state, State::Completed);
     }
 
     #[tokio::test]

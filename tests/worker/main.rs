@@ -5,6 +5,7 @@
     reason = "a test fails by panicking, also in the helpers of this file's modules"
 )]
 
+mod awaited;
 mod kinds;
 mod limits;
 mod observed;
