@@ -50,7 +50,8 @@ pub(super) struct Load {
     closing: CancellationToken,
     over: CancellationToken,
     pub(super) random: SeededRandom,
-    clients: Mutex<JoinSet<()>>,
+    producers: Mutex<JoinSet<()>>,
+    workers: Mutex<JoinSet<()>>,
 }
 
 impl Load {
@@ -68,14 +69,15 @@ impl Load {
             closing: CancellationToken::new(),
             over: CancellationToken::new(),
             random: SeededRandom::new(seed),
-            clients: Mutex::default(),
+            producers: Mutex::default(),
+            workers: Mutex::default(),
         });
         for number in 0..each {
             let (producer, worker) = (load.clone(), load.clone());
             let queue = load.queue().await;
-            load.clients.lock().unwrap().spawn(async move { producer.produce(&queue).await });
+            load.producers.lock().unwrap().spawn(async move { producer.produce(&queue).await });
             let queue = load.queue().await;
-            load.clients.lock().unwrap().spawn(async move { worker.work(&queue, number).await });
+            load.workers.lock().unwrap().spawn(async move { worker.work(&queue, number).await });
         }
         load
     }
@@ -93,22 +95,31 @@ impl Load {
 
     /// Has producers stop, waits until everything has ended, and gives the book.
     pub(super) async fn finish(&self) -> Book {
-        self.closing.cancel();
+        self.producers_end().await;
         until("all that was accepted is completed", async || self.under_way() == 0).await;
         self.finish_what_is_there().await
     }
 
     /// The same where a store may have lost what it had answered: what it still has ends.
     pub(super) async fn finish_what_is_there(&self) -> Book {
-        self.closing.cancel();
+        self.producers_end().await;
         let queue = self.queue().await;
         until("all jobs end", async || unfinished(&queue).await == Some(0)).await;
         self.over.cancel();
-        let mut clients = std::mem::take(&mut *self.clients.lock().unwrap());
-        while let Some(ended) = clients.join_next().await {
+        let mut workers = std::mem::take(&mut *self.workers.lock().unwrap());
+        while let Some(ended) = workers.join_next().await {
             ended.unwrap();
         }
         std::mem::take(&mut *self.book.lock().unwrap())
+    }
+
+    /// Until then one may bring a job whose call was under way.
+    async fn producers_end(&self) {
+        self.closing.cancel();
+        let mut producers = std::mem::take(&mut *self.producers.lock().unwrap());
+        while let Some(ended) = producers.join_next().await {
+            ended.unwrap();
+        }
     }
 
     fn under_way(&self) -> usize {
