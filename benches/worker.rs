@@ -30,14 +30,15 @@ use object_store::memory::InMemory;
 use presswork::{
     cache::{Cache, CacheOptions},
     domain::{
-        Event, Failure, Job, JobId, KindLimits, KindName, NewJob, Payload, Priority, State, SystemRandom,
-        TenantId, TenantLimits, Timestamp, Verdict, WorkerId, clock::SystemClock,
+        Batch, BatchId, Event, Failure, Job, JobId, KindLimits, KindName, NewBatch, NewJob, Payload,
+        Priority, State, SystemRandom, TenantId, TenantLimits, Timestamp, Verdict, WorkerId,
+        clock::SystemClock,
     },
     limits::{LimitRules, MemoryLimiter, Rules},
     progress::{ProgressBus, ProgressError, Publication},
     queue::{
-        Ask, CancelOutcome, Claim, Cursor, Enqueued, Filter, Lease, Page, Queue, QueueError, Refusal,
-        Renewal, RequeueOutcome, Retention, Scope, Settled, Standing, Stats, Swept,
+        Ask, CancelOutcome, Claim, Cursor, Enqueued, Filter, Lease, Opened, Page, Queue, QueueError, Refusal,
+        Renewal, RequeueOutcome, Retention, Scope, Settled, Standing, Stats, Swept, Why,
     },
     store::sqlite::{Database, SqliteRecords},
     worker::{Context, Kind, Options, Parts, Registry, Worker},
@@ -127,6 +128,18 @@ impl Queue for Ready {
         refused()
     }
     async fn set_kind_limits(&self, _: &KindName, _: KindLimits) -> Result<(), QueueError> {
+        refused()
+    }
+    async fn open_batch(&self, _: NewBatch) -> Result<Result<Opened, Refusal>, QueueError> {
+        refused()
+    }
+    async fn batch(&self, _: &TenantId, _: BatchId) -> Result<Option<Batch>, QueueError> {
+        refused()
+    }
+    async fn kind_limits(&self, _: &KindName) -> Result<KindLimits, QueueError> {
+        refused()
+    }
+    async fn why(&self, _: &TenantId, _: JobId) -> Result<Option<Why>, QueueError> {
         refused()
     }
     async fn inspect(&self, _: &TenantId, _: &[JobId]) -> Result<Vec<Option<Job>>, QueueError> {

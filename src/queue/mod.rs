@@ -51,17 +51,13 @@ pub trait Queue: Send + Sync {
     ///
     /// # Errors
     /// A [`Refusal`] where the batch or its callback is refused; [`QueueError`].
-    async fn open_batch(&self, batch: NewBatch) -> Result<Result<Opened, Refusal>, QueueError> {
-        Err(QueueError::Invalid(format!("this engine has no batches yet: {}", batch.id)))
-    }
+    async fn open_batch(&self, batch: NewBatch) -> Result<Result<Opened, Refusal>, QueueError>;
 
     /// What is known of a batch, until retention removes it: some time after all of its jobs have ended.
     ///
     /// # Errors
     /// [`QueueError`].
-    async fn batch(&self, tenant: &TenantId, batch: BatchId) -> Result<Option<Batch>, QueueError> {
-        Err(QueueError::Invalid(format!("this engine has no batches yet: {tenant}/{batch}")))
-    }
+    async fn batch(&self, tenant: &TenantId, batch: BatchId) -> Result<Option<Batch>, QueueError>;
 
     /// Hands out at most `ask.most` jobs of the kinds asked for, each under a lease of `ask.lease`. Fewer, or
     /// none, where less may run now; fewer also where they are large: a claim holds some megabytes. Also moves what is due, and what has lapsed, back into its lane.
@@ -149,17 +145,13 @@ pub trait Queue: Send + Sync {
     ///
     /// # Errors
     /// [`QueueError`].
-    async fn kind_limits(&self, kind: &KindName) -> Result<KindLimits, QueueError> {
-        Err(QueueError::Invalid(format!("this engine can't tell the limits of {kind} yet")))
-    }
+    async fn kind_limits(&self, kind: &KindName) -> Result<KindLimits, QueueError>;
 
     /// Why a job does not run; `None` where the tenant has no such job.
     ///
     /// # Errors
     /// [`QueueError`].
-    async fn why(&self, tenant: &TenantId, job: JobId) -> Result<Option<Why>, QueueError> {
-        Err(QueueError::Invalid(format!("this engine can't tell why {tenant}/{job} waits yet")))
-    }
+    async fn why(&self, tenant: &TenantId, job: JobId) -> Result<Option<Why>, QueueError>;
 
     /// What is known of jobs; `None` where the tenant has no such job.
     ///

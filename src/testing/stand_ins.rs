@@ -12,13 +12,13 @@ use futures_util::stream::BoxStream;
 
 use crate::{
     domain::{
-        Checkpoint, Clock, Event, EventBody, Job, JobId, KindLimits, KindName, NewJob, TenantId,
-        TenantLimits, Timestamp, Verdict, WorkerId,
+        Batch, BatchId, Checkpoint, Clock, Event, EventBody, Job, JobId, KindLimits, KindName, NewBatch,
+        NewJob, TenantId, TenantLimits, Timestamp, Verdict, WorkerId,
     },
     progress::{ProgressBus, ProgressError, Publication},
     queue::{
-        Ask, CancelOutcome, Claim, Cursor, Enqueued, Filter, Lease, Page, Queue, QueueError, Refusal,
-        Renewal, RequeueOutcome, Retention, Scope, Settled, Standing, Stats, Swept,
+        Ask, CancelOutcome, Claim, Cursor, Enqueued, Filter, Lease, Opened, Page, Queue, QueueError, Refusal,
+        Renewal, RequeueOutcome, Retention, Scope, Settled, Standing, Stats, Swept, Why,
     },
     store::{Expect, Record, RecordPage, Records, StoreError},
 };
@@ -118,6 +118,18 @@ impl Queue for Memory {
         none()
     }
     async fn set_kind_limits(&self, _: &KindName, _: KindLimits) -> Result<(), QueueError> {
+        none()
+    }
+    async fn open_batch(&self, _: NewBatch) -> Result<Result<Opened, Refusal>, QueueError> {
+        none()
+    }
+    async fn batch(&self, _: &TenantId, _: BatchId) -> Result<Option<Batch>, QueueError> {
+        none()
+    }
+    async fn kind_limits(&self, _: &KindName) -> Result<KindLimits, QueueError> {
+        none()
+    }
+    async fn why(&self, _: &TenantId, _: JobId) -> Result<Option<Why>, QueueError> {
         none()
     }
     async fn inspect(&self, _: &TenantId, _: &[JobId]) -> Result<Vec<Option<Job>>, QueueError> {

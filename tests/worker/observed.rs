@@ -7,10 +7,13 @@ use std::sync::{
 
 use async_trait::async_trait;
 use presswork::{
-    domain::{Job, JobId, KindLimits, KindName, NewJob, State, TenantId, TenantLimits, Verdict, WorkerId},
+    domain::{
+        Batch, BatchId, Job, JobId, KindLimits, KindName, NewBatch, NewJob, State, TenantId, TenantLimits,
+        Verdict, WorkerId,
+    },
     queue::{
-        Ask, CancelOutcome, Claim, Cursor, Enqueued, Filter, Lease, Page, Queue, QueueError, Refusal,
-        Renewal, RequeueOutcome, Retention, Scope, Settled, Standing, Stats, Swept,
+        Ask, CancelOutcome, Claim, Cursor, Enqueued, Filter, Lease, Opened, Page, Queue, QueueError, Refusal,
+        Renewal, RequeueOutcome, Retention, Scope, Settled, Standing, Stats, Swept, Why,
     },
 };
 use tokio::sync::watch;
@@ -135,6 +138,18 @@ impl Queue for Observed {
     }
     async fn set_kind_limits(&self, kind: &KindName, limits: KindLimits) -> Result<(), QueueError> {
         self.inner.set_kind_limits(kind, limits).await
+    }
+    async fn open_batch(&self, batch: NewBatch) -> Result<Result<Opened, Refusal>, QueueError> {
+        self.inner.open_batch(batch).await
+    }
+    async fn batch(&self, tenant: &TenantId, batch: BatchId) -> Result<Option<Batch>, QueueError> {
+        self.inner.batch(tenant, batch).await
+    }
+    async fn kind_limits(&self, kind: &KindName) -> Result<KindLimits, QueueError> {
+        self.inner.kind_limits(kind).await
+    }
+    async fn why(&self, tenant: &TenantId, job: JobId) -> Result<Option<Why>, QueueError> {
+        self.inner.why(tenant, job).await
     }
     async fn inspect(&self, tenant: &TenantId, jobs: &[JobId]) -> Result<Vec<Option<Job>>, QueueError> {
         self.inner.inspect(tenant, jobs).await
