@@ -2,6 +2,7 @@
 //!
 //! Owns: the operations on jobs and the types they speak. Must not know: handlers, artifacts' bytes, HTTP.
 
+mod checks;
 mod error;
 mod outcome;
 pub mod redis;

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     domain::{KindLimits, KindName, LaneLimits, Rate, TenantId, TenantLimits},
-    queue::{QueueError, Scope},
+    queue::{QueueError, Scope, checks::check_limits},
 };
 
 /// A scope as it is stored.
@@ -37,16 +37,6 @@ fn scope(stored: &str) -> Option<Scope> {
 fn share(cap: u32, shards: u16, shard: u16) -> u32 {
     let (whole, rest) = (cap / u32::from(shards), cap % u32::from(shards));
     whole + u32::from(u32::from(shard) < rest)
-}
-
-/// Refuses a tenant's limits that make no sense.
-fn check(limits: Option<&TenantLimits>) -> Result<(), QueueError> {
-    match limits {
-        Some(TenantLimits { weight, .. }) if !(1..=1_000).contains(weight) => {
-            Err(QueueError::Invalid(format!("the weight is {weight}: it must be 1 to 1000")))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// Refuses a cap that leaves some shard without a job. None at all may run in any: that can be shared.
@@ -137,7 +127,7 @@ impl RedisQueue {
         tenant: &TenantId,
         limits: Option<&TenantLimits>,
     ) -> Result<(), QueueError> {
-        check(limits)?;
+        check_limits(limits)?;
         let mut arguments = vec![tenant.as_str().into()];
         arguments.append(&mut fields(limits)?);
         self.control(self.shard_of(tenant), "limit_tenant", arguments).await.map(drop)

@@ -4,10 +4,7 @@
 //! a tenant's jobs are all plain and different, they are sorted into few runs and taken as a whole; where the tenant has no
 //! room for all of them the order decides who comes in, so they are sent again in the order asked.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, HashSet};
 
 use futures_util::future::try_join_all;
 use redis::Value;
@@ -19,13 +16,12 @@ use super::{
 };
 use crate::{
     domain::{BatchId, JobId, NewJob, TenantId, Unique, Window},
-    queue::{Enqueued, QueueError, Refusal},
+    queue::{
+        Enqueued, QueueError, Refusal,
+        checks::{RETRY_AFTER, job_problem},
+    },
 };
 
-/// The most that a job may weigh: virtual times stay far from overflowing.
-pub(super) const MOST_COST: u32 = 1_000_000;
-/// When a full tenant may try again: a few jobs later, without a storm of retries.
-pub(super) const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// Jobs and bytes of one script: bounds how long others wait for it.
 pub(super) const MOST_JOBS: usize = 1_000;
 pub(super) const MOST_BYTES: usize = 4 << 20;
@@ -43,7 +39,7 @@ pub(super) async fn enqueue(
     let mut shards: BTreeMap<u16, Vec<usize>> = BTreeMap::new();
     let mut answers: Answers = vec![None; jobs.len()];
     for (place, job) in jobs.iter().enumerate() {
-        match problem(job) {
+        match job_problem(job) {
             Some(problem) => answers[place] = Some(Err(Refusal::Invalid(problem))),
             None => shards.entry(queue.shard_of(&job.tenant)).or_default().push(place),
         }
@@ -319,30 +315,4 @@ fn id_of(bytes: &[u8]) -> JobId {
 
 fn named(batch: Option<BatchId>) -> String {
     batch.map(|batch| batch.to_string()).unwrap_or_default()
-}
-
-/// What is wrong with a job, for its producer.
-pub(super) fn problem(job: &NewJob) -> Option<String> {
-    let (most, bytes) = (NewJob::MOST_PAYLOAD_BYTES, job.payload.bytes.len());
-    if bytes > most {
-        Some(format!(
-            "the payload has {bytes} bytes, {most} are allowed: put what is large into storage and name it here"
-        ))
-    } else if !(1..=MOST_COST).contains(&job.cost) {
-        Some(format!("the cost is {}: it must be 1 to {MOST_COST}", job.cost))
-    } else if job.max_attempts == 0 {
-        Some("a job needs at least one attempt".to_owned())
-    } else if job.after.is_empty() {
-        None
-    } else {
-        let (named, most) = (job.dependencies(), NewJob::MOST_DEPENDENCIES);
-        if named.contains(&job.id) {
-            Some(format!("{} can't wait for itself", job.id))
-        } else {
-            let count = named.len();
-            (count > most).then(|| {
-                format!("the job is to wait for {count} others, {most} may be: use a batch and its callback")
-            })
-        }
-    }
 }

@@ -1,4 +1,4 @@
-//! Opens batches. Owns: the checks of a batch. Must not know: what ends one.
+//! Opens batches. Owns: how one is written for its script. Must not know: what ends one.
 
 use redis::Value;
 
@@ -6,12 +6,15 @@ use super::{
     RedisQueue,
     answer::{Answer, unreadable},
     body,
-    enqueue::{problem, read_answer, text, write_times_and_keys},
+    enqueue::{read_answer, text, write_times_and_keys},
     scripts,
 };
 use crate::{
-    domain::{NewBatch, NewJob},
-    queue::{Opened, QueueError, Refusal},
+    domain::NewBatch,
+    queue::{
+        Opened, QueueError, Refusal,
+        checks::{batch_problem, job_problem},
+    },
 };
 
 /// Opens a batch and accepts its callback, or neither. Sent again like `enqueue`.
@@ -19,7 +22,7 @@ pub(super) async fn open_batch(
     queue: &RedisQueue,
     new: NewBatch,
 ) -> Result<Result<Opened, Refusal>, QueueError> {
-    if let Some(problem) = batch_problem(&new).or_else(|| new.callback.as_ref().and_then(problem)) {
+    if let Some(problem) = batch_problem(&new).or_else(|| new.callback.as_ref().and_then(job_problem)) {
         return Ok(Err(Refusal::Invalid(problem)));
     }
     let mut arguments = queue.arguments();
@@ -55,21 +58,4 @@ pub(super) async fn open_batch(
         }
         _ => Err(unreadable("the door answered a batch with something unknown")),
     }
-}
-
-/// What is wrong with a batch, for its producer.
-fn batch_problem(new: &NewBatch) -> Option<String> {
-    let most = NewBatch::MOST_JOBS;
-    let wrong = |callback: &NewJob| match callback {
-        NewJob { tenant, .. } if *tenant != new.tenant => Some("the callback is another tenant's"),
-        NewJob { batch: Some(_), .. } => Some("the callback can't belong to a batch itself"),
-        NewJob { after, .. } if !after.is_empty() => {
-            Some("the callback waits for its batch and nothing else")
-        }
-        _ => None,
-    };
-    if !(1..=most).contains(&new.size) {
-        return Some(format!("the batch is to have {} jobs: it must be 1 to {most}", new.size));
-    }
-    new.callback.as_ref().and_then(wrong).map(str::to_owned)
 }

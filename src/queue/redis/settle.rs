@@ -14,7 +14,10 @@ use super::{
 };
 use crate::{
     domain::{Checkpoint, Output, State, TenantId, Timestamp, Verdict},
-    queue::{Lease, QueueError, Renewal, Settled, Standing},
+    queue::{
+        Lease, QueueError, Renewal, Settled, Standing,
+        checks::{check_renewal, output_json},
+    },
 };
 
 /// Items and bytes of one script: bounds how long others wait for it.
@@ -181,16 +184,7 @@ fn output_text(lease: &Lease, output: &Output) -> Result<String, QueueError> {
     if *output == Output::default() {
         return Ok(String::new());
     }
-    let text = serde_json::to_string(output)
-        .map_err(|error| QueueError::Invalid(format!("the output of {} is no JSON: {error}", lease.job)))?;
-    let (most, bytes) = (Output::MOST_BYTES, text.len());
-    if bytes > most {
-        return Err(QueueError::Invalid(format!(
-            "the output of {} has {bytes} bytes, {most} are allowed: put what is large into an artifact",
-            lease.job
-        )));
-    }
-    Ok(text)
+    output_json(lease, output)
 }
 
 /// Renews a batch.
@@ -218,16 +212,9 @@ pub(super) async fn renew(queue: &RedisQueue, renewals: Vec<Renewal>) -> Result<
 }
 
 fn renewal(renewal: &Renewal) -> Result<Item<'_>, QueueError> {
+    check_renewal(renewal)?;
     let Renewal { lease, lease_for, checkpoint } = renewal;
     let bytes = checkpoint.as_ref().map_or(&[][..], |Checkpoint(bytes)| bytes);
-    let most = Checkpoint::MOST_BYTES;
-    if bytes.len() > most {
-        return Err(QueueError::Invalid(format!(
-            "the checkpoint of {} has {} bytes, {most} are allowed: keep what is large in an artifact",
-            lease.job,
-            bytes.len(),
-        )));
-    }
     let mut head = head(lease, 33);
     head.extend(u64::try_from(lease_for.as_micros()).unwrap_or(u64::MAX).min(1 << 52).to_be_bytes());
     head.push(if checkpoint.is_some() { b'c' } else { b'-' });

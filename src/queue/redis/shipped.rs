@@ -3,7 +3,7 @@
 //! making. Must not know: connections.
 
 use super::{body, enqueue, scripts};
-use crate::domain::NewJob;
+use crate::{domain::NewJob, queue::checks};
 
 /// Events that `replay.lua` answers at most.
 const MOST_REPLAYED: usize = 500;
@@ -24,10 +24,10 @@ pub fn enqueue_script() -> String {
         enqueue::MOST_BYTES,
         enqueue::MOST_TIME,
         NewJob::MOST_PAYLOAD_BYTES,
-        enqueue::MOST_COST,
+        checks::MOST_COST,
         NewJob::DEFAULT_ATTEMPTS,
         NewJob::MOST_DEPENDENCIES,
-        enqueue::RETRY_AFTER.as_secs(),
+        checks::RETRY_AFTER.as_secs(),
     );
     assemble(
         "enqueue.lua: gives jobs to Presswork.",

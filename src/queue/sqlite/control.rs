@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use super::{row::parsed, tally::UNHOLD, tenant::read_limits};
 use crate::{
     domain::{KindLimits, KindName, TenantId, TenantLimits, Timestamp},
-    queue::{QueueError, Scope},
+    queue::Scope,
 };
 
 /// A scope as it is stored.
@@ -49,16 +49,6 @@ pub(super) fn paused(connection: &Connection) -> rusqlite::Result<Vec<Scope>> {
     let mut scopes = scopes.collect::<rusqlite::Result<Vec<_>>>()?;
     scopes.sort();
     Ok(scopes)
-}
-
-/// Refuses limits that make no sense.
-pub(super) fn check(limits: Option<&TenantLimits>) -> Result<(), QueueError> {
-    match limits {
-        Some(TenantLimits { weight, .. }) if !(1..=1_000).contains(weight) => {
-            Err(QueueError::Invalid(format!("the weight is {weight}: it must be 1 to 1000")))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// Sets a tenant's limits (JSON) or restores the defaults.

@@ -1,6 +1,6 @@
 //! The door: checks, caps, duplicates, acceptance. Owns: which jobs and batches come in. Must not know: who is served when.
 
-use std::{collections::HashMap, time::Duration};
+use std::collections::HashMap;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
@@ -13,13 +13,11 @@ use super::{
 };
 use crate::{
     domain::{BatchId, JobId, KindName, NewBatch, NewJob, State, TenantId, Timestamp},
-    queue::{Enqueued, Opened, Refusal},
+    queue::{
+        Enqueued, Opened, Refusal,
+        checks::{RETRY_AFTER, batch_problem, job_problem},
+    },
 };
-
-/// The most that a job may weigh: virtual times stay far from overflowing.
-const MOST_COST: u32 = 1_000_000;
-/// When a full tenant may try again: a few jobs later, without a storm of retries.
-const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 const INSERT: &str =
     "INSERT INTO jobs (id, tenant, kind, lane, state, priority, cost, attempt, max_attempts, epoch,
@@ -88,7 +86,7 @@ impl<'c> Door<'c> {
         job: &NewJob,
         follows: Option<BatchId>,
     ) -> rusqlite::Result<Result<Enqueued, Refusal>> {
-        if let Some(problem) = problem(job) {
+        if let Some(problem) = job_problem(job) {
             return Ok(Err(Refusal::Invalid(problem)));
         }
         let mut ties = None;
@@ -227,47 +225,4 @@ impl<'c> Door<'c> {
         self.lanes.insert(names, lane);
         Ok(lane)
     }
-}
-
-/// What is wrong with a job, for its producer.
-fn problem(job: &NewJob) -> Option<String> {
-    let (most, bytes) = (NewJob::MOST_PAYLOAD_BYTES, job.payload.bytes.len());
-    if bytes > most {
-        Some(format!(
-            "the payload has {bytes} bytes, {most} are allowed: put what is large into storage and name it here"
-        ))
-    } else if !(1..=MOST_COST).contains(&job.cost) {
-        Some(format!("the cost is {}: it must be 1 to {MOST_COST}", job.cost))
-    } else if job.max_attempts == 0 {
-        Some("a job needs at least one attempt".to_owned())
-    } else if job.after.is_empty() {
-        None
-    } else {
-        let (named, most) = (job.dependencies(), NewJob::MOST_DEPENDENCIES);
-        if named.contains(&job.id) {
-            Some(format!("{} can't wait for itself", job.id))
-        } else {
-            let count = named.len();
-            (count > most).then(|| {
-                format!("the job is to wait for {count} others, {most} may be: use a batch and its callback")
-            })
-        }
-    }
-}
-
-/// What is wrong with a batch, for its producer.
-fn batch_problem(new: &NewBatch) -> Option<String> {
-    let most = NewBatch::MOST_JOBS;
-    let wrong = |callback: &NewJob| match callback {
-        NewJob { tenant, .. } if *tenant != new.tenant => Some("the callback is another tenant's"),
-        NewJob { batch: Some(_), .. } => Some("the callback can't belong to a batch itself"),
-        NewJob { after, .. } if !after.is_empty() => {
-            Some("the callback waits for its batch and nothing else")
-        }
-        _ => None,
-    };
-    if !(1..=most).contains(&new.size) {
-        return Some(format!("the batch is to have {} jobs: it must be 1 to {most}", new.size));
-    }
-    new.callback.as_ref().and_then(wrong).map(str::to_owned)
 }

@@ -39,6 +39,7 @@ use rusqlite::Connection;
 use super::{
     Ask, CancelOutcome, Claim, Cursor, Enqueued, Filter, Lease, Opened, Page, Queue, QueueError, Refusal,
     Renewal, RequeueOutcome, Retention, Scope, Settled, Standing, Stats, Swept, Why,
+    checks::{check_limits, check_renewal},
 };
 use crate::{
     domain::{
@@ -139,7 +140,7 @@ impl Queue for SqliteQueue {
     }
 
     async fn renew(&self, renewals: Vec<Renewal>) -> Result<Vec<Standing>, QueueError> {
-        renew::check(&renewals)?;
+        renewals.iter().try_for_each(check_renewal)?;
         self.write("renew leases", move |connection, now| renew::renew(connection, &renewals, now)).await
     }
 
@@ -177,7 +178,7 @@ impl Queue for SqliteQueue {
         tenant: &TenantId,
         limits: Option<TenantLimits>,
     ) -> Result<(), QueueError> {
-        control::check(limits.as_ref())?;
+        check_limits(limits.as_ref())?;
         let unreadable = |error: serde_json::Error| QueueError::Invalid(error.to_string());
         let json = limits.as_ref().map(serde_json::to_string).transpose().map_err(unreadable)?;
         let tenant = tenant.clone();

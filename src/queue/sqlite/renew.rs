@@ -5,23 +5,8 @@ use rusqlite::{Connection, params};
 use super::row::Head;
 use crate::{
     domain::{Checkpoint, Timestamp},
-    queue::{QueueError, Renewal, Standing},
+    queue::{Renewal, Standing},
 };
-
-/// Refuses a call whose checkpoints are too large.
-pub(super) fn check(renewals: &[Renewal]) -> Result<(), QueueError> {
-    let (most, bytes) = (Checkpoint::MOST_BYTES, |renewal: &Renewal| {
-        renewal.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.0.len())
-    });
-    match renewals.iter().find(|renewal| bytes(renewal) > most) {
-        None => Ok(()),
-        Some(renewal) => Err(QueueError::Invalid(format!(
-            "the checkpoint of {} has {} bytes, {most} are allowed: keep what is large in an artifact",
-            renewal.lease.job,
-            bytes(renewal),
-        ))),
-    }
-}
 
 /// Renews a batch, in order.
 pub(super) fn renew(

@@ -9,8 +9,8 @@ use super::{
     transition::{Transition, apply},
 };
 use crate::{
-    domain::{Output, Timestamp, Trigger, Verdict},
-    queue::{Lease, QueueError, Settled},
+    domain::{Timestamp, Trigger, Verdict},
+    queue::{Lease, QueueError, Settled, checks::output_json},
 };
 
 /// A verdict on its way into the store.
@@ -26,19 +26,9 @@ pub(super) struct Settlement {
 pub(super) fn prepare(settlements: Vec<(Lease, Verdict)>) -> Result<Vec<Settlement>, QueueError> {
     let prepared = settlements.into_iter().map(|(lease, verdict)| {
         let output = match &verdict {
-            Verdict::Done(output) => Some(serde_json::to_string(output)),
+            Verdict::Done(output) => Some(output_json(&lease, output)?),
             _ => None,
         };
-        let output = output.transpose().map_err(|error| {
-            QueueError::Invalid(format!("the output of {} is no JSON: {error}", lease.job))
-        })?;
-        let (most, bytes) = (Output::MOST_BYTES, output.as_ref().map_or(0, String::len));
-        if bytes > most {
-            return Err(QueueError::Invalid(format!(
-                "the output of {} has {bytes} bytes, {most} are allowed: put what is large into an artifact",
-                lease.job
-            )));
-        }
         Ok(Settlement { lease, verdict, output })
     });
     prepared.collect()
