@@ -37,9 +37,7 @@ pub struct SharedHealth {
 impl Engine {
     pub(super) async fn connect_redis(settings: &Settings, url: &RedisUrl) -> Result<Self, EngineError> {
         let unusable = |cause: RedisError| EngineError::Redis { url: url.to_string(), cause: cause.into() };
-        let redis = Redis::new(url.clone()).map_err(unusable)?;
-        // Whoever can't use it hears of it now.
-        redis.check().await.map_err(unusable)?;
+        let redis = Redis::reach(url.clone()).await.map_err(unusable)?;
         let folder = settings.data_dir.clone();
         let opened = tokio::task::spawn_blocking(move || open_storage(&folder)).await;
         let storage = opened.map_err(|error| EngineError::Unavailable {

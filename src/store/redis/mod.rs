@@ -104,7 +104,11 @@ impl Redis {
         Self::reach(RedisUrl { namespace: namespace.to_owned(), shards, ..read(url)? }).await
     }
 
-    async fn reach(url: RedisUrl) -> Result<Self, RedisError> {
+    /// Connects to the Redis that a URL names.
+    ///
+    /// # Errors
+    /// Where it can't be reached, or the file of its `ca=` can't be read.
+    pub async fn reach(url: RedisUrl) -> Result<Self, RedisError> {
         let redis = Self::new(url)?;
         match &redis.shared.way {
             Way::Link(link) => drop(link.live().await?),
