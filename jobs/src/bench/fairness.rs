@@ -20,7 +20,7 @@ use super::{
     direct::{claim, fill, settle},
     noop::{Beginnings, Noop, Watch, begun, noop, tenants},
     percentile,
-    place::Place,
+    place::{Place, engine_name},
     rounded, unless_stopped,
 };
 use crate::in_process::{Working, enqueue};
@@ -100,7 +100,7 @@ pub(super) async fn run(arguments: FairnessArguments, app: &App) -> Result<(), C
     let fresh = Fresh { app, arguments: &arguments };
     let figures = Figures {
         bench: "fairness",
-        engine: if app.settings().redis_url.is_some() { "redis" } else { "sqlite" },
+        engine: engine_name(app),
         batch: arguments.batch,
         behind: fresh.behind().await?,
         weights: fresh.weights().await?,

@@ -39,6 +39,11 @@ pub(super) struct Server {
     namespace: String,
 }
 
+/// Which engine is measured.
+pub(super) fn engine_name(app: &App) -> &'static str {
+    if app.settings().redis_url.is_some() { "redis" } else { "sqlite" }
+}
+
 impl Place {
     /// On the Redis of the settings, in a namespace of its own, or embedded where they name none.
     pub(super) async fn open(app: &App) -> Result<Self, CliError> {
@@ -57,11 +62,6 @@ impl Place {
         engine.queue = Arc::new(RedisQueue::new(server.redis.clone(), None));
         engine.progress = Arc::new(RedisProgress::new(server.redis.clone(), None));
         Ok(Self { engine, server: Some(server), folder })
-    }
-
-    /// Which engine is measured.
-    pub(super) fn engine_name(&self) -> &'static str {
-        if self.server.is_some() { "redis" } else { "sqlite" }
     }
 
     /// Removes everything.

@@ -15,7 +15,7 @@ use super::{
     baseline::{self, Rows, SetAndPush},
     noop::{Beginnings, noops, tenants},
     per_second, percentile,
-    place::Place,
+    place::{Place, engine_name},
     rounded, unless_stopped,
 };
 use crate::in_process::{Working, enqueue};
@@ -134,7 +134,7 @@ impl Measured {
         let all = noops(&self.place.engine, &owners, 0, count)?;
         let mut figures = Figures {
             bench: "queue",
-            engine: self.place.engine_name(),
+            engine: engine_name(app),
             jobs: *jobs,
             batch: *batch,
             tenants: *many,

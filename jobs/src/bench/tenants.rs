@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::{
     direct::{claim, fill, settle},
     noop::{Noop, tenants},
-    place::Place,
+    place::{Place, engine_name},
     rounded, unless_stopped,
 };
 
@@ -81,8 +81,7 @@ pub(super) async fn run(arguments: TenantsArguments, app: &App) -> Result<(), Cl
         measured.place.close().await?;
     }
     measured?;
-    let (engine, batch) =
-        (if app.settings().redis_url.is_some() { "redis" } else { "sqlite" }, arguments.batch);
+    let (engine, batch) = (engine_name(app), arguments.batch);
     let rows: Vec<Vec<String>> = cases.iter().map(Case::row).collect();
     app.output().json_line(&Figures { bench: "tenants", engine, batch, cases })?;
     app.output().table(&["TENANTS", "THROTTLED", "CLAIM us", "SETTLE us", "BOTH us", "RATIO"], &rows)
