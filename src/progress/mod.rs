@@ -84,3 +84,17 @@ pub trait ProgressBus: Send + Sync {
 
 /// How many events are kept a job.
 pub const MOST_EVENTS: usize = 1_000;
+
+/// How many events a follower reads at most at once: bounds what a slow one holds in memory.
+const PAGE: usize = 100;
+
+/// What there is behind a page of events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rest {
+    /// Perhaps more, to be read at once.
+    Unread,
+    /// Nothing yet: the job goes on.
+    ToCome,
+    /// Nothing: the job has ended.
+    Nothing,
+}

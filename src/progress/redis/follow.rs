@@ -6,17 +6,15 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::{
     hub::{Heard, Hub, JobEar},
-    read::{Page, Rest, page},
+    read::{Page, page},
     unavailable,
 };
 use crate::{
     domain::{Event, JobId, TenantId},
-    progress::ProgressError,
+    progress::{PAGE, ProgressError, Rest},
     store::redis::Redis,
 };
 
-/// How many events a page has at most: bounds what a slow follower holds in memory.
-const PAGE: usize = 100;
 /// After so long without news a follower looks all the same: where a producer's user may not publish on channels, nobody
 /// is told.
 const LOOK_AGAIN: Duration = Duration::from_secs(15);

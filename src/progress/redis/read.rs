@@ -5,7 +5,7 @@ use redis::{FromRedisValue as _, Value};
 use super::{REPLAY, unavailable};
 use crate::{
     domain::{Event, EventBody, JobId, TenantId, Timestamp},
-    progress::ProgressError,
+    progress::{ProgressError, Rest},
     store::redis::Redis,
 };
 
@@ -19,17 +19,6 @@ pub(super) struct Page {
     /// The number of the last thing that was read, also where that is no event.
     pub(super) last: Option<u64>,
     pub(super) rest: Rest,
-}
-
-/// What there is behind a page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Rest {
-    /// Perhaps more, to be read at once.
-    Unread,
-    /// Nothing yet: the job goes on.
-    ToCome,
-    /// Nothing: the job has ended.
-    Nothing,
 }
 
 /// At most `most` events above `after`, in order.

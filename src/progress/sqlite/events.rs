@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params, types::Type};
 use super::job;
 use crate::{
     domain::{Event, EventBody, JobId, Progress, TenantId, Timestamp, progress::tenths},
-    progress::MOST_EVENTS,
+    progress::{MOST_EVENTS, Rest},
 };
 
 /// `body` stands last, so that trimming need not read it.
@@ -107,17 +107,6 @@ fn trim(connection: &Connection, key: &[u8; 16], count: usize) -> rusqlite::Resu
 pub(super) struct EventPage {
     pub(super) events: Vec<Event>,
     pub(super) rest: Rest,
-}
-
-/// What there is behind a page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Rest {
-    /// Perhaps more, to be read at once.
-    Unread,
-    /// Nothing yet: the job goes on.
-    ToCome,
-    /// Nothing: the job has ended.
-    Nothing,
 }
 
 /// At most `most` events above `after`, in order; `None` where the tenant has no such job.

@@ -5,17 +5,14 @@ use std::{sync::Arc, time::Duration, vec};
 use tokio::{sync::watch, time::timeout};
 
 use super::{
-    events::{self, EventPage, Rest},
+    events::{self, EventPage},
     unavailable,
 };
 use crate::{
     domain::{Event, JobId, TenantId},
-    progress::ProgressError,
+    progress::{PAGE, ProgressError, Rest},
     store::sqlite::Database,
 };
-
-/// How many events a page has at most: bounds what a slow subscriber holds in memory.
-const PAGE: usize = 100;
 
 /// Where a subscriber has got to.
 #[derive(Debug)]
