@@ -8,11 +8,8 @@ local FORMAT, MOST_JOBS, MOST_BYTES, MOST_TIME, MOST_JOB_BYTES = 1, 1000, 419430
 local MOST_PAYLOAD_BYTES, MOST_COST, DEFAULT_ATTEMPTS = 262144, 1000000, 5
 local MOST_DEPENDENCIES, RETRY_AFTER = 100, 5
 
--- Ids as people and programs write them, and the 16 bytes that they stand for.
-
+-- An id as people read it: 128 bits in 26 digits of five.
 local DIGITS = '0123456789abcdefghjkmnpqrstvwxyz'
-
--- 26 digits of five bits; the two bits too many are the first ones.
 local function id_text(prefix, id)
     local digits, rest, bits = {}, 0, 2
     for place = 1, #id do
@@ -26,6 +23,8 @@ local function id_text(prefix, id)
     end
     return prefix .. table.concat(digits)
 end
+
+-- Ids as people and programs write them, and the 16 bytes that they stand for; behind id_text.lua.
 
 -- The 16 bytes behind `<prefix>` and 26 digits; nothing where that is not what the text is.
 local function id_bytes(prefix, text)
@@ -393,7 +392,23 @@ end
 -- What a tenant uses, packed: running, waiting, bytes waiting, lanes, whether it has limits, finished.
 local LOAD = '>I5I5I7I4BI5'
 
--- Events of jobs, for the scripts of the queue: part of each script that changes a state, behind prelude.lua.
+-- An id as people read it: 128 bits in 26 digits of five.
+local DIGITS = '0123456789abcdefghjkmnpqrstvwxyz'
+local function id_text(prefix, id)
+    local digits, rest, bits = {}, 0, 2
+    for place = 1, #id do
+        rest, bits = rest * 256 + string.byte(id, place), bits + 8
+        while bits >= 5 do
+            bits = bits - 5
+            local digit = math.floor(rest / 2 ^ bits)
+            rest = rest - digit * 2 ^ bits
+            digits[#digits + 1] = string.sub(DIGITS, digit + 1, digit + 1)
+        end
+    end
+    return prefix .. table.concat(digits)
+end
+
+-- Events of jobs, for the scripts of the queue: part of each script that changes a state, behind prelude.lua and id_text.lua.
 --
 -- A change of state costs no key of its own: it is noted in the job's record (LOG), and told to those who listen.
 -- What does not fit there stands in two streams, whose entries have the event's sequence number as their id (`7-0`)
@@ -417,7 +432,6 @@ do
         s = 'scheduled', w = 'waiting', b = 'blocked', r = 'running', t = 'retrying', c = 'completed', x = 'cancelled',
         d = 'dead',
     }
-    local DIGITS = '0123456789abcdefghjkmnpqrstvwxyz'
     local channels = {}
 
     -- The tenant's channel where somebody listens, else false.
@@ -432,21 +446,6 @@ do
             channels[tenant] = channel
         end
         return channel
-    end
-
-    -- The id as people read it: 128 bits in 26 digits of five.
-    local function id_text(id)
-        local digits, rest, bits = {}, 0, 2
-        for place = 1, #id do
-            rest, bits = rest * 256 + string.byte(id, place), bits + 8
-            while bits >= 5 do
-                bits = bits - 5
-                local digit = math.floor(rest / 2 ^ bits)
-                rest = rest - digit * 2 ^ bits
-                digits[#digits + 1] = string.sub(DIGITS, digit + 1, digit + 1)
-            end
-        end
-        return 'job_' .. table.concat(digits)
     end
 
     -- RFC 3339 in UTC, to the microsecond. https://howardhinnant.github.io/date_algorithms.html (civil_from_days)
@@ -477,7 +476,7 @@ do
 
     -- An event as JSON, as others are told it.
     function event_text(tenant, id, sequence, at, event)
-        return '{"tenant":"' .. tenant .. '","job":"' .. id_text(id) .. '","sequence":' .. sequence .. ',"at":"' .. time_text(at)
+        return '{"tenant":"' .. tenant .. '","job":"' .. id_text('job_', id) .. '","sequence":' .. sequence .. ',"at":"' .. time_text(at)
             .. '",' .. event .. '}'
     end
 

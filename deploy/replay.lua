@@ -7,11 +7,8 @@
 local MOST_REPLAYED = 500
 local event_of
 
--- Ids as people and programs write them, and the 16 bytes that they stand for.
-
+-- An id as people read it: 128 bits in 26 digits of five.
 local DIGITS = '0123456789abcdefghjkmnpqrstvwxyz'
-
--- 26 digits of five bits; the two bits too many are the first ones.
 local function id_text(prefix, id)
     local digits, rest, bits = {}, 0, 2
     for place = 1, #id do
@@ -25,6 +22,8 @@ local function id_text(prefix, id)
     end
     return prefix .. table.concat(digits)
 end
+
+-- Ids as people and programs write them, and the 16 bytes that they stand for; behind id_text.lua.
 
 -- The 16 bytes behind `<prefix>` and 26 digits; nothing where that is not what the text is.
 local function id_bytes(prefix, text)
@@ -187,7 +186,23 @@ end
 -- What a tenant uses, packed: running, waiting, bytes waiting, lanes, whether it has limits, finished.
 local LOAD = '>I5I5I7I4BI5'
 
--- Events of jobs, for the scripts of the queue: part of each script that changes a state, behind prelude.lua.
+-- An id as people read it: 128 bits in 26 digits of five.
+local DIGITS = '0123456789abcdefghjkmnpqrstvwxyz'
+local function id_text(prefix, id)
+    local digits, rest, bits = {}, 0, 2
+    for place = 1, #id do
+        rest, bits = rest * 256 + string.byte(id, place), bits + 8
+        while bits >= 5 do
+            bits = bits - 5
+            local digit = math.floor(rest / 2 ^ bits)
+            rest = rest - digit * 2 ^ bits
+            digits[#digits + 1] = string.sub(DIGITS, digit + 1, digit + 1)
+        end
+    end
+    return prefix .. table.concat(digits)
+end
+
+-- Events of jobs, for the scripts of the queue: part of each script that changes a state, behind prelude.lua and id_text.lua.
 --
 -- A change of state costs no key of its own: it is noted in the job's record (LOG), and told to those who listen.
 -- What does not fit there stands in two streams, whose entries have the event's sequence number as their id (`7-0`)
@@ -211,7 +226,6 @@ do
         s = 'scheduled', w = 'waiting', b = 'blocked', r = 'running', t = 'retrying', c = 'completed', x = 'cancelled',
         d = 'dead',
     }
-    local DIGITS = '0123456789abcdefghjkmnpqrstvwxyz'
     local channels = {}
 
     -- The tenant's channel where somebody listens, else false.
@@ -226,21 +240,6 @@ do
             channels[tenant] = channel
         end
         return channel
-    end
-
-    -- The id as people read it: 128 bits in 26 digits of five.
-    local function id_text(id)
-        local digits, rest, bits = {}, 0, 2
-        for place = 1, #id do
-            rest, bits = rest * 256 + string.byte(id, place), bits + 8
-            while bits >= 5 do
-                bits = bits - 5
-                local digit = math.floor(rest / 2 ^ bits)
-                rest = rest - digit * 2 ^ bits
-                digits[#digits + 1] = string.sub(DIGITS, digit + 1, digit + 1)
-            end
-        end
-        return 'job_' .. table.concat(digits)
     end
 
     -- RFC 3339 in UTC, to the microsecond. https://howardhinnant.github.io/date_algorithms.html (civil_from_days)
@@ -271,7 +270,7 @@ do
 
     -- An event as JSON, as others are told it.
     function event_text(tenant, id, sequence, at, event)
-        return '{"tenant":"' .. tenant .. '","job":"' .. id_text(id) .. '","sequence":' .. sequence .. ',"at":"' .. time_text(at)
+        return '{"tenant":"' .. tenant .. '","job":"' .. id_text('job_', id) .. '","sequence":' .. sequence .. ',"at":"' .. time_text(at)
             .. '",' .. event .. '}'
     end
 

@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// What scripts must bring along that call `note_state` or `forget_events`; behind the queue's `prelude.lua`.
-pub const EVENTS: &str = include_str!("lua/events.lua");
+pub const EVENTS: &str = concat!(include_str!("lua/id_text.lua"), include_str!("lua/events.lua"));
 const PRELUDE: &str = include_str!("../../queue/redis/lua/prelude.lua");
 
 static PUBLISH: LazyLock<Script> =

@@ -2,11 +2,10 @@
 
 use std::sync::LazyLock;
 
-use crate::store::redis::Script;
+use crate::{progress::redis::EVENTS, store::redis::Script};
 
 const QUICK: &str = include_str!("lua/quick.lua");
 pub(super) const PRELUDE: &str = include_str!("lua/prelude.lua");
-pub(super) const EVENTS: &str = include_str!("../../progress/redis/lua/events.lua");
 pub(super) const TRANSITION: &str = concat!(include_str!("lua/transition.lua"), include_str!("lua/ties.lua"));
 pub(super) const DOOR: &str = include_str!("lua/door.lua");
 const PASSING: &str = include_str!("lua/passing.lua");

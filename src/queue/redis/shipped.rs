@@ -3,7 +3,7 @@
 //! making. Must not know: connections.
 
 use super::{body, enqueue, scripts};
-use crate::{domain::NewJob, queue::checks};
+use crate::{domain::NewJob, progress::redis::EVENTS, queue::checks};
 
 /// Events that `replay.lua` answers at most.
 const MOST_REPLAYED: usize = 500;
@@ -11,7 +11,8 @@ const MOST_REPLAYED: usize = 500;
 /// What `enqueue.lua` takes of a job besides its payload.
 const MOST_JOB_BYTES: usize = 64 << 10;
 
-const IDS: &str = include_str!("lua/shipped/ids.lua");
+const IDS: &str =
+    concat!(include_str!("../../progress/redis/lua/id_text.lua"), include_str!("lua/shipped/ids.lua"));
 
 /// `deploy/enqueue.lua`: gives jobs.
 pub fn enqueue_script() -> String {
@@ -34,13 +35,7 @@ pub fn enqueue_script() -> String {
         "-- ARGV for each job two: the job (a JSON object) and its payload (JSON text).\n\
          -- Returns for each job one JSON text: what became of it.\n",
         [&bounds, IDS, include_str!("lua/shipped/enqueue_ask.lua")],
-        &[
-            scripts::PRELUDE,
-            scripts::EVENTS,
-            scripts::TRANSITION,
-            scripts::DOOR,
-            include_str!("lua/enqueue.lua"),
-        ],
+        &[scripts::PRELUDE, EVENTS, scripts::TRANSITION, scripts::DOOR, include_str!("lua/enqueue.lua")],
         include_str!("lua/shipped/enqueue_answer.lua"),
     )
 }
@@ -55,7 +50,7 @@ pub fn replay_script() -> String {
         [&bounds, IDS, include_str!("lua/shipped/replay_ask.lua")],
         &[
             scripts::PRELUDE,
-            scripts::EVENTS,
+            EVENTS,
             "event_of = event_text\n",
             include_str!("../../progress/redis/lua/replay.lua"),
         ],

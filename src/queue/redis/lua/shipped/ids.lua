@@ -1,21 +1,4 @@
--- Ids as people and programs write them, and the 16 bytes that they stand for.
-
-local DIGITS = '0123456789abcdefghjkmnpqrstvwxyz'
-
--- 26 digits of five bits; the two bits too many are the first ones.
-local function id_text(prefix, id)
-    local digits, rest, bits = {}, 0, 2
-    for place = 1, #id do
-        rest, bits = rest * 256 + string.byte(id, place), bits + 8
-        while bits >= 5 do
-            bits = bits - 5
-            local digit = math.floor(rest / 2 ^ bits)
-            rest = rest - digit * 2 ^ bits
-            digits[#digits + 1] = string.sub(DIGITS, digit + 1, digit + 1)
-        end
-    end
-    return prefix .. table.concat(digits)
-end
+-- Ids as people and programs write them, and the 16 bytes that they stand for; behind id_text.lua.
 
 -- The 16 bytes behind `<prefix>` and 26 digits; nothing where that is not what the text is.
 local function id_bytes(prefix, text)
