@@ -10,7 +10,7 @@ use super::{key::Pattern, memory::Name};
 use crate::{
     domain::TenantId,
     store::redis::{
-        Redis, Script,
+        READ, Redis, Script,
         channels::{Ear, Listener},
     },
 };
@@ -19,7 +19,8 @@ use crate::{
 macro_rules! script {
     ($name:literal) => {
         LazyLock::new(|| {
-            let pieces = [include_str!("lua/prelude.lua"), include_str!(concat!("lua/", $name, ".lua"))];
+            let pieces =
+                [READ, include_str!("lua/prelude.lua"), include_str!(concat!("lua/", $name, ".lua"))];
             Script::new(concat!("cache.", $name), &pieces)
         })
     };

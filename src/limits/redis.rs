@@ -16,14 +16,15 @@ use super::{
 };
 use crate::{
     domain::{Clock, Random, Rate, clock::micros},
-    store::redis::{Redis, Script},
+    store::redis::{READ, Redis, Script},
 };
 
 /// A script that stands in `lua/`, behind what all of them share.
 macro_rules! script {
     ($name:literal, $file:literal) => {
         LazyLock::new(|| {
-            Script::new($name, &[include_str!("lua/level.lua"), include_str!(concat!("lua/", $file, ".lua"))])
+            let own = include_str!(concat!("lua/", $file, ".lua"));
+            Script::new($name, &[READ, include_str!("lua/level.lua"), own])
         })
     };
 }

@@ -7,16 +7,6 @@
 
 local P = KEYS[1]
 
--- A string, or nothing where there is none or something else was put there.
-local function read(key)
-  local value = redis.pcall('GET', key)
-  if type(value) == 'table' then
-    redis.call('DEL', key)
-    return nil
-  end
-  return value or nil
-end
-
 -- Puts something else than the type away, so that a spoilt key does no harm.
 local function expect(key, kind)
   local found = redis.call('TYPE', key).ok

@@ -20,16 +20,6 @@ local function time(given)
   return tonumber(now[1]) * 1000000 + tonumber(now[2])
 end
 
--- A string, or nothing where there is none or something else was put there.
-local function read(key)
-  local value = redis.pcall('GET', key)
-  if type(value) == 'table' then
-    redis.call('DEL', key)
-    return nil
-  end
-  return value or nil
-end
-
 -- `slack` is for callers with a clock of their own, which need not go as the server's does.
 local function write(key, value, ends, now, slack)
   local left = math.ceil((ends - now) / 1000) + slack

@@ -30,8 +30,6 @@ use redis::{Arg, Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
 
 use crate::domain::TenantId;
 
-#[cfg(feature = "server")]
-pub use self::records::RedisRecords;
 use self::{
     channels::Channels,
     cluster::Cluster,
@@ -46,6 +44,8 @@ pub use self::{
     shards::{shard_of, tag},
     url::{Address, Login, MOST_SHARDS, RedisUrl, RedisUrlError, Topology},
 };
+#[cfg(feature = "server")]
+pub use self::{records::RedisRecords, script::READ};
 
 /// A Redis. Cheap to clone; clones share their connections, which live on the runtime that first used them.
 #[derive(Clone)]

@@ -2,6 +2,10 @@
 
 use redis::{Cmd, cmd};
 
+/// A piece of source that gives `read(key)`: a string that somebody may have put something else in the place of.
+#[cfg(feature = "server")]
+pub const READ: &str = include_str!("lua/read.lua");
+
 /// A Lua script, known by its SHA-1.
 #[derive(Debug)]
 pub struct Script {
