@@ -80,10 +80,5 @@ pub(crate) async fn load(cache: &TenantCache, name: &str, value: &'static str) -
 
 /// Ends once it holds; other processes' doings are looked for, with a deadline.
 pub(crate) async fn until<F: Future<Output = bool>>(holds: impl Fn() -> F) {
-    let looking = async {
-        while !holds().await {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    };
-    tokio::time::timeout(DEADLINE, looking).await.expect("it never came");
+    crate::servers::process::until("it comes", async || holds().await).await;
 }

@@ -4,12 +4,12 @@ use std::{future::Future, time::Duration};
 
 use presswork::domain::{KindName, NewJob};
 use redis::Value;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::timeout;
 
 use super::Fleet;
 use crate::{
     conformance::queue::world::{EXPORT, IMPORT, tenant},
-    servers::READY_WITHIN,
+    servers::{READY_WITHIN, process::until},
 };
 
 /// Waits in the background.
@@ -21,11 +21,7 @@ fn waiter(fleet: &Fleet, kinds: &[KindName]) -> impl Future<Output = ()> + use<>
 
 /// Looks at the server until it is so.
 async fn until_there_are(fleet: &Fleet, sleepers: i64, of: &str) {
-    let deadline = Instant::now() + READY_WITHIN;
-    while fleet.ask("ZCARD", of, &[]).await != Value::Int(sleepers) {
-        assert!(Instant::now() < deadline, "nobody lies down");
-        sleep(Duration::from_millis(5)).await;
-    }
+    until("somebody lies down", async || fleet.ask("ZCARD", of, &[]).await == Value::Int(sleepers)).await;
 }
 
 /// A delayed import, and a waiter for exports and imports that keeps its time beside one for imports alone.

@@ -8,7 +8,9 @@ use presswork::{
 };
 
 use crate::{
+    crash::{completes_at_the_second_attempt, is_progress_beyond},
     demo::{check_all, files_of},
+    processes::cancel_a_running_export,
     servers::{RedisServer, redis::RedisOptions},
     world::{World, long_book, text},
 };
@@ -18,10 +20,6 @@ fn fleet() -> (RedisServer, World) {
     let server = RedisServer::start();
     let world = World::on_redis(&server.url());
     (server, world)
-}
-
-fn is_beyond(percent: f64) -> impl Fn(&Value) -> bool {
-    move |line| line["percent"].as_f64().is_some_and(|now| now > percent)
 }
 
 #[test]
@@ -54,50 +52,20 @@ fn a_worker_killed_in_the_middle_of_an_export_is_stood_in_for_by_the_other() {
     let enqueued = world.json(&["enqueue", "export", "long", "--format", "html", "--compression", "brotli"]);
     let id = enqueued["id"].as_str().unwrap();
     let mut watcher = world.start(&["watch", id, "--json"]);
-    watcher.until(is_beyond(20.0));
+    watcher.until(is_progress_beyond(20.0));
     let runs_it = world.json(&["jobs", "show", id])["worker"].clone();
     let (_, killed) = workers.iter_mut().find(|(worker, _)| *worker == runs_it).unwrap();
     killed.child.kill().unwrap();
     killed.child.wait().unwrap();
 
-    // The watcher, a third process, sees the second attempt through by sequence number, without a gap or a step back.
-    let mut last = watcher.until(|_| true);
-    let mut percent: f64 = 0.0;
-    while let Some(line) = watcher.next_json() {
-        assert_eq!(line["sequence"].as_u64(), last["sequence"].as_u64().map(|n| n + 1), "{line}");
-        if let Some(now) = line["percent"].as_f64() {
-            assert!(now >= percent, "{line}");
-            percent = now;
-        }
-        last = line;
-    }
-    assert_eq!((&last["type"], &last["state"]), (&"state".into(), &"completed".into()));
-    assert_eq!(watcher.child.wait().unwrap().code(), Some(0));
-
-    let job = world.json(&["jobs", "show", id]);
-    assert_eq!((&job["state"], &job["attempt"]), (&"completed".into(), &2.into()), "{job}");
-    assert_eq!(job["artifacts"].as_array().unwrap().len(), 1);
-    let copy = world.path("copy.html");
-    world.json(&["artifacts", "get", id, "-o", copy.to_str().unwrap()]);
-    let html = std::fs::read_to_string(copy).unwrap();
-    assert!(html.contains("Chapter 1<") && html.trim_end().ends_with("</html>"));
+    // The watcher is a third process.
+    completes_at_the_second_attempt(&world, watcher, id);
 }
 
 #[test]
 fn a_running_export_is_cancelled_from_another_process_and_leaves_nothing() {
     let (_server, world) = fleet();
-    let book = world.file("long.md", long_book(24 << 20));
-    let _up = world.start(&["up", "--json"]);
-    world.json(&["enqueue", "import", &book, "--project", "long", "--wait"]);
-    let enqueued = world.json(&["enqueue", "export", "long", "--format", "html", "--compression", "brotli"]);
-    let id = enqueued["id"].as_str().unwrap();
-    let mut watcher = world.start(&["watch", id, "--json"]);
-    watcher.until(is_beyond(5.0));
-    world.json(&["jobs", "cancel", id]);
-    let last = watcher.until(|line| line["type"] == "state" && line["state"] != "running");
-    assert_eq!(last["state"], "cancelled");
-    assert_eq!(watcher.child.wait().unwrap().code(), Some(1));
-    assert!(!world.objects().iter().any(|key| key.contains("/artifacts/")), "{:?}", world.objects());
+    cancel_a_running_export(&world);
 }
 
 /// What `doctor` says of a server: its exit code, and the health and words of its checks named `redis`.

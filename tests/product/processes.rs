@@ -8,6 +8,7 @@ use presswork::{
 };
 use std::time::{Duration, Instant};
 
+use crate::crash::is_progress_beyond;
 use crate::world::{World, long_book, text};
 
 #[test]
@@ -30,22 +31,27 @@ fn another_process_follows_and_fetches_what_a_worker_does() {
     assert_eq!(again.status.code(), Some(2), "a file that is there is not overwritten: {}", text(&again));
 }
 
-#[test]
-fn a_running_export_is_cancelled_from_another_process_and_leaves_nothing() {
-    let world = World::new();
+/// Cancels an export while it runs, which leaves nothing; answers its id.
+pub(crate) fn cancel_a_running_export(world: &World) -> String {
     let book = world.file("long.md", long_book(24 << 20));
     let _up = world.start(&["up", "--json"]);
     world.json(&["enqueue", "import", &book, "--project", "long", "--wait"]);
     let enqueued = world.json(&["enqueue", "export", "long", "--format", "html", "--compression", "brotli"]);
     let id = enqueued["id"].as_str().unwrap();
     let mut watcher = world.start(&["watch", id, "--json"]);
-    watcher.until(|line| line["percent"].as_f64().is_some_and(|percent| percent > 5.0));
+    watcher.until(is_progress_beyond(5.0));
     world.json(&["jobs", "cancel", id]);
     let last = watcher.until(|line| line["type"] == "state" && line["state"] != "running");
     assert_eq!(last["state"], "cancelled");
     assert_eq!(watcher.child.wait().unwrap().code(), Some(1));
     assert!(!world.objects().iter().any(|key| key.contains("/artifacts/")), "{:?}", world.objects());
+    id.to_owned()
+}
 
+#[test]
+fn a_running_export_is_cancelled_from_another_process_and_leaves_nothing() {
+    let world = World::new();
+    let id = &cancel_a_running_export(&world);
     let retried = world.run(&["jobs", "retry", id]);
     assert!(retried.status.success(), "{}", text(&retried));
     assert!(world.run(&["watch", id]).status.success());

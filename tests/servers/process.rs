@@ -56,3 +56,12 @@ pub(crate) fn comes_true(mut is_so: impl FnMut() -> bool) -> bool {
     }
     true
 }
+
+/// The same for what has to be asked over a network; panics where it takes too long.
+pub(crate) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + super::READY_WITHIN;
+    while !is_so().await {
+        assert!(Instant::now() < deadline, "in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}

@@ -23,7 +23,7 @@ use presswork::{
 };
 use tokio::time::{Instant, sleep};
 
-use crate::servers::READY_WITHIN;
+use crate::servers::{READY_WITHIN, process::until};
 
 const EXPORT: KindName = KindName::literal("export");
 
@@ -49,15 +49,6 @@ async fn queue(url: &str, namespace: &str, shards: u16) -> Arc<RedisQueue> {
 /// What a client does that has met an error, or whoever looks at other processes: rests, and tries again.
 async fn rest() {
     sleep(Duration::from_millis(10)).await;
-}
-
-/// Looks again and again until it is so; panics where that takes too long.
-async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
-    let deadline = Instant::now() + READY_WITHIN;
-    while !is_so().await {
-        assert!(Instant::now() < deadline, "in vain: {what}");
-        rest().await;
-    }
 }
 
 /// How many jobs have not ended; nothing where the server is away.
