@@ -10,7 +10,7 @@
 //! | `P:job:<tenant>` | hash id → bytes | what never changes of a job (`body.rs`) |
 //! | `P:run:<tenant>` | hash id → bytes | what changes (the record, `lua/prelude.lua`); a job without one waits in its lane and has never run |
 //! | `P:out:<tenant>`, `P:check:<tenant>` | hash id → bytes | output (JSON; absent where it says nothing) and checkpoint, where there is one |
-//! | `P:index:<tenant>` | stream sequence-0 → id | the tenant's jobs by acceptance, for listings; the id is the value of the one field |
+//! | `P:index:<tenant>` | stream sequence-0 → ids | the tenant's jobs by acceptance, for listings; the value of the one field is the id, or those of several jobs with this sequence and the next ones |
 //! | `P:key:<tenant>` | hash `<kind>:<key>` → id | idempotency keys |
 //! | `P:only:<tenant>` | hash `<kind>:<key>` → id | unique keys: the job accepted last |
 //! | `P:lane:<kind>:<tenant>:<rank>` | list of ids | a lane's waiting jobs of a priority, the first to go on the left |

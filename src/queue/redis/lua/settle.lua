@@ -7,6 +7,7 @@
 --      failed}. Repeated settlements are answered as they were. O(jobs).
 
 local letters, troubles, place = {}, {}, 2
+local sub = string.sub
 
 local function settle(page, id, epoch, print, verdict, at, text)
     local record = page.records[id]
@@ -40,19 +41,38 @@ local function settle(page, id, epoch, print, verdict, at, text)
     return to
 end
 
--- Completes a job that has made no output and on which nothing hangs, without taking its record apart; whether it did.
-local function complete(page, bytes, id, epoch, print)
-    if not bytes or #bytes < HEAD_BYTES + 32 then return false end
+-- How the record of a job begins that was claimed with the one before it and ends as that did: most of a batch. What is
+-- taken apart and put together once serves for all of them.
+local like = {length = 0}
+
+-- Takes the beginning of a record apart: what a record that begins so becomes; nothing where it must be looked at closely.
+local function likeness(bytes, lease)
     local is_fine, format, state, attempt, of_epoch, cancel_asked, until_, claim, started, _, _, _, _, events, tenths, logged,
-        flags, kind = pcall(struct.unpack, START, bytes)
+        flags, kind, behind = pcall(struct.unpack, START, bytes)
+    local epoch, print = struct.unpack('>I8c8', lease)
     if not is_fine or format ~= 1 or state ~= 'r' or of_epoch ~= epoch or until_ <= now or flags ~= '' or logged > 8 then
-        return false
+        return nil
     end
-    local raws = page.raws
-    raws[#raws + 1] = id
-    raws[#raws + 1] = struct.pack(HEAD, 1, 'c', attempt, epoch, cancel_asked, 0, 0, started, now, epoch, print, 'c', events + 1, tenths, logged + 1)
-        .. string.sub(bytes, HEAD_BYTES + 1) .. struct.pack(LOG_ENTRY, events + 1, now, 'c', attempt, 0, '')
-    page.ended[#page.ended + 1] = id
+    return {
+        length = behind - 1, start = string.sub(bytes, 1, behind - 1), lease = lease, claim = claim, kind = kind,
+        head = struct.pack(HEAD, 1, 'c', attempt, epoch, cancel_asked, 0, 0, started, now, epoch, print, 'c', events + 1, tenths, logged + 1),
+        entry = struct.pack(LOG_ENTRY, events + 1, now, 'c', attempt, 0, ''),
+    }
+end
+
+-- Completes a job that has made no output and on which nothing hangs, without taking its record apart; whether it did.
+-- `lease` are its epoch and its verdict's fingerprint.
+local function complete(page, bytes, id, lease)
+    if not bytes or #bytes < HEAD_BYTES + 32 then return false end
+    if like.lease ~= lease or sub(bytes, 1, like.length) ~= like.start then
+        like = likeness(bytes, lease) or {length = 0}
+        if like.length == 0 then return false end
+    end
+    local raws, ended = page.raws, page.ended
+    local at = #raws
+    raws[at + 1], raws[at + 2] = id, like.head .. sub(bytes, HEAD_BYTES + 1) .. like.entry
+    ended[#ended + 1] = id
+    local claim, kind = like.claim, like.kind
     page.released[claim] = (page.released[claim] or 0) + 1
     page.kinds[kind] = (page.kinds[kind] or 0) - 1
     page.quick[kind] = (page.quick[kind] or 0) + 1
@@ -61,7 +81,7 @@ end
 
 local function ids_of(done)
     local ids = {}
-    for at = 1, #done, 32 do ids[#ids + 1] = string.sub(done, at, at + 15) end
+    for at = 1, #done, 32 do ids[#ids + 1] = sub(done, at, at + 15) end
     return ids
 end
 
@@ -70,10 +90,11 @@ local function section(page, name, done, others, from, first)
     page.quick = {}
     if #ids > 0 then raws = fetch(page.run, ids) end
     for number_of, id in ipairs(ids) do
-        local epoch, print = struct.unpack('>I8c8', done, 32 * number_of - 15)
-        if not heard and complete(page, raws[number_of], id, epoch, print) then
+        local lease = sub(done, 32 * number_of - 15, 32 * number_of)
+        if not heard and complete(page, raws[number_of], id, lease) then
             letters[first + number_of] = 'c'
         else
+            local epoch, print = struct.unpack('>I8c8', lease)
             page.records[id] = unpack_record(raws[number_of])
             letters[first + number_of] = settle(page, id, epoch, print, 'c', 0, '')
         end

@@ -39,15 +39,32 @@ local function free_key(list, key, id)
     if key and call('HGET', list, key) == id then call('HDEL', list, key) end
 end
 
+-- Takes jobs that are gone out of their tenant's index: an entry goes when the last of its jobs does.
+local function unlist(name, sequences)
+    local index, jobs, past = P .. ':index:' .. name, P .. ':job:' .. name, -1
+    table.sort(sequences)
+    for _, sequence in ipairs(sequences) do
+        local entry = sequence > past and call('XREVRANGE', index, string.format('%.0f-0', sequence), '-', 'COUNT', 1)[1]
+        if entry then
+            local ids, is_used = ids_in(entry[2][2], 1), false
+            past = tonumber(string.match(entry[1], '^%d+')) + #ids - 1
+            -- What came last goes last, mostly.
+            for place = #ids, 1, -1 do is_used = is_used or call('HEXISTS', jobs, ids[place]) == 1 end
+            if not is_used then call('XDEL', index, entry[1]) end
+        end
+    end
+    if call('XLEN', index) == 0 then call('DEL', index) end
+end
+
 -- Removes these jobs of a tenant, which have ended.
 local function remove(page, ids)
-    local name, entries = page.name, {}
+    local name, sequences = page.name, {}
     for _, id in ipairs(ids) do
         local record = page.records[id]
         local lane = lane_of(record[KIND], name)
         lane[record[STATE]], lane.is_dirty = most_of(lane[record[STATE]] - 1, 0), true
         page.lanes[lane] = true
-        entries[#entries + 1] = string.format('%.0f-0', record[SEQUENCE])
+        sequences[#sequences + 1] = record[SEQUENCE]
         forget_events(record, name, id)
         if has(record, 'a') then orphan(page, id, record) end
         if has(record, 'k') or has(record, 'u') then
@@ -63,9 +80,7 @@ local function remove(page, ids)
         page.records[id] = nil
     end
     for _, part in ipairs({':job:', ':run:', ':out:', ':check:'}) do write('HDEL', P .. part .. name, ids) end
-    local index = P .. ':index:' .. name
-    write('XDEL', index, entries)
-    if call('XLEN', index) == 0 then call('DEL', index) end
+    unlist(name, sequences)
     page.tenant.finished, page.tenant.is_dirty = page.tenant.finished - #ids, true
     for lane in pairs(page.lanes) do
         if lane.s + lane.w + lane.b + lane.r + lane.t + lane.c + lane.x + lane.d == 0 then
