@@ -39,6 +39,22 @@ async fn a_shard_that_had_nothing_to_do_is_not_forgotten_for_the_one_with_many_t
 }
 
 #[tokio::test]
+async fn the_index_of_a_tenant_goes_with_the_last_of_its_jobs() {
+    let (fleet, acme) = (Fleet::of(1).await, tenant("acme"));
+    let world = &fleet.world;
+    world.exports(&acme, 150).await;
+    assert_eq!(fleet.ask("XLEN", "index:acme", &[]).await, redis::Value::Int(3), "kept together");
+    for (most, left) in [(70, 2), (20, 2), (60, 0)] {
+        let claims = world.claim(most).await;
+        world.finish(&claims).await;
+        world.advance(1);
+        assert_eq!(world.sweep(world.now()).await, most);
+        assert_eq!(fleet.ask("XLEN", "index:acme", &[]).await, redis::Value::Int(left));
+    }
+    assert_eq!(fleet.ask("EXISTS", "index:acme", &[]).await, redis::Value::Int(0));
+}
+
+#[tokio::test]
 async fn a_cancellation_in_long_lanes_is_done_in_several_scripts() {
     let server = RedisServer::start();
     let (fleet, acme) = (Fleet::on(&server, 1).await, tenant("acme"));

@@ -1,6 +1,6 @@
 //! What people see: inspecting, listing, counting.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use presswork::{
     domain::{JobId, KindName, NewJob, State, TenantId, Timestamp},
@@ -31,6 +31,33 @@ pub(crate) async fn a_listing_is_newest_first_and_whole(world: &World) {
     let listed: Vec<_> = world.list(&acme, &Filter::default(), 7).await.into_iter().map(Some).collect();
     assert_eq!(listed, known, "a listing tells what inspecting tells");
     assert_eq!(world.list(&tenant("carl"), &Filter::default(), 10).await, []);
+}
+
+pub(crate) async fn jobs_that_came_together_are_listed_and_go_one_by_one(world: &World) {
+    let acme = tenant("acme");
+    // More than an engine may keep together, and some that came alone.
+    let mut ids = world.exports(&acme, 150).await;
+    ids.extend(one_by_one(world, &acme, 1).await);
+    ids.extend(world.exports(&acme, 3).await);
+    let claims = world.claim(1_000).await;
+    let (mut gone, mut stay) = (Vec::new(), Vec::new());
+    for (place, claim) in claims.iter().enumerate() {
+        if place % 5 == 2 { &mut stay } else { &mut gone }.push(claim.clone());
+    }
+    for (ended, left) in [(gone, stay.clone()), (stay, Vec::new())] {
+        world.finish(&ended).await;
+        world.advance(1);
+        assert_eq!(world.sweep(world.now()).await, ended.len());
+        let whole: Vec<_> =
+            world.list(&acme, &Filter::default(), 1_000).await.iter().map(|job| job.id).collect();
+        ids.retain(|id| left.iter().any(|claim| claim.job.id == *id));
+        assert_eq!(BTreeSet::from_iter(&whole), BTreeSet::from_iter(&ids), "all that are left, and no other");
+        assert_eq!(whole.len(), left.len(), "each once");
+        for page in [1, 7, 64] {
+            let listed = world.list(&acme, &Filter::default(), page).await;
+            assert_eq!(listed.iter().map(|job| job.id).collect::<Vec<_>>(), whole, "pages of {page}");
+        }
+    }
 }
 
 pub(crate) async fn a_cursor_is_stable_under_arrivals(world: &World) {

@@ -119,6 +119,7 @@ macro_rules! laws_over_shards {
             cancelling::another_tenants_job_does_not_exist,
             cancelling::the_same_id_in_another_tenant_never_touches_the_first,
             listing::a_listing_is_newest_first_and_whole,
+            listing::jobs_that_came_together_are_listed_and_go_one_by_one,
             listing::a_cursor_is_stable_under_arrivals,
             listing::filters_choose_by_state_and_kind,
             listing::inspecting_answers_in_the_order_asked,
