@@ -1,6 +1,7 @@
 //! Every format, over a book that has everything, hostile texts included.
 
 mod author;
+mod docx;
 mod every_format;
 mod markdown;
 mod sample;

@@ -56,3 +56,169 @@
 //!
 //! **Tables**: the head row has `w:tblHeader`; columns are aligned by `w:jc` in each cell's paragraph (in paragraphs with
 //! `w:bidi`, `left` and `right` change places, as Word has it); no `w:jc` is no alignment.
+
+use std::{
+    io::{self, Write},
+    sync::Arc,
+};
+
+use self::body::{Body, FOOTER};
+use super::{
+    AssetSource, Exporter, archived, language,
+    lookup::Lookup,
+    zip::{Method, Zip},
+};
+use crate::book::{BookError, Event, Losses};
+
+mod body;
+mod front;
+mod inline;
+mod links;
+mod names;
+mod notes;
+mod numbering;
+mod package;
+mod page;
+mod paragraph;
+mod picture;
+mod runs;
+mod size;
+mod styles;
+mod table;
+
+/// How many bytes of the text pile up before they are compressed.
+const PIECE_BYTES: usize = 32 << 10;
+/// The text must stay below 4 GiB: beyond, its entry would need another form from its beginning on, and no word
+/// processor opens it.
+const MOST_TEXT_BYTES: u64 = 4_000_000_000;
+/// Of the parts that hold blocks.
+const NAMESPACES: &str = concat!(
+    " xmlns:w=\"http://schemas.openxmlformats.org/wordprocessingml/2006/main\"",
+    " xmlns:r=\"http://schemas.openxmlformats.org/officeDocument/2006/relationships\"",
+    " xmlns:wp=\"http://schemas.openxmlformats.org/drawingml/2006/wordprocessingDrawing\"",
+    " xmlns:a=\"http://schemas.openxmlformats.org/drawingml/2006/main\"",
+    " xmlns:pic=\"http://schemas.openxmlformats.org/drawingml/2006/picture\"",
+);
+/// Nothing to be seen: what stands for drawings in programs that don't know them.
+const NOTHING: &[u8] = include_bytes!("none.png");
+
+/// Writes a DOCX.
+pub(super) struct Docx {
+    lookup: Arc<Lookup>,
+    zip: Zip,
+    state: State,
+    /// How many chapters are written, and how many bytes of text.
+    chapters: usize,
+    text_bytes: u64,
+    losses: Losses,
+}
+
+/// What is left to do. The body is made when the first event comes, as it may fail, and is gone after the last one.
+enum State {
+    Waiting(Box<dyn AssetSource>),
+    Open(Box<Body>),
+    Done,
+}
+
+impl Docx {
+    /// A DOCX of the book, not begun.
+    pub(super) fn new(lookup: Arc<Lookup>, assets: Box<dyn AssetSource>) -> Self {
+        let (zip, state) = (Zip::new(), State::Waiting(assets));
+        Self { lookup, zip, state, chapters: 0, text_bytes: 0, losses: Losses::default() }
+    }
+
+    fn file(&mut self, out: &mut dyn Write, name: &str, text: &str) -> io::Result<()> {
+        self.zip.begin(out, name, Method::Deflate, false)?;
+        self.zip.write(out, text.as_bytes())?;
+        self.zip.end(out)
+    }
+
+    fn begin_book(&mut self, body: &mut Body, out: &mut dyn Write) -> Result<(), BookError> {
+        let lookup = Arc::clone(&self.lookup);
+        let metadata = &lookup.book().metadata;
+        self.file(out, "[Content_Types].xml", &package::content_types())?;
+        self.file(out, "_rels/.rels", &package::relationships())?;
+        self.file(out, "docProps/core.xml", &package::core(lookup.title(), metadata))?;
+        self.file(out, "docProps/app.xml", &package::app())?;
+        self.file(out, "docProps/custom.xml", &package::custom(metadata, &mut body.losses))?;
+        self.file(out, "word/settings.xml", &package::settings())?;
+        self.file(out, "word/footer1.xml", &package::footer())?;
+        self.zip.begin(out, "word/document.xml", Method::Deflate, false)?;
+        let head = format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\" standalone=\"yes\"?>\n<w:document{NAMESPACES}><w:body>"
+        );
+        self.zip.write(out, head.as_bytes())?;
+        body.title_page()?;
+        Ok(body.contents(&mut self.zip, out)?)
+    }
+
+    fn drain(&mut self, body: &mut Body, out: &mut dyn Write, at_least: usize) -> Result<(), BookError> {
+        let Some(text) = body.buffer().filter(|text| text.len() >= at_least.max(1)) else { return Ok(()) };
+        self.text_bytes += text.len() as u64;
+        if self.text_bytes > MOST_TEXT_BYTES {
+            let problem = "the book is too long for a DOCX, which holds 4 GB of text: export it as EPUB";
+            return Err(BookError::input("book.json", problem));
+        }
+        self.zip.write(out, text.as_bytes())?;
+        body.story.drained();
+        Ok(())
+    }
+
+    fn end_book(&mut self, mut body: Body, out: &mut dyn Write) -> Result<(), BookError> {
+        let lookup = Arc::clone(&self.lookup);
+        let promised = lookup.book().chapters.len();
+        if self.chapters != promised {
+            let problem = format!("the book has {promised} chapters, and {} came", self.chapters);
+            return Err(BookError::input("book.json", problem));
+        }
+        body.end();
+        let section = page::section(FOOTER, body.right_to_left);
+        body.story.out.push_str(&section);
+        body.story.out.push_str("</w:body></w:document>");
+        self.drain(&mut body, out, 0)?;
+        let (zip, assets) = (&mut self.zip, &lookup.book().assets);
+        zip.end(out)?;
+        body.notes.finish(zip, out)?;
+        body.numbering.finish(zip, out)?;
+        body.styles.write(zip, out, &language::tag(&lookup.book().metadata.language), body.right_to_left)?;
+        let has_drawing = body.links.has_drawing() || body.note_links.has_drawing();
+        body.links.finish(zip, out, "word/_rels/document.xml.rels", assets)?;
+        body.note_links.finish(zip, out, "word/_rels/footnotes.xml.rels", assets)?;
+        if has_drawing {
+            zip.stored(out, &format!("word/{}", links::FALLBACK), NOTHING)?;
+        }
+        for index in body.shown.into_keys() {
+            let name = format!("word/{}", links::file(index, &assets[index].media_type));
+            archived::picture(zip, body.assets.as_mut(), out, &name, &assets[index])?;
+        }
+        self.losses = body.losses;
+        Ok(self.zip.finish(out)?)
+    }
+}
+
+impl Exporter for Docx {
+    fn event(&mut self, event: Event<'_>, out: &mut dyn Write) -> Result<(), BookError> {
+        let mut body = match std::mem::replace(&mut self.state, State::Done) {
+            State::Waiting(assets) => Box::new(Body::new(Arc::clone(&self.lookup), assets)?),
+            State::Open(body) => body,
+            State::Done => return Err(BookError::input("book.json", "something came after the book's end")),
+        };
+        let is_end = event == Event::ChapterEnd;
+        match event {
+            Event::BookStart => self.begin_book(&mut body, out)?,
+            Event::BookEnd => return self.end_book(*body, out),
+            event => body.event(event)?,
+        }
+        self.chapters += usize::from(is_end);
+        self.drain(&mut body, out, if is_end { 0 } else { PIECE_BYTES })?;
+        self.state = State::Open(body);
+        Ok(())
+    }
+
+    fn losses(&self) -> &Losses {
+        match &self.state {
+            State::Open(body) => &body.losses,
+            State::Waiting(_) | State::Done => &self.losses,
+        }
+    }
+}
