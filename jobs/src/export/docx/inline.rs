@@ -68,8 +68,10 @@ impl Body {
         let out = &mut story.out;
         out.push_str("<w:r>");
         for (at, line) in text.split('\n').enumerate() {
-            let is_waiting = at > 0 && std::mem::replace(&mut open.line_waits, true);
-            if is_waiting || !line.is_empty() && std::mem::take(&mut open.line_waits) {
+            if at > 0 && std::mem::replace(&mut open.line_waits, true) {
+                out.push_str("<w:br/>");
+            }
+            if !line.is_empty() && std::mem::take(&mut open.line_waits) {
                 out.push_str("<w:br/>");
             }
             for (at, piece) in line.split('\t').enumerate() {
@@ -212,7 +214,7 @@ impl Body {
         }
         let relationships = self.relationships();
         let own = relationships.picture(index);
-        let relationship = if is_drawing { relationships.fallback() } else { &own };
+        let relationship: &str = if is_drawing { relationships.fallback() } else { &own };
         let drawing = is_drawing.then_some(own.as_str());
         let picture = Picture { id, name: &asset.name, alt, title, relationship, drawing, size, most };
         Ok(picture.markup())

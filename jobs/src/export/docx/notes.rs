@@ -199,3 +199,53 @@ const SPACE: &str = "<w:r><w:t xml:space=\"preserve\"> </w:t></w:r>";
 fn number_run(number: u32) -> String {
     format!("<w:r>{}<w:t>{number}</w:t></w:r>", runs::properties(Sort::Note, &[], false))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Read, sync::Arc};
+
+    use super::*;
+    use crate::{
+        book::{Asset, Book, Event, Metadata, Tag},
+        export::{AssetSource, lookup::Lookup},
+    };
+
+    struct NoPictures;
+
+    impl AssetSource for NoPictures {
+        fn open(&mut self, asset: &Asset) -> Result<Box<dyn Read + '_>, BookError> {
+            Err(BookError::input(asset.name.as_str(), "there are none"))
+        }
+    }
+
+    fn chapter(body: &mut Body, index: usize) -> String {
+        let mention = || Event::FootnoteReference("n".into());
+        let start = Event::ChapterStart { index, title: "".into() };
+        let note = Tag::Footnote { label: "n".into() };
+        let end = note.end();
+        for event in [start, mention(), mention(), Event::Start(note), Event::Text("Of it.".into())] {
+            body.event(event).unwrap();
+        }
+        for event in [Event::End(end), Event::ChapterEnd] {
+            body.event(event).unwrap();
+        }
+        std::mem::take(&mut body.story.out)
+    }
+
+    #[test]
+    fn once_there_is_no_room_notes_stand_at_their_chapters_end() {
+        let lookup = Arc::new(Lookup::new(Arc::new(Book::new(Metadata::default()))));
+        let mut body = Body::new(lookup, Box::new(NoPictures)).unwrap();
+        body.notes = Notes::at_most(1).unwrap();
+        let (one, two) = (chapter(&mut body, 0), chapter(&mut body, 1));
+        assert!(
+            one.contains("<w:footnoteReference w:id=\"1\"/>") && one.contains("NOTEREF note_1 "),
+            "{one}"
+        );
+        assert!(!one.contains("Of it."), "{one}");
+        assert!(!two.contains("footnoteReference w:id") && two.contains("Of it.</w:t>"), "{two}");
+        assert_eq!(two.matches("w:anchor=\"note_2\"").count(), 2, "{two}");
+        assert_eq!(two.matches("w:name=\"note_2\"").count(), 1, "{two}");
+        assert_eq!(body.losses.iter().collect::<Vec<_>>(), [(loss::NOTE_PLACE, 1)]);
+    }
+}
