@@ -85,6 +85,11 @@ impl Body {
         self.last_id
     }
 
+    /// The id that was given last.
+    pub(super) fn last_id(&self) -> u32 {
+        self.last_id
+    }
+
     /// Takes an event; those around the whole book mean nothing here.
     pub(super) fn event(&mut self, event: Event<'_>) -> Result<(), BookError> {
         match event {
@@ -141,9 +146,14 @@ impl Body {
         match tag {
             Tag::Paragraph => self.start_paragraph(),
             Tag::Heading { level, anchor } => {
-                let name = anchor.map(|anchor| names::anchor(self.chapter, &anchor));
-                let name = name.filter(|name| self.anchors.define(name));
+                let anchor = anchor.as_deref().unwrap_or_default();
+                let name = names::anchor(self.chapter, anchor);
+                let name = (!anchor.is_empty() && self.anchors.define(&name)).then_some(name);
+                let rest = name.as_ref().map(|_| names::rest(self.chapter, anchor)).unwrap_or_default();
                 self.open(Kind::Heading(level.clamp(2, 6)), name);
+                if let Some(open) = &mut self.story.paragraph {
+                    open.name_rest = rest;
+                }
             }
             Tag::Quote => {
                 self.part_from(Ended::Quote);

@@ -37,8 +37,9 @@
 //!
 //! **Bookmarks**: a heading's anchor is `c<chapter>_<anchor>`, written so: small letters, digits and `-` stay, `_` is
 //! `__`, a capital is `_` and the small letter, anything else `_0<hexadecimal>_`. Word allows 40 characters; longer ones
-//! become `h<chapter>_<16 hexadecimal digits>`. A code block's language is the bookmark `code_<n>_<language>` around
-//! its text, written alike. `note_<n>` stands around a note's first reference.
+//! become `h<chapter>_<16 hexadecimal digits>`, and right behind it empty bookmarks `p<n>_<piece>` tell the anchor, written
+//! in the same way and cut into pieces. A code block's language is the bookmark `code_<n>_<language>` around its text,
+//! written alike. `note_<n>` stands around a note's first reference.
 //!
 //! **Runs**: character styles `Emphasis`, `Strong`, `CodeChar`, `Hyperlink`, `FootnoteReference`; a run has one style,
 //! so of emphasis and strong the outermost is the style and the inner one `w:i` or `w:b`; inside links and code both
@@ -48,8 +49,9 @@
 //! **Links**: `w:hyperlink` with `r:id` or `w:anchor` (`chapter_<n>` or a bookmark as above), `w:tooltip` is the title.
 //! Beyond the bound it is a field `HYPERLINK "address"`.
 //!
-//! **Notes**: `w:footnoteReference`; the second mention of a note is a field `NOTEREF note_<n> \f \h`. A note that begins
-//! with something else than a paragraph has an empty one with the mark before.
+//! **Notes**: `w:footnoteReference`; the second mention of a note is a field `NOTEREF note_<n> \f \h`. A note's text begins
+//! with `w:footnoteRef` and a run of one space; where it begins with something else than a paragraph, an empty one with
+//! both stands before it.
 //!
 //! **Pictures**: `wp:inline`, whose `wp:docPr` has the asset's name as `name`, the alternative text as `descr` and the
 //! title as `title`. A drawing (SVG) stands in `asvg:svgBlip` with an empty PNG for programs that can't show it.

@@ -3,6 +3,9 @@
 /// How long a bookmark's name may be.
 const MOST_CHARACTERS: usize = 40;
 
+/// Anchors longer than this are known by their hash alone.
+const MOST_TOLD: usize = 1_000;
+
 /// A chapter's bookmark.
 pub(super) fn chapter(index: usize) -> String {
     format!("chapter_{}", index + 1)
@@ -24,6 +27,21 @@ pub(super) fn anchor(chapter: usize, anchor: &str) -> String {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     });
     format!("h{}_{hash:016x}", chapter + 1)
+}
+
+/// What tells an anchor that its bookmark's name has no room for: pieces of it, to be put behind [`piece`]'s beginning.
+pub(super) fn rest(chapter: usize, name: &str) -> String {
+    let encoded = encoded(name);
+    let has_room = format!("c{}_", chapter + 1).len() + encoded.len() <= MOST_CHARACTERS;
+    if has_room || encoded.len() > MOST_TOLD { String::new() } else { encoded }
+}
+
+/// The bookmark with the next piece of what [`rest`] gave; the piece is gone from it then.
+pub(super) fn piece(id: u32, rest: &mut String) -> String {
+    let mut name = format!("p{id}_");
+    let end = rest.len().min(MOST_CHARACTERS - name.len());
+    name.extend(rest.drain(..end));
+    name
 }
 
 /// The bookmark that tells a code block's language, or `None` where the name would be too long.
@@ -57,6 +75,14 @@ mod tests {
         let long = "a".repeat(38);
         assert_eq!(anchor(0, &long[..37]).len(), 40);
         assert!(anchor(0, &long).starts_with("h1_") && anchor(0, &long).len() == 19);
+        let (mut rest, mut told) = (rest(0, &format!("{long}-and-{long}")), String::new());
+        for id in [9, 10, 11] {
+            let name = piece(id, &mut rest);
+            assert!(name.len() <= 40);
+            told.push_str(name.split_once('_').unwrap().1);
+        }
+        assert_eq!((rest.as_str(), told), ("", format!("{long}-and-{long}")));
+        assert_eq!(super::rest(0, "short") + &super::rest(0, &"a".repeat(1_001)), "");
         assert_eq!(code(7, "C++").as_deref(), Some("code_7__c_02b__02b_"));
         assert_eq!(code(7, &long), None);
     }

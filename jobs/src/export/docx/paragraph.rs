@@ -2,6 +2,7 @@
 
 use super::{
     body::Body,
+    names,
     notes::MARK,
     numbering::LEVELS,
     runs::{self, Mark, Sort},
@@ -64,6 +65,8 @@ pub(super) struct Paragraph {
     pub(super) is_block: bool,
     pub(super) alignment: Alignment,
     bookmark: Option<String>,
+    /// What is left to be told of the bookmark's name.
+    pub(super) name_rest: String,
     bookmark_id: Option<u32>,
     item: Option<(u32, usize)>,
     /// Where it begins in the buffer and how long its head is, while it is not drained.
@@ -153,6 +156,7 @@ impl Body {
             is_block: false,
             alignment: Alignment::None,
             bookmark,
+            name_rest: String::new(),
             bookmark_id: None,
             item,
             head: None,
@@ -191,6 +195,11 @@ impl Body {
             let id = self.id();
             open.bookmark_id = Some(id);
             self.story.out.push_str(&format!("<w:bookmarkStart w:id=\"{id}\" w:name=\"{name}\"/>"));
+            while !open.name_rest.is_empty() {
+                let name = names::piece(self.last_id() + 1, &mut open.name_rest);
+                let bookmark = self.bookmark(&name);
+                self.story.out.push_str(&bookmark);
+            }
         }
         if std::mem::take(&mut self.story.mark_waits) {
             self.story.out.push(MARK);

@@ -108,16 +108,21 @@ impl Styles {
         is_right_to_left: bool,
     ) -> io::Result<()> {
         zip.begin(out, "word/styles.xml", Method::Deflate, false)?;
+        let east_asian = east_asian_font(language);
         let language = match (language, is_right_to_left) {
             ("und", _) => String::new(),
             (language, true) => format!("<w:lang w:bidi=\"{language}\"/>"),
-            (language, false) => format!("<w:lang w:val=\"{language}\" w:eastAsia=\"{language}\"/>"),
+            (language, false) if east_asian.is_some() => {
+                format!("<w:lang w:val=\"{language}\" w:eastAsia=\"{language}\"/>")
+            }
+            (language, false) => format!("<w:lang w:val=\"{language}\"/>"),
         };
+        let east_asian = east_asian.unwrap_or("SimSun");
         let direction = if is_right_to_left { "<w:bidi/>" } else { "" };
         let head = format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\" standalone=\"yes\"?>\n\
              <w:styles xmlns:w=\"http://schemas.openxmlformats.org/wordprocessingml/2006/main\"><w:docDefaults>\
-             <w:rPrDefault><w:rPr><w:rFonts w:ascii=\"Georgia\" w:eastAsia=\"SimSun\" w:hAnsi=\"Georgia\" \
+             <w:rPrDefault><w:rPr><w:rFonts w:ascii=\"Georgia\" w:eastAsia=\"{east_asian}\" w:hAnsi=\"Georgia\" \
              w:cs=\"Times New Roman\"/><w:sz w:val=\"22\"/><w:szCs w:val=\"22\"/>{language}</w:rPr></w:rPrDefault>\
              <w:pPrDefault><w:pPr>{direction}<w:spacing w:after=\"120\" w:line=\"300\" w:lineRule=\"auto\"/></w:pPr>\
              </w:pPrDefault></w:docDefaults>\n"
@@ -139,6 +144,20 @@ impl Styles {
 pub(super) fn indents(path: &str) -> (u32, u32) {
     let depth = |count: usize, most: u32| u32::try_from(count).unwrap_or(most).saturating_mul(STEP).min(most);
     (depth(path.len(), MOST_LEFT), depth(path.matches('Q').count(), MOST_RIGHT))
+}
+
+/// The font of a language whose letters the others lack; those of Unicode's common ideographs differ by language.
+fn east_asian_font(language: &str) -> Option<&'static str> {
+    let tag = language.to_ascii_lowercase();
+    match tag.split('-').next() {
+        Some("ja") => Some("MS Mincho"),
+        Some("ko") => Some("Batang"),
+        Some("zh" | "yue") if tag.contains("hant") || tag.ends_with("-tw") || tag.ends_with("-hk") => {
+            Some("PMingLiU")
+        }
+        Some("zh" | "yue") => Some("SimSun"),
+        _ => None,
+    }
 }
 
 fn style(kind: Kind, path: &str) -> String {
