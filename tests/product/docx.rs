@@ -12,7 +12,7 @@ use crate::{
     world::{World, prepared, text},
 };
 
-const CHECK: &str = include_str!("docx.py");
+const CHECK: &str = include_str!("read_docx.py");
 
 /// Fails unless the DOCX has what the JSON has.
 pub(crate) fn check_docx(file: &Path, json: &Path) {

@@ -1,11 +1,10 @@
-"""Opens a DOCX with python-docx and compares it, word by word, with the same book as JSON: docx.py BOOK.docx BOOK.json"""
+"""Opens a DOCX with python-docx and compares it, word by word, with the same book as JSON: read_docx.py BOOK.docx BOOK.json"""
 
 import json
 import sys
 import zipfile
 
 import docx
-from docx.oxml.ns import qn
 from docx.opc.constants import RELATIONSHIP_TYPE
 from lxml import etree
 
