@@ -2,6 +2,7 @@
 
 mod author;
 mod docx;
+mod docx_text;
 mod every_format;
 mod markdown;
 mod sample;

@@ -24,7 +24,11 @@ impl Element {
 }
 
 fn parts() -> Vec<(String, Vec<u8>)> {
-    let mut archive = zip::ZipArchive::new(Cursor::new(exported(Format::Docx).0)).unwrap();
+    parts_of(exported(Format::Docx).0)
+}
+
+pub(super) fn parts_of(docx: Vec<u8>) -> Vec<(String, Vec<u8>)> {
+    let mut archive = zip::ZipArchive::new(Cursor::new(docx)).unwrap();
     (0..archive.len())
         .map(|index| {
             let mut file = archive.by_index(index).unwrap();
@@ -36,7 +40,7 @@ fn parts() -> Vec<(String, Vec<u8>)> {
         .collect()
 }
 
-fn part(name: &str) -> String {
+pub(super) fn part(name: &str) -> String {
     let (_, bytes) =
         parts().into_iter().find(|(part, _)| part == name).unwrap_or_else(|| panic!("no {name}"));
     String::from_utf8(bytes).unwrap()
@@ -228,71 +232,4 @@ fn every_style_list_and_note_that_is_used_is_there() {
     let mentioned = values("w:footnoteReference", "w:id");
     assert_eq!(unique(&notes).len(), unique(&mentioned).len() + 2);
     assert!(mentioned.iter().all(|id| notes.contains(id)));
-}
-
-/// Each paragraph as its style, the list and level of its item, and its text; tables as `table` and `end`.
-fn outline(story: &str) -> Vec<String> {
-    let xml = part(story);
-    let (mut reader, mut lines, mut line, mut is_text) =
-        (quick_xml::Reader::from_str(&xml), vec![], None, false);
-    let value = |start: &quick_xml::events::BytesStart<'_>| {
-        start.try_get_attribute("w:val").unwrap().map(|value| value.value.into_owned()).unwrap_or_default()
-    };
-    loop {
-        match reader.read_event().unwrap() {
-            Xml::Start(start) if start.name().as_ref() == "w:p" => line = Some(String::new()),
-            Xml::Start(start) if start.name().as_ref() == "w:tbl" => lines.push("table".to_owned()),
-            Xml::End(end) if end.name().as_ref() == "w:tbl" => lines.push("end".to_owned()),
-            Xml::End(end) if end.name().as_ref() == "w:p" => lines.extend(line.take()),
-            Xml::Start(start) if start.name().as_ref() == "w:t" => is_text = true,
-            Xml::End(end) if end.name().as_ref() == "w:t" => is_text = false,
-            Xml::Empty(start) => {
-                let Some(line) = &mut line else { continue };
-                match start.name().as_ref() {
-                    "w:pStyle" => line.push_str(&format!("{}: ", value(&start))),
-                    "w:ilvl" => line.push_str(&format!("[{}", value(&start))),
-                    "w:numId" => line.push_str(&format!(" {}] ", value(&start))),
-                    "w:br" => line.push('/'),
-                    _ => {}
-                }
-            }
-            Xml::Text(text) if is_text => {
-                if let Some(line) = &mut line {
-                    line.push_str(&text.into_inner());
-                }
-            }
-            Xml::Eof => return lines,
-            _ => {}
-        }
-    }
-}
-
-#[test]
-fn blocks_say_by_their_styles_where_they_stand() {
-    let lines = outline("word/document.xml");
-    let begin = lines.iter().position(|line| line == "Heading1: One").unwrap();
-    let lines: Vec<&str> = lines[begin..].iter().map(|line| line.trim_end()).collect();
-    let shown = lines.join("\n");
-    for part in [
-        "FirstParagraph: Plain, slanted and bold, gone E=mc2 H2O let x = `a|b`; next/line1\nHeading2: A heading",
-        "Quote: Quoted.\nListParagraph_QL: [0 2] three\nListCompact_QLL: [1 1] tight\nListCompact_QLL: [1 1]\n\
-         ListParagraph_QL: [0 2] four\nListCompact_QLL: [1 1] tight\nListCompact_QLL: [1 1]\nRule:\nFirstParagraph: שלום",
-        "UnmentionedNotes:\nHeading1:",
-        "CodeBlock: fn main() {/    ",
-        "/```//}\ntable\nTableText: a | b\nTableText:",
-        "end\nChapterStart:",
-    ] {
-        assert!(shown.contains(part), "{part}\nin\n{shown}");
-    }
-    let notes: Vec<String> = outline("word/footnotes.xml");
-    assert_eq!(notes[2..4], ["FootnoteText:  A note.", "FootnoteText: Its second paragraph."]);
-}
-
-#[test]
-fn a_paragraph_that_runs_the_other_way_says_so() {
-    let document = part("word/document.xml");
-    let at = document.find("שלום").unwrap();
-    let begin = document[..at].rfind("<w:p>").unwrap();
-    let paragraph = &document[begin..at];
-    assert!(paragraph.contains("<w:bidi/>") && paragraph.contains("<w:rtl/>"), "{paragraph}");
 }
