@@ -19,8 +19,11 @@ assets = {asset["name"] for asset in book["assets"]}
 
 def words(text):
     # What neither XML nor HTML parsers take is dropped on the way; a soft hyphen is an element of its own.
-    dropped = lambda c: c == "\xad" or 0x7F <= ord(c) <= 0x9F or ord(c) & 0xFFFE == 0xFFFE or 0xFDD0 <= ord(c) <= 0xFDEF
-    return "".join(c for c in text if not dropped(c)).split()
+    return "".join(c for c in text if not is_dropped(ord(c))).split()
+
+
+def is_dropped(code):
+    return code == 0xAD or 0x7F <= code <= 0x9F or code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF
 
 
 class Chapter:
@@ -107,18 +110,20 @@ def check_text():
     return source
 
 
+def note_text(element):
+    """Its text, without the marks of other notes."""
+    if element.tag == WORD + "fldSimple" and "NOTEREF" in element.get(WORD + "instr"):
+        return ""
+    if element.tag == WORD + "t":
+        return element.text or ""
+    text = "".join(note_text(child) for child in element)
+    return text + "\n" if element.tag in (WORD + "p", WORD + "br", WORD + "tab") else text
+
+
 def check_notes(source):
     part = document.part.part_related_by(RELATIONSHIP_TYPE.FOOTNOTES)
     notes = etree.fromstring(part.blob, PARSER).findall(WORD + "footnote")
-    got = []
-    for note in notes:
-        if int(note.get(WORD + "id")) > 0:
-            for spaced in (WORD + "p", WORD + "br", WORD + "tab"):
-                for element in note.iter(spaced):
-                    element.tail = "\n" + (element.tail or "")
-            skipped = {id(t) for field in note.iter(WORD + "fldSimple") if "NOTEREF" in field.get(WORD + "instr") for t in field.iter(WORD + "t")}
-            texts = [(e.text or "") if e.tag == WORD + "t" and id(e) not in skipped else ("\n" if e.tag in (WORD + "p", WORD + "br", WORD + "tab") else "") for e in note.iter()]
-            got.append(words("".join(texts)))
+    got = [words(note_text(note)) for note in notes if int(note.get(WORD + "id")) > 0]
     expected = [note for chapter in source for note in chapter.notes]
     if len(expected) != len(got):
         sys.exit(f"{len(expected)} notes of the source, {len(got)} here")
