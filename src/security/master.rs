@@ -185,7 +185,7 @@ impl FromStr for MasterKeys {
     type Err = MasterKeyError;
 
     fn from_str(text: &str) -> Result<Self, MasterKeyError> {
-        Self::parse(text, "the text")
+        Self::parse(text, "it")
     }
 }
 

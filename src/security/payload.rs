@@ -86,31 +86,26 @@ impl SealingQueue {
     }
 
     /// The jobs with sealed payloads, in their order; a refusal where one can't be sealed.
-    async fn sealed(&self, mut jobs: Vec<NewJob>) -> Result<Vec<Result<NewJob, Refusal>>, QueueError> {
+    async fn sealed(&self, jobs: Vec<NewJob>) -> Result<Vec<Result<NewJob, Refusal>>, QueueError> {
         let keys = self.keys_of(jobs.iter()).await?;
         if keys.values().all(|key| matches!(key, Ok(None))) {
             return Ok(jobs.into_iter().map(Ok).collect());
         }
-        let seal_all = {
-            let random = self.random.clone();
-            let bytes: usize = jobs.iter().map(|job| job.payload.bytes.len() + seal::PREAMBLE_BYTES).sum();
-            let jobs = std::mem::take(&mut jobs);
-            let work = move || {
-                let seal = |job: NewJob| match keys.get(&job.tenant) {
-                    Some(Ok(Some((id, key)))) => seal_payload(job, *id, key, &*random),
-                    Some(Err(problem)) => Err(Refusal::Invalid(problem.clone())),
-                    Some(Ok(None)) | None => Ok(job),
-                };
-                jobs.into_iter().map(seal).collect()
+        let bytes: usize = jobs.iter().map(|job| job.payload.bytes.len() + seal::PREAMBLE_BYTES).sum();
+        let random = self.random.clone();
+        let work = move || -> Vec<Result<NewJob, Refusal>> {
+            let seal = |job: NewJob| match keys.get(&job.tenant) {
+                Some(Ok(Some((id, key)))) => seal_payload(job, *id, key, &*random),
+                Some(Err(problem)) => Err(Refusal::Invalid(problem.clone())),
+                Some(Ok(None)) | None => Ok(job),
             };
-            if bytes <= AT_ONCE_BYTES {
-                return Ok(work());
-            }
-            tokio::task::spawn_blocking(work)
+            jobs.into_iter().map(seal).collect()
         };
-        seal_all
-            .await
-            .map_err(|error| QueueError::Unavailable { doing: "seal payloads", cause: error.into() })
+        if bytes <= AT_ONCE_BYTES {
+            return Ok(work());
+        }
+        let sealed = tokio::task::spawn_blocking(work).await;
+        sealed.map_err(|error| QueueError::Unavailable { doing: "seal payloads", cause: error.into() })
     }
 }
 
