@@ -19,6 +19,9 @@ pub(super) struct Flags {
     /// The Redis that jobs are kept on, as in redis://host:6379 or redis+cluster://a,b; a password belongs in PRESSWORK_REDIS_URL [default: none, a file in the data directory]
     #[arg(long, global = true, value_name = "URL")]
     redis_url: Option<String>,
+    /// A file of master keys, one a line, the newest first; a key itself belongs in PRESSWORK_MASTER_KEY [default: one that is made in the data directory when it is needed; with a Redis none]
+    #[arg(long, global = true, value_name = "FILE")]
+    master_key_file: Option<PathBuf>,
     /// Whose jobs [default: default]
     #[arg(long, global = true)]
     pub(super) tenant: Option<TenantId>,
@@ -49,6 +52,7 @@ impl Flags {
         Ok(Layer {
             data_dir: self.data_dir,
             redis_url,
+            master_key_file: self.master_key_file,
             tenant: self.tenant,
             log: self.log,
             log_format: self.log_format,

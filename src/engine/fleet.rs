@@ -1,10 +1,10 @@
 //! The engine on Redis: opened, and looked after. Must not know: any key.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use redis::RedisError;
 
-use super::{Backing, Engine, EngineError, file_error, local_storage, make_folder};
+use super::{Backing, Engine, EngineError, file_error, local_storage, make_folder, master_source};
 use crate::{
     artifact::ArtifactStore,
     cache::{Cache, CacheOptions},
@@ -14,6 +14,7 @@ use crate::{
     progress::redis::RedisProgress,
     queue::redis::RedisQueue,
     schedule::Schedules,
+    security::{Keyring, MasterSource, SealingQueue},
     store::{
         Records,
         redis::{Finding, Redis, RedisRecords, RedisUrl, Severity},
@@ -38,9 +39,9 @@ impl Engine {
     pub(super) async fn connect_redis(settings: &Settings, url: &RedisUrl) -> Result<Self, EngineError> {
         let unusable = |cause: RedisError| EngineError::Redis { url: url.to_string(), cause: cause.into() };
         let redis = Redis::reach(url.clone()).await.map_err(unusable)?;
-        let folder = settings.data_dir.clone();
-        let opened = tokio::task::spawn_blocking(move || open_storage(&folder)).await;
-        let storage = opened.map_err(|error| EngineError::Unavailable {
+        let blocking = settings.clone();
+        let opened = tokio::task::spawn_blocking(move || open_files(&blocking)).await;
+        let (storage, masters) = opened.map_err(|error| EngineError::Unavailable {
             folder: settings.data_dir.clone(),
             cause: error.into(),
         })??;
@@ -48,8 +49,11 @@ impl Engine {
             (Arc::new(RedisRecords::new(redis.clone(), None)), Arc::new(SystemClock));
         let random: Arc<dyn Random> = Arc::new(SystemRandom);
         let limiter = Arc::new(RedisLimiter::new(redis.clone(), random.clone()));
+        let keyring = Keyring::new(&records, masters, clock.clone(), random.clone());
+        let queue = Arc::new(RedisQueue::new(redis.clone(), None));
         Ok(Self {
-            queue: Arc::new(RedisQueue::new(redis.clone(), None)),
+            queue: Arc::new(SealingQueue::new(queue, keyring.clone(), random.clone())),
+            keyring,
             limiter: Arc::new(FallbackLimiter::new(limiter, clock.clone(), random.clone())),
             rules: Arc::new(Rules::new(settings.limits.clone(), records.clone(), clock.clone())),
             cache: Cache::shared(redis.clone(), CacheOptions::default(), clock.clone(), random.clone()),
@@ -100,9 +104,12 @@ impl Engine {
     }
 }
 
-fn open_storage(folder: &Path) -> Result<Arc<dyn object_store::ObjectStore>, EngineError> {
+fn open_files(
+    settings: &Settings,
+) -> Result<(Arc<dyn object_store::ObjectStore>, MasterSource), EngineError> {
+    let folder = &settings.data_dir;
     make_folder(folder).map_err(|error| file_error(folder, folder, error))?;
-    local_storage(folder)
+    Ok((local_storage(folder)?, master_source(settings)?))
 }
 
 fn warn(findings: &[Finding]) {

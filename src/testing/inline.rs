@@ -20,6 +20,8 @@ use crate::{
     },
     limits::{LimitRules, MemoryLimiter, Resource, Rules},
     queue::{Claim, Lease},
+    security::{Keyring, MasterSource},
+    store::Records,
     worker::{Kind, Parts, PayloadError, Registry, inline, new_job},
 };
 
@@ -119,13 +121,15 @@ impl<K: Kind> Inline<K> {
         let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("no temporary folder: {error}"));
         let memory = Memory::new(self.clock.clone());
         let (clock, random) = (self.clock.clone(), self.random.clone());
+        let records: Arc<dyn Records> = Arc::new(memory.clone());
         let parts = Parts {
             queue: Arc::new(memory.clone()),
             progress: Arc::new(memory.clone()),
             storage: self.storage.clone(),
             limiter: Arc::new(MemoryLimiter::new(clock.clone(), random.clone())),
-            rules: Arc::new(Rules::new(self.limits, Arc::new(memory.clone()), clock.clone())),
+            rules: Arc::new(Rules::new(self.limits, records.clone(), clock.clone())),
             cache: Cache::in_memory(CacheOptions::default(), clock, random),
+            keyring: Keyring::new(&records, MasterSource::Absent, self.clock.clone(), self.random.clone()),
             registry: Arc::new(Registry::new().register::<K>()),
             scratch: folder.path().to_owned(),
             clock: self.clock,
