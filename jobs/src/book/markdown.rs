@@ -11,7 +11,7 @@ use pulldown_cmark::{CowStr, Event as Read, LinkType, Options, Parser, Tag as Fr
 use super::{
     error::BookError,
     event::{EndTag, Event, EventSink, Losses, Tag},
-    markdown_html::{Inline, inline},
+    markdown_html::{Inline, caption, inline},
     markdown_tags::{end_tag, tag},
     names::UniqueAnchors,
 };
@@ -22,6 +22,10 @@ pub(crate) trait Resolve {
     fn image(&mut self, source: &str, losses: &mut Losses) -> Result<Option<String>, BookError>;
     /// A link's target in the book; `None` where only its text is to be kept.
     fn link<'a>(&mut self, target: &'a str, losses: &mut Losses) -> Option<Cow<'a, str>>;
+    /// The label of a footnote.
+    fn label<'a>(&self, label: &'a str) -> Cow<'a, str> {
+        Cow::Borrowed(label)
+    }
     /// The level and anchor of a heading whose plain text is `text`.
     fn heading(&mut self, level: u8, anchor: Option<&str>, text: &str) -> (u8, Option<String>);
 }
@@ -168,17 +172,28 @@ struct Reader<'a> {
     /// One for each open link: whether it is a link for the sink too.
     links: Vec<bool>,
     footnotes: HashSet<String>,
+    /// An image that was read: source, alternative text, caption. A comment behind it may have the caption.
+    image: Option<(String, String, String)>,
 }
 
 impl<'a> Reader<'a> {
     fn new(sink: &'a mut dyn EventSink, resolve: &'a mut dyn Resolve, losses: &'a mut Losses) -> Self {
         let (open, links, footnotes) = (Vec::new(), Vec::new(), HashSet::new());
-        Self { sink, resolve, losses, open, links, footnotes }
+        Self { sink, resolve, losses, open, links, footnotes, image: None }
     }
 
     fn read<'s>(&mut self, mut events: impl Iterator<Item = Read<'s>>) -> Result<(), BookError> {
         let mut text = Pending::default();
         while let Some(event) = events.next() {
+            if let Some((source, alt, mut title)) = self.image.take() {
+                let own = if let Read::InlineHtml(html) = &event { caption(html) } else { None };
+                let is_caption = own.is_some();
+                title = own.unwrap_or(title);
+                self.sink.event(Event::Image { source: source.into(), alt: alt.into(), title: title.into() })?;
+                if is_caption {
+                    continue;
+                }
+            }
             if let Read::Text(piece) = event {
                 if let Some(ready) = text.push(piece) {
                     self.text(ready)?;
@@ -209,6 +224,9 @@ impl<'a> Reader<'a> {
                 }
                 other => self.event(other)?,
             }
+        }
+        if let Some((source, alt, title)) = self.image.take() {
+            self.sink.event(Event::Image { source: source.into(), alt: alt.into(), title: title.into() })?;
         }
         text.take().map_or(Ok(()), |ready| self.text(ready))
     }
@@ -262,7 +280,8 @@ impl<'a> Reader<'a> {
         }
         match self.resolve.image(source, self.losses)? {
             Some(name) => {
-                self.sink.event(Event::Image { source: name.into(), alt: alt.into(), title: title.into() })
+                self.image = Some((name, alt, title.to_owned()));
+                Ok(())
             }
             None if alt.is_empty() => Ok(()),
             None => self.sink.event(Event::Text(alt.into())),
@@ -305,6 +324,10 @@ impl<'a> Reader<'a> {
                 Some(true) => self.end(EndTag::Link),
                 _ => Ok(()),
             },
+            Read::Start(From::FootnoteDefinition(label)) => {
+                let label = self.resolve.label(&label).into_owned();
+                self.start(Tag::Footnote { label: label.into() }, false)
+            }
             Read::Start(from) => match tag(from) {
                 Some(tag) => self.start(tag, false),
                 None => Ok(()),
@@ -319,7 +342,8 @@ impl<'a> Reader<'a> {
                 Ok(())
             }
             Read::FootnoteReference(label) => {
-                self.sink.event(Event::FootnoteReference(Cow::Borrowed(&label)))
+                let label = self.resolve.label(&label);
+                self.sink.event(Event::FootnoteReference(label))
             }
             Read::SoftBreak => self.sink.event(Event::SoftBreak),
             Read::HardBreak => self.sink.event(Event::HardBreak),

@@ -36,6 +36,10 @@ mod text;
 mod url;
 mod zip;
 
+#[cfg(test)]
+pub(crate) use tests::random_chapter;
+#[cfg(test)]
+pub(crate) use url::valid as valid_url;
 pub use format::Format;
 pub use job::{Export, Exported};
 pub use submit::ExportArguments;

@@ -12,7 +12,7 @@ use crate::book::{
 };
 
 /// Keeps what it gets.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Kept {
     /// Name, title, text.
     pub(super) chapters: Vec<(String, String, String)>,

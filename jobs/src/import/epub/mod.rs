@@ -1,13 +1,14 @@
 //! EPUB 2 and 3. Two passes over the spine: the first ([`outline`]) decides which files are chapters, what they are
 //! called and which pictures and notes they have, so that links can lead to chapters still to come; the second writes.
 //!
-//! `archive` bounds the ZIP, `xml` the XML; `package` knows metadata, spine and titles; `xhtml` what elements mean,
+//! `archive` (shared) bounds the ZIP, `xml` the XML; `package` knows metadata, spine and titles; `xhtml` what elements mean,
 //! `flow` how content becomes balanced blocks.
 
 use std::collections::{HashMap, HashSet};
 
 use super::{
     BookSink, Imported, Report, SourceFile, SourceFormat,
+    archive::Archive,
     chapters::{Chapters, file_name},
     one_line,
     pictures::Pictures,
@@ -18,7 +19,6 @@ use crate::book::{
     names::slug,
 };
 
-mod archive;
 mod flow;
 mod outline;
 mod package;
@@ -28,7 +28,6 @@ pub(in crate::import) mod tests;
 mod xhtml;
 mod xml;
 
-use archive::Archive;
 use flow::Flow;
 use outline::{Outline, outline};
 use package::{Package, package, resolve};
@@ -45,7 +44,7 @@ struct Planned {
 
 /// Imports an EPUB.
 pub(super) fn import(source: &SourceFile, sink: &mut dyn BookSink) -> Result<Imported, BookError> {
-    let mut archive = Archive::open(source)?;
+    let mut archive = Archive::open(source, "an EPUB")?;
     let package = package(&mut archive)?;
     let planned = plan(&mut archive, &package)?;
     let mut links = Links::default();

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::{
-    archive::Archive,
+    Archive,
     xml::{Element, Handler, parse},
 };
 use crate::book::BookError;

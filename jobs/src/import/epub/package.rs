@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{
-    archive::Archive,
+    Archive,
     xml::{Element, Handler, parse},
 };
 use crate::book::{BookError, Metadata, markdown::percent_decode};
