@@ -189,7 +189,11 @@ impl<'a> Reader<'a> {
                 let own = if let Read::InlineHtml(html) = &event { caption(html) } else { None };
                 let is_caption = own.is_some();
                 title = own.unwrap_or(title);
-                self.sink.event(Event::Image { source: source.into(), alt: alt.into(), title: title.into() })?;
+                self.sink.event(Event::Image {
+                    source: source.into(),
+                    alt: alt.into(),
+                    title: title.into(),
+                })?;
                 if is_caption {
                     continue;
                 }

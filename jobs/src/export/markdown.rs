@@ -79,7 +79,8 @@ impl Naming for BookNames {
 /// The definition of a picture: the asset's name, where that needs no escaping, else a number.
 fn image_name(index: usize, asset: &Asset) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if asset.name.contains('.') && asset.name.chars().all(is_plain) && asset.name.to_lowercase() == asset.name {
+    if asset.name.contains('.') && asset.name.chars().all(is_plain) && asset.name.to_lowercase() == asset.name
+    {
         return asset.name.clone();
     }
     format!("image-{}", index + 1)

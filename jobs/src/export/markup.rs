@@ -155,7 +155,11 @@ impl Markup {
     fn start_chapter(&mut self, index: usize, title: &str) {
         self.chapter = index;
         self.push(&match self.style {
-            Style::Epub => "<section epub:type=\"chapter\" role=\"doc-chapter\">\n".to_owned(),
+            // Whether the first heading is the title says the importer how to bring the book back as it was.
+            Style::Epub => {
+                let titled = if title.trim().is_empty() { "untitled" } else { "titled" };
+                format!("<section epub:type=\"chapter\" role=\"doc-chapter\" data-chapter=\"{titled}\">\n")
+            }
             Style::Html => format!("<section role=\"doc-chapter\" id=\"c{}\">\n", index + 1),
         });
         if !title.trim().is_empty() {
@@ -186,10 +190,14 @@ impl Markup {
             Tag::Paragraph => self.open_tag("<p"),
             Tag::Heading { level, anchor } => {
                 let mut tag = format!("<h{}", self.level(level));
-                if let Some(id) = anchor.map(|anchor| anchors::id(&anchor))
+                if let Some(anchor) = anchor
+                    && let id = anchors::id(&anchor)
                     && self.anchors.define(&id)
                 {
                     tag.push_str(&format!(" id=\"{}\"", self.full_id(self.chapter, &id)));
+                    if self.style == Style::Epub && id != anchor {
+                        tag.push_str(&format!(" data-anchor=\"{}\"", escaped(&anchor)));
+                    }
                 }
                 self.open_tag(&tag);
             }
@@ -353,11 +361,11 @@ impl Markup {
             }
             Picture::Remote => {
                 self.losses.add(loss::REMOTE_IMAGE);
-                return self.instead_of_image(url::valid(source), alt);
+                return self.instead_of_image(url::valid(source), alt, title);
             }
             Picture::Missing => {
                 self.losses.add(loss::MISSING_IMAGE);
-                return self.instead_of_image(None, alt);
+                return self.instead_of_image(None, alt, title);
             }
         };
         self.has_silent_image |= alt.trim().is_empty();
@@ -373,12 +381,24 @@ impl Markup {
     }
 
     /// A picture that can't be shown: what it shows in words, and where it is, if that is known.
-    fn instead_of_image(&mut self, address: Option<String>, alt: &str) {
+    fn instead_of_image(&mut self, address: Option<String>, alt: &str, title: &str) {
+        let told = alt;
         let alt = if alt.trim().is_empty() { "image" } else { alt };
+        // For the importer, which makes an image of it again.
+        let image = match (&address, self.style) {
+            (Some(address), Style::Epub) => format!(
+                " data-image=\"{}\" data-alt=\"{}\" data-title=\"{}\"",
+                escaped(address),
+                escaped(told),
+                escaped(title)
+            ),
+            _ => String::new(),
+        };
         let words = match address {
             Some(address) if !self.links.contains(&true) => {
-                format!("<a href=\"{}\">[{}]</a>", escaped(&address), escaped(alt))
+                format!("<a href=\"{}\"{image}>[{}]</a>", escaped(&address), escaped(alt))
             }
+            Some(_) if !image.is_empty() => format!("<span{image}>[{}]</span>", escaped(alt)),
             _ => format!("[{}]", escaped(alt)),
         };
         self.push(&words);

@@ -36,13 +36,13 @@ mod text;
 mod url;
 mod zip;
 
+pub use format::Format;
+pub use job::{Export, Exported};
+pub use submit::ExportArguments;
 #[cfg(test)]
 pub(crate) use tests::random_chapter;
 #[cfg(test)]
 pub(crate) use url::valid as valid_url;
-pub use format::Format;
-pub use job::{Export, Exported};
-pub use submit::ExportArguments;
 
 /// Writes one book in one format.
 pub trait Exporter: Send {

@@ -137,7 +137,10 @@ mod tests {
         let epub = b"PK\x03\x04aaaaaaaaaaaaaaaaaaaaaaaaaamimetypeapplication/epub+zipPK";
         assert_eq!(detect(epub, "book.zip").unwrap(), SourceFormat::Epub);
         assert_eq!(detect(b"PK\x03\x04other", "book.epub").unwrap(), SourceFormat::Epub);
-        assert_eq!(detect(b"PK\x03\x04..[Content_Types].xml..word/document.xml", "x").unwrap(), SourceFormat::Docx);
+        assert_eq!(
+            detect(b"PK\x03\x04..[Content_Types].xml..word/document.xml", "x").unwrap(),
+            SourceFormat::Docx
+        );
         assert_eq!(detect(b"PK\x03\x04word", "book.docx").unwrap(), SourceFormat::Docx);
         assert_eq!(detect(b" {\"format\":\"presswork-book-export\",", "b.json").unwrap(), SourceFormat::Json);
         assert_eq!(detect(b"# Title\n", "book").unwrap(), SourceFormat::Markdown);

@@ -26,6 +26,7 @@ mod json;
 mod markdown;
 mod pictures;
 mod submit;
+mod table;
 #[cfg(test)]
 mod tests;
 mod text;

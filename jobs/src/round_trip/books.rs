@@ -2,7 +2,7 @@
 
 use super::Held;
 use crate::{
-    book::{Event, Tag, writer::MarkdownWriter},
+    book::{EndTag, Event, Tag, writer::MarkdownWriter},
     export::random_chapter,
     import::SourceFormat,
 };
@@ -51,9 +51,16 @@ pub(super) fn random(seed: u64) -> Held {
         let title = ["A title", ""][((seed + index) % 2) as usize];
         writer.event(&Event::ChapterStart { index: 0, title: title.into() });
         let events = random_chapter(2 * seed + index);
-        let has_anchor = events.iter().any(|event| {
-            matches!(event, Event::Start(Tag::Heading { anchor: Some(_), .. }))
-        });
+        // Words, as a book without any is none; and no note that nothing mentions, as only JSON keeps it.
+        let mut words =
+            vec![Event::Start(Tag::Paragraph), Event::Text("Words.".into()), Event::End(EndTag::Paragraph)];
+        let mentioned = events.iter().any(|event| matches!(event, Event::FootnoteReference(_)));
+        let note = events.iter().position(|event| matches!(event, Event::Start(Tag::Footnote { .. })));
+        let end = note.filter(|_| !mentioned).unwrap_or(events.len());
+        words.extend(events.into_iter().take(end));
+        let events = words;
+        let has_anchor =
+            events.iter().any(|event| matches!(event, Event::Start(Tag::Heading { anchor: Some(_), .. })));
         for event in events {
             writer.event(&pointed(event, has_anchor));
         }

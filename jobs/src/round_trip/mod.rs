@@ -10,7 +10,8 @@ use std::{
 
 use crate::{
     book::{
-        Asset, Book, BookError, ChapterEntry, Checked, Event, EventSink, Losses, Metadata, markdown::read_chapter,
+        Asset, Book, BookError, ChapterEntry, Checked, Event, EventSink, Losses, Metadata,
+        markdown::read_chapter,
     },
     export::{AssetSource, Exporter, Format, exporter},
     import::{BookSink, Imported, Source, SourceFile, SourceFormat, import},

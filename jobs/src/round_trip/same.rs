@@ -77,7 +77,13 @@ pub(super) fn difference(before: &Held, after: &Held, format: Format) -> Option<
     let at = before.iter().zip(&after).take_while(|(one, other)| one == other).count();
     let chapter = before[..at].iter().rfind(|line| line.starts_with("chapter ")).cloned().unwrap_or_default();
     let around = |lines: &[String]| lines[at.saturating_sub(6)..(at + 8).min(lines.len())].join("\n  ");
-    Some(format!("line {at} of {} and {}, in {chapter}\n before:\n  {}\n after:\n  {}", before.len(), after.len(), around(&before), around(&after)))
+    Some(format!(
+        "line {at} of {} and {}, in {chapter}\n before:\n  {}\n after:\n  {}",
+        before.len(),
+        after.len(),
+        around(&before),
+        around(&after)
+    ))
 }
 
 #[derive(Default)]
@@ -95,7 +101,8 @@ impl EventSink for Kept {
 }
 
 fn evened(events: Vec<Event<'static>>, book: &Book, index: usize, format: Format) -> Vec<Event<'static>> {
-    let mut events: Vec<Event<'static>> = events.into_iter().map(|event| placed(event, book, index, format)).collect();
+    let mut events: Vec<Event<'static>> =
+        events.into_iter().map(|event| placed(event, book, index, format)).collect();
     if format != Format::Json {
         events = with_notes_last(events);
     }
@@ -145,7 +152,9 @@ fn with_notes_last(events: Vec<Event<'static>>) -> Vec<Event<'static>> {
     let mut done = 0;
     loop {
         let mentioned = text[done..].iter().find_map(|event| match event {
-            Event::FootnoteReference(label) => notes.iter().position(|(own, _)| own.as_str() == label.as_ref()),
+            Event::FootnoteReference(label) => {
+                notes.iter().position(|(own, _)| own.as_str() == label.as_ref())
+            }
             _ => None,
         });
         // Step by step, as a note may mention others.

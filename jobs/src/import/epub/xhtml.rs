@@ -1,22 +1,20 @@
 //! XHTML as content: which element means what. Where links and images lead is asked of a [`Book`]; what has no place in
 //! a book is dropped and counted.
 
-use std::{
-    borrow::Cow,
-    collections::{HashMap, HashSet},
-};
+use std::{borrow::Cow, collections::HashMap};
 
 use super::{
     flow::Flow,
     xml::{Element, Handler},
 };
-use crate::book::{BookError, EndTag, Event, Losses, Tag, names::UniqueAnchors};
+use crate::book::{Alignment, BookError, EndTag, Event, Losses, Tag, names::UniqueAnchors};
 
 /// What the end of an element ends.
 #[derive(Debug)]
 enum Ends {
     Nothing,
     Boundary,
+    Paragraph,
     Block(EndTag),
     Item,
     Run,
@@ -45,8 +43,8 @@ pub(super) struct Xhtml<'a> {
     losses: &'a mut Losses,
     /// Images by their `src`: the asset's name.
     images: &'a HashMap<String, Option<String>>,
-    /// The ids of footnotes that the chapter defines.
-    notes: &'a HashSet<String>,
+    /// The footnotes that the chapter defines: their labels by their ids.
+    notes: &'a HashMap<String, String>,
     ends: Vec<Ends>,
     skipping: usize,
     code: Option<String>,
@@ -64,7 +62,7 @@ impl<'a> Xhtml<'a> {
         around: &'a mut dyn Surroundings,
         losses: &'a mut Losses,
         images: &'a HashMap<String, Option<String>>,
-        notes: &'a HashSet<String>,
+        notes: &'a HashMap<String, String>,
         skip_heading: bool,
     ) -> Self {
         Self {
@@ -120,8 +118,8 @@ impl<'a> Xhtml<'a> {
         match name {
             Some(name) => self.flow.inline(Event::Image {
                 source: name.into(),
-                alt: super::super::one_line(alt, 1000).into(),
-                title: super::super::one_line(title, 1000).into(),
+                alt: super::super::one_line(alt, 8000).into(),
+                title: title.replace(['\n', '\r', '\t'], " ").into(),
             }),
             None => {
                 self.losses.add("image that was not found");
@@ -130,12 +128,25 @@ impl<'a> Xhtml<'a> {
         }
     }
 
+    /// An image on the web, which our own export has as a link, as an EPUB may not show it.
+    fn remote_image(&mut self, element: &Element) -> Result<Option<Ends>, BookError> {
+        let Some(source) = element.get("data-image").filter(|source| super::is_web_image(source)) else {
+            return Ok(None);
+        };
+        let text = |name| element.get(name).unwrap_or_default();
+        self.image(source, text("data-alt"), text("data-title"))?;
+        Ok(Some(self.skip(None)))
+    }
+
     fn link(&mut self, element: &Element) -> Result<Ends, BookError> {
         let Some(href) = element.get("href") else { return Ok(Ends::Nothing) };
+        if let Some(skipped) = self.remote_image(element)? {
+            return Ok(skipped);
+        }
         let noted = element.has_word("epub:type", "noteref") || element.has_word("role", "doc-noteref");
         let id = href.rsplit_once('#').map(|(_, id)| id).unwrap_or_default();
-        if noted && self.notes.contains(id) && !self.flow.in_footnote() {
-            self.flow.inline(Event::FootnoteReference(Cow::Owned(note_label(id))))?;
+        if noted && let Some(label) = self.notes.get(id) {
+            self.flow.inline(Event::FootnoteReference(Cow::Borrowed(label)))?;
             return Ok(self.skip(None));
         }
         let back = element.has_word("epub:type", "backlink") || element.has_word("role", "doc-backlink");
@@ -164,7 +175,7 @@ impl<'a> Xhtml<'a> {
             self.in_skipped = true;
             return Ok(Ends::SkippedHeading);
         }
-        let id = element.get("id").map(str::to_owned).or(pending);
+        let id = element.get("data-anchor").or(element.get("id")).map(str::to_owned).or(pending);
         let anchor = id.and_then(|id| self.anchors.add(&id));
         self.flow.begin_heading(level.clamp(2, 6), anchor)?;
         Ok(Ends::Heading)
@@ -183,10 +194,10 @@ impl<'a> Xhtml<'a> {
                 || element.has_word("role", "doc-footnote")
                 || element.has_word("role", "doc-endnote");
         if is_note
-            && let Some(id) = element.get("id").filter(|id| self.notes.contains(*id))
+            && let Some(label) = element.get("id").and_then(|id| self.notes.get(id))
             && !self.flow.in_footnote()
         {
-            return self.block(Tag::Footnote { label: note_label(id).into() });
+            return self.block(Tag::Footnote { label: label.clone().into() });
         }
         Ok(match name {
             "head" | "style" | "title" | "rp" | "template" | "meta" => self.skip(None),
@@ -227,11 +238,12 @@ impl<'a> Xhtml<'a> {
                 self.flow.boundary()?;
                 if self.flow.run(Tag::Strong) { Ends::Definition } else { Ends::Boundary }
             }
-            "pre" => {
-                let class = element.get("class").unwrap_or_default();
-                let language = class.split_whitespace().find_map(|one| one.strip_prefix("language-"));
-                self.block(Tag::CodeBlock { language: language.unwrap_or_default().to_owned().into() })?
+            "pre" => self.block(Tag::CodeBlock { language: language(element).into() })?,
+            "code" if self.in_pre() => {
+                self.flow.code_language(language(element));
+                Ends::Nothing
             }
+            "span" => self.remote_image(element)?.unwrap_or(Ends::Nothing),
             "code" | "kbd" | "samp" | "tt" if self.code.is_none() && !self.in_pre() => {
                 self.code = Some(String::new());
                 Ends::Code
@@ -253,7 +265,7 @@ impl<'a> Xhtml<'a> {
                 if element.get("rowspan").is_some_and(|span| span.trim() != "1") {
                     self.losses.add("table cell over several rows");
                 }
-                if self.flow.begin_cell()? { Ends::Cell(span) } else { Ends::Boundary }
+                if self.flow.begin_cell(alignment(element))? { Ends::Cell(span) } else { Ends::Boundary }
             }
             "hr" => {
                 self.flow.rule()?;
@@ -300,6 +312,10 @@ impl<'a> Xhtml<'a> {
                     self.pending_anchor = None;
                 }
                 self.flow.boundary()?;
+                if matches!(name, "p" | "dd" | "div") {
+                    self.flow.in_paragraph = true;
+                    return Ok(Ends::Paragraph);
+                }
                 Ends::Boundary
             }
             _ => Ends::Nothing,
@@ -358,6 +374,11 @@ impl Handler for Xhtml<'_> {
                 Ok(())
             }
             Ends::Boundary => self.flow.boundary(),
+            Ends::Paragraph => {
+                self.flow.boundary()?;
+                self.flow.in_paragraph = self.ends.iter().rev().any(|end| matches!(end, Ends::Paragraph));
+                Ok(())
+            }
             Ends::Block(end) => self.flow.end_block(end),
             Ends::Item => self.flow.end_block(EndTag::Item),
             Ends::Run => self.flow.end_run(),
@@ -368,7 +389,14 @@ impl Handler for Xhtml<'_> {
             }
             Ends::Code => {
                 let code = self.code.take().unwrap_or_default();
-                let code = code.split_whitespace().collect::<Vec<_>>().join(" ");
+                // Blanks count in code, but what is there to set the source in lines does not.
+                let lines: Vec<&str> = code.split(['\n', '\r']).collect();
+                let code = match lines.as_slice() {
+                    [line] => line.replace('\t', " "),
+                    lines => {
+                        lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ").trim().to_owned()
+                    }
+                };
                 if code.is_empty() { Ok(()) } else { self.flow.inline(Event::Code(code.into())) }
             }
             Ends::Quotation => self.flow.text("”"),
@@ -389,7 +417,29 @@ impl Handler for Xhtml<'_> {
     }
 }
 
+/// The language that a class tells: `language-rust`.
+fn language(element: &Element) -> String {
+    let class = element.get("class").unwrap_or_default();
+    class.split_whitespace().find_map(|one| one.strip_prefix("language-")).unwrap_or_default().to_owned()
+}
+
+/// How a cell is set, by one of the ways that books say it in.
+fn alignment(element: &Element) -> Alignment {
+    let style = element.get("style").unwrap_or_default().to_ascii_lowercase();
+    let of_style =
+        style.split(';').find_map(|rule| rule.trim().strip_prefix("text-align")?.trim().strip_prefix(':'));
+    let side = of_style.or_else(|| element.get("align")).map(str::trim).unwrap_or_default();
+    let is =
+        |name: &str| side.eq_ignore_ascii_case(name) || (side.is_empty() && element.has_word("class", name));
+    match () {
+        () if is("left") => Alignment::Left,
+        () if is("center") => Alignment::Center,
+        () if is("right") => Alignment::Right,
+        () => Alignment::None,
+    }
+}
+
 /// A footnote's label from its id: of letters and digits, so that Markdown can name it.
-fn note_label(id: &str) -> String {
+pub(super) fn note_label(id: &str) -> String {
     id.chars().map(|c| if c.is_alphanumeric() || c == '-' || c == '_' { c } else { '-' }).take(100).collect()
 }

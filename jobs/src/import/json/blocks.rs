@@ -79,7 +79,8 @@ fn block<R: Read>(
     let mut head = Head::default();
     tokens.object(&mut |tokens, key| {
         if key != "type" && head.kind.is_empty() {
-            return Err(tokens.wrong("a block's \"type\" must come first: keep the order of keys that the export had"));
+            return Err(tokens
+                .wrong("a block's \"type\" must come first: keep the order of keys that the export had"));
         }
         match (key, head.kind.as_str()) {
             ("type", _) => head.kind = tokens.string()?,
@@ -145,7 +146,8 @@ fn tag(head: &mut Head) -> Tag<'static> {
 
 fn columns<R: Read>(tokens: &mut Tokens<R>) -> Result<Vec<Alignment>, BookError> {
     let raw = tokens.raw()?;
-    serde_json::from_slice(&raw).map_err(|error| tokens.wrong(format!("a table's columns are wrong: {error}")))
+    serde_json::from_slice(&raw)
+        .map_err(|error| tokens.wrong(format!("a table's columns are wrong: {error}")))
 }
 
 fn item<R: Read>(

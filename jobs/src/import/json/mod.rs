@@ -84,7 +84,9 @@ fn survey(source: &SourceFile, sink: &mut dyn BookSink) -> Result<Survey, BookEr
             "version" => {
                 let version = tokens.number()?;
                 if version != 1 {
-                    let problem = format!("it is of version {version}, which this Presswork does not know: use a newer one");
+                    let problem = format!(
+                        "it is of version {version}, which this Presswork does not know: use a newer one"
+                    );
                     return Err(tokens.wrong(problem));
                 }
             }
@@ -110,14 +112,17 @@ fn survey(source: &SourceFile, sink: &mut dyn BookSink) -> Result<Survey, BookEr
                 survey.titles.push(one_line(&title, 200));
                 Ok(())
             })?,
-            "assets" => tokens.array(&mut |tokens| asset(tokens, &mut pictures, &mut survey.pictures, sink))?,
+            "assets" => {
+                tokens.array(&mut |tokens| asset(tokens, &mut pictures, &mut survey.pictures, sink))?
+            }
             key => return Err(tokens.wrong(format!("{key:?} has no place in a book"))),
         }
         Ok(())
     })?;
     tokens.finish()?;
     if !is_ours {
-        let problem = "it is JSON, but no book that Presswork exported: save it as EPUB, DOCX, Markdown or plain text";
+        let problem =
+            "it is JSON, but no book that Presswork exported: save it as EPUB, DOCX, Markdown or plain text";
         return Err(BookError::input(&source.name, problem));
     }
     Ok(survey)

@@ -37,7 +37,7 @@ fn an_export_of_ours_is_read() {
         "3. `x`",
         "[^n]: note",
         "## H {#h}",
-        "| k |\n|:--",
+        "| k |\n| :-- |",
         "```rust\nfn\n```",
         "![pic](../images/p.png \"cap\")",
     ] {

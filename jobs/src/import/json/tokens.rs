@@ -155,8 +155,9 @@ impl<R: Read> Tokens<R> {
         let mut may_be_half = false;
         loop {
             let byte = self.take()?;
-            if byte == b'"' || (raw.len() >= PIECE_BYTES && byte.is_ascii() && byte != b'\\' && !may_be_half)
-            {
+            // Between characters: the bytes of one have their two upper bits set so, but for its first.
+            let is_between = byte & 0xc0 != 0x80 && !may_be_half;
+            if byte == b'"' || raw.len() >= PIECE_BYTES && is_between {
                 raw.push(b'"');
                 let piece: String = serde_json::from_slice(&raw)
                     .map_err(|error| self.wrong(format!("a string is broken: {error}")))?;
@@ -167,11 +168,12 @@ impl<R: Read> Tokens<R> {
                 raw.truncate(1);
             }
             raw.push(byte);
-            may_be_half = byte == b'\\';
-            if may_be_half {
+            may_be_half = false;
+            if byte == b'\\' {
                 let kind = self.take()?;
                 raw.push(kind);
                 if kind == b'u' {
+                    may_be_half = true;
                     for _ in 0..4 {
                         raw.push(self.take()?);
                     }
@@ -344,7 +346,9 @@ mod tests {
 
     #[test]
     fn what_is_no_json_is_refused_with_its_place() {
-        for broken in ["", "[", "[1", "[1 2]", "{\"a\"}", "{\"a\":1,}", "\"a", "\"\\x\"", "\"\\ud83d\"", "]", "{,}"] {
+        for broken in
+            ["", "[", "[1", "[1 2]", "{\"a\"}", "{\"a\":1,}", "\"a", "\"\\x\"", "\"\\ud83d\"", "]", "{,}"]
+        {
             let mut tokens = tokens(broken);
             let read = match broken.bytes().next() {
                 Some(b'{') => tokens.object(&mut |tokens, _| tokens.skip()),

@@ -96,7 +96,8 @@ pub(super) fn scan(
     let (level, skips) = if own { (1, false) } else { split_level(&counts, &headings, in_folder) };
     let first = headings.first();
     let book_title = first.filter(|first| skips || first.level <= level).map(|first| first.title.clone());
-    let book_title = book_title.filter(|_| !own).filter(|_| skips || (!in_folder && counts[usize::from(level)] == 1));
+    let book_title =
+        book_title.filter(|_| !own).filter(|_| skips || (!in_folder && counts[usize::from(level)] == 1));
     let front_title = match (in_folder, level) {
         (true, 0) => title_from_name(&source.name),
         _ => String::new(),
