@@ -14,6 +14,8 @@ mod crash;
 mod demo;
 #[path = "product/disk.rs"]
 mod disk;
+#[path = "product/docx.rs"]
+mod docx;
 #[path = "product/fleet.rs"]
 mod fleet;
 #[path = "product/processes.rs"]

@@ -1,15 +1,18 @@
-//! `presswork demo`: five artifacts, each valid by a checker that nobody here wrote.
+//! `presswork demo`: an artifact in each format, each valid by a checker that nobody here wrote.
 
 use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
 use serde_json::Value;
 
-use crate::world::{World, prepared, validate};
+use crate::{
+    docx::check_docx,
+    world::{World, prepared, validate},
+};
 
-const FORMATS: [&str; 5] = ["epub", "html", "json", "markdown", "text"];
+const FORMATS: [&str; 6] = ["docx", "epub", "html", "json", "markdown", "text"];
 
 /// The demo's files by format.
-fn demo(world: &World, arguments: &[&str]) -> BTreeMap<String, Value> {
+pub(crate) fn demo(world: &World, arguments: &[&str]) -> BTreeMap<String, Value> {
     files_of(&world.json(&[&["demo"], arguments].concat()))
 }
 
@@ -33,6 +36,7 @@ pub(crate) fn check_all(world: &World, files: &BTreeMap<String, Value>) {
     check_epub(&file("epub"));
     check_html(&file("html"));
     check_json(&file("json"));
+    check_docx(&file("docx"), &file("json"));
     for format in ["markdown", "text"] {
         assert!(String::from_utf8(fs::read(file(format)).unwrap()).is_ok(), "{format}");
     }
@@ -44,7 +48,8 @@ fn check_epub(file: &Path) {
     validate(checker);
 }
 
-fn python(script: &str, arguments: &[&Path]) {
+/// Runs a script of Python; fails with what it said where it is not content.
+pub(crate) fn python(script: &str, arguments: &[&Path]) {
     let mut python = Command::new(prepared("PRESSWORK_TEST_TOOLS").join("python"));
     validate({
         python.args(["-c", script]).args(arguments);
@@ -70,7 +75,7 @@ jsonschema.Draft202012Validator(schema).validate(book)";
 }
 
 #[test]
-fn the_demo_exports_the_handbook_to_five_valid_files() {
+fn the_demo_exports_the_handbook_to_valid_files_of_every_format() {
     let world = World::new();
     let files = demo(&world, &[]);
     check_all(&world, &files);

@@ -22,3 +22,19 @@ pub(crate) const LINE_BREAK: &str = "line break in a heading or table cell";
 pub(crate) const CELL: &str = "table cell beyond the last column";
 /// Marks (bold, raised…) that the format can't nest or join in this way.
 pub(crate) const MARK: &str = "mark that can't be combined";
+/// A note's mark inside of another note, where the format has none.
+pub(crate) const NESTED_NOTE: &str = "mark of a note inside a note";
+/// A drawing (SVG) where only newer programs show it.
+pub(crate) const DRAWING: &str = "drawing that older programs can't show";
+/// A picture whose file does not tell its size.
+pub(crate) const PICTURE_SIZE: &str = "image of unknown size";
+/// A list's first number, where the format has none so large, or no more lists with numbers.
+pub(crate) const LIST_NUMBER: &str = "first number of a list";
+/// A code block's language whose name is too long for the format.
+pub(crate) const CODE_LANGUAGE: &str = "language of a code block";
+/// Quotes and lists inside one another in more ways than the format has styles.
+pub(crate) const NESTING: &str = "nesting of quotes and lists";
+/// What a book says of itself, where the format holds less.
+pub(crate) const METADATA: &str = "over-long metadata, cut";
+/// A note that the format has no room for at the foot of its page; it stands at its chapter's end.
+pub(crate) const NOTE_PLACE: &str = "note at the chapter's end instead of the page's";

@@ -2,26 +2,24 @@
 //! the navigation are written last, when it is known what the book has; only `mimetype` has a place to keep.
 
 use std::{
-    io::{self, Read, Write},
+    io::{self, Write},
     sync::Arc,
 };
 
 use super::{
-    AssetSource, Exporter,
+    AssetSource, Exporter, archived,
     escape::escaped,
     lookup::Lookup,
     markup::{Markup, Style, picture_file},
     zip::{Method, Zip},
 };
-use crate::book::{Asset, BookError, Event, Losses};
+use crate::book::{BookError, Event, Losses};
 
 mod package;
 mod pages;
 
-/// Pictures up to this size are held for a moment, so that they can be stored as they are.
-const MOST_HELD_BYTES: u64 = 1 << 20;
-/// From this size on an entry is declared large: compression could make it cross 4 GiB, should it fail.
-const LARGE_BYTES: u64 = 2 << 30;
+pub(super) use package::date;
+
 /// How many bytes of a chapter pile up before they are compressed.
 const PIECE_BYTES: usize = 32 << 10;
 
@@ -79,32 +77,6 @@ impl Epub {
         Ok(())
     }
 
-    fn picture(&mut self, out: &mut dyn Write, index: usize, asset: &Asset) -> Result<(), BookError> {
-        let name = format!("EPUB/{}", picture_file(index, &asset.media_type));
-        let mut source = self.assets.open(asset)?;
-        let is_text = asset.media_type == "image/svg+xml";
-        let mut start = Vec::new();
-        (&mut source).take(MOST_HELD_BYTES + 1).read_to_end(&mut start).map_err(reading(asset))?;
-        if start.len() as u64 <= MOST_HELD_BYTES && !is_text {
-            self.zip.stored(out, &name, &start)?;
-            return Ok(());
-        }
-        let method = if is_text { Method::Deflate } else { Method::Plain };
-        self.zip.begin(out, &name, method, asset.bytes >= LARGE_BYTES)?;
-        self.zip.write(out, &start)?;
-        start.resize(64 << 10, 0);
-        start.shrink_to_fit();
-        loop {
-            match source.read(&mut start) {
-                Ok(0) => break,
-                Ok(read) => self.zip.write(out, &start[..read])?,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(reading(asset)(error)),
-            }
-        }
-        Ok(self.zip.end(out)?)
-    }
-
     fn end_book(&mut self, out: &mut dyn Write) -> Result<(), BookError> {
         let lookup = Arc::clone(&self.lookup);
         let promised = lookup.book().chapters.len();
@@ -114,7 +86,8 @@ impl Epub {
         }
         for (index, asset) in lookup.book().assets.iter().enumerate() {
             if self.markup.used[index] {
-                self.picture(out, index, asset)?;
+                let name = format!("EPUB/{}", picture_file(index, &asset.media_type));
+                archived::picture(&mut self.zip, self.assets.as_mut(), out, &name, asset)?;
             }
         }
         // Tens of thousands of chapters make these two large: they are written in pieces.
@@ -127,14 +100,6 @@ impl Epub {
         package::write(&lookup, &facts, &mut |piece| self.zip.write(out, piece.as_bytes()))?;
         self.zip.end(out)?;
         Ok(self.zip.finish(out)?)
-    }
-}
-
-/// A failure to read a picture; one that travelled inside comes out again.
-pub(super) fn reading(asset: &Asset) -> impl Fn(io::Error) -> BookError + '_ {
-    |error| match error.downcast::<BookError>() {
-        Ok(own) => own,
-        Err(error) => BookError::storage(format!("reading the image {}", asset.name), error),
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     AssetSource, Exporter,
-    epub::reading,
+    archived::reading,
     escape::escaped,
     language,
     lookup::Lookup,

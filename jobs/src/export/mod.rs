@@ -9,7 +9,7 @@
 //! - `escape`, `url`, `language`: text, addresses and language tags made safe for markup.
 //! - `markup`: blocks as XHTML that HTML parsers read as well; EPUB and HTML share it.
 //! - `job`: the job kind [`Export`]. `submit`: its arguments on the command line.
-//! - `epub` (on `zip`), `html`, `markdown`, `text`, [`json`]: one format each.
+//! - `epub` and `docx` (on `zip` and `archived`), `html`, `markdown`, `text`, [`json`]: one format each.
 
 use std::{
     io::{Read, Write},
@@ -19,6 +19,8 @@ use std::{
 use crate::book::{Asset, Book, BookError, Event, Losses, loss};
 
 mod anchors;
+mod archived;
+mod docx;
 mod epub;
 mod escape;
 pub mod format;
@@ -73,6 +75,7 @@ pub fn exporter(format: Format, book: Arc<Book>, assets: Box<dyn AssetSource>) -
     let lookup = Arc::new(lookup::Lookup::new(book));
     match format {
         Format::Epub => Box::new(epub::Epub::new(lookup, assets)),
+        Format::Docx => Box::new(docx::Docx::new(lookup, assets)),
         Format::Html => Box::new(html::Html::new(lookup, assets)),
         Format::Markdown => Box::new(markdown::Markdown::new(lookup, assets)),
         Format::Text => Box::new(text::Text::new(lookup)),

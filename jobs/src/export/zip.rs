@@ -9,6 +9,10 @@ use std::io::{self, Write};
 use crc32fast::Hasher;
 use flate2::{Compression, write::DeflateEncoder};
 
+mod held;
+
+pub(super) use held::Held;
+
 /// 1980-01-01, the earliest that the format can say.
 const DATE: u16 = 0x21;
 /// What stands in a 32-bit field whose value is in the 64-bit extra field.

@@ -63,11 +63,6 @@ pub(super) fn lines(held: &Held, format: Format) -> Vec<String> {
     lines
 }
 
-/// Whether it is the word processor's format.
-fn is_docx(format: Format) -> bool {
-    format.name() == "docx"
-}
-
 /// Where two books differ.
 pub(super) fn difference(before: &Held, after: &Held, format: Format) -> Option<String> {
     let (before, after) = (lines(before, format), lines(after, format));
@@ -106,10 +101,10 @@ fn evened(events: Vec<Event<'static>>, book: &Book, index: usize, format: Format
     if format != Format::Json {
         events = with_notes_last(events);
     }
-    if format == Format::Epub || is_docx(format) {
+    if matches!(format, Format::Epub | Format::Docx) {
         events = without_soft_breaks(events, format == Format::Epub);
     }
-    if is_docx(format) {
+    if format == Format::Docx {
         events = super::marks::evened(with_numbered_notes(events));
     }
     events
@@ -120,7 +115,7 @@ fn placed(event: Event<'static>, book: &Book, index: usize, format: Format) -> E
     let Event::Start(Tag::Link { target, title }) = event else { return event };
     let find = |name: &str| book.chapters.iter().position(|chapter| chapter.name() == name);
     let place = match Book::link(find, index, &target) {
-        LinkTarget::External(url) if (format == Format::Epub || is_docx(format)) => {
+        LinkTarget::External(url) if (matches!(format, Format::Epub | Format::Docx)) => {
             crate::export::valid_url(url).unwrap_or_default()
         }
         LinkTarget::External(url) => url.to_owned(),

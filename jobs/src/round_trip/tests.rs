@@ -3,10 +3,11 @@
 use super::{Held, books, same};
 use crate::{export::Format, import::SourceFormat};
 
-const FORMATS: [(Format, SourceFormat); 3] = [
+const FORMATS: [(Format, SourceFormat); 4] = [
     (Format::Json, SourceFormat::Json),
     (Format::Markdown, SourceFormat::Markdown),
     (Format::Epub, SourceFormat::Epub),
+    (Format::Docx, SourceFormat::Docx),
 ];
 
 /// Sends a book round; `None` where it came back as it was.

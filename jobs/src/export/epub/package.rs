@@ -197,7 +197,7 @@ fn identifier(metadata: &Metadata) -> String {
 }
 
 /// `YYYY`, `YYYY-MM` or `YYYY-MM-DD` at the date's beginning, if that is what it is.
-fn date(text: &str) -> Option<String> {
+pub(in crate::export) fn date(text: &str) -> Option<String> {
     let text = text.trim();
     let day = text.split(['T', ' ']).next()?;
     let mut parts = day.split('-');

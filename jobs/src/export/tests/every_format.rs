@@ -138,6 +138,8 @@ fn what_is_lost_is_counted_by_what_it_was() {
     ];
     assert_eq!(losses(Format::Epub), markup);
     assert_eq!(losses(Format::Html), markup);
+    let own = ["drawing that older programs can't show: 2"];
+    assert_eq!(losses(Format::Docx), [&own[..], &markup].concat());
     assert_eq!(losses(Format::Json), ["link that leads nowhere: 2", "missing image: 1"]);
     assert_eq!(
         losses(Format::Markdown),

@@ -230,7 +230,7 @@ pub(super) fn exported(format: Format) -> (Vec<u8>, Losses) {
 }
 
 /// Sends events through the check that stands before every exporter.
-fn send(exporter: &mut dyn Exporter, events: Vec<Event<'static>>, out: &mut Vec<u8>) {
+pub(super) fn send(exporter: &mut dyn Exporter, events: Vec<Event<'static>>, out: &mut Vec<u8>) {
     struct To<'a>(&'a mut dyn Exporter, &'a mut Vec<u8>);
     impl EventSink for To<'_> {
         fn event(&mut self, event: Event<'_>) -> Result<(), BookError> {
