@@ -185,15 +185,11 @@ impl<'a> Reader<'a> {
     fn read<'s>(&mut self, mut events: impl Iterator<Item = Read<'s>>) -> Result<(), BookError> {
         let mut text = Pending::default();
         while let Some(event) = events.next() {
-            if let Some((source, alt, mut title)) = self.image.take() {
+            if let Some(mut image) = self.image.take() {
                 let own = if let Read::InlineHtml(html) = &event { caption(html) } else { None };
                 let is_caption = own.is_some();
-                title = own.unwrap_or(title);
-                self.sink.event(Event::Image {
-                    source: source.into(),
-                    alt: alt.into(),
-                    title: title.into(),
-                })?;
+                image.2 = own.unwrap_or(image.2);
+                self.send_image(image)?;
                 if is_caption {
                     continue;
                 }
@@ -229,9 +225,7 @@ impl<'a> Reader<'a> {
                 other => self.event(other)?,
             }
         }
-        if let Some((source, alt, title)) = self.image.take() {
-            self.sink.event(Event::Image { source: source.into(), alt: alt.into(), title: title.into() })?;
-        }
+        self.image.take().map_or(Ok(()), |image| self.send_image(image))?;
         text.take().map_or(Ok(()), |ready| self.text(ready))
     }
 
@@ -290,6 +284,10 @@ impl<'a> Reader<'a> {
             None if alt.is_empty() => Ok(()),
             None => self.sink.event(Event::Text(alt.into())),
         }
+    }
+
+    fn send_image(&mut self, (source, alt, title): (String, String, String)) -> Result<(), BookError> {
+        self.sink.event(Event::Image { source: source.into(), alt: alt.into(), title: title.into() })
     }
 
     fn text(&mut self, text: CowStr<'_>) -> Result<(), BookError> {

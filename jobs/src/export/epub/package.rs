@@ -102,7 +102,7 @@ fn metadata(lookup: &Lookup, facts: &Facts<'_>, language: &str) -> String {
     for subject in &metadata.subjects {
         out.push_str(&element("dc:subject", "", subject));
     }
-    let modified = date.map_or(SOME_TIME.to_owned(), |date| {
+    let modified = date.as_ref().map_or(SOME_TIME.to_owned(), |date| {
         // A year or a month alone begins with its first day.
         format!("{date}{}T00:00:00Z", &"-01-01"[date.len() - 4..])
     });

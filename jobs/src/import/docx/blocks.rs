@@ -164,7 +164,7 @@ impl Blocks {
             table.row();
             for cell in row {
                 table.begin_cell()?;
-                table.align(cell.paragraphs.first().map(alignment).unwrap_or_default());
+                table.align(alignment(cell.paragraphs.first(), styles));
                 let mut kept = Kept::default();
                 for paragraph in cell.paragraphs.iter().filter(|paragraph| !paragraph.is_blank()) {
                     if !kept.0.is_empty() {
@@ -290,8 +290,9 @@ fn is_block_of_its_own(role: Role) -> bool {
 }
 
 /// How a paragraph of a cell is set. In one that runs from right to left, Word's left is where lines begin.
-fn alignment(paragraph: &Paragraph) -> Alignment {
-    let turned = paragraph.right_to_left == Some(true);
+fn alignment(paragraph: Option<&Paragraph>, styles: &Styles) -> Alignment {
+    let Some(paragraph) = paragraph else { return Alignment::None };
+    let turned = paragraph.right_to_left.unwrap_or(styles.right_to_left);
     match paragraph.alignment.as_str() {
         "center" => Alignment::Center,
         "left" | "start" if turned => Alignment::Right,

@@ -6,6 +6,25 @@ pub(super) fn anchor(bookmark: &str) -> Option<(usize, String)> {
     Some((chapter.parse().ok()?, decoded(name)?))
 }
 
+/// The same of all bookmarks of a heading, of which the name may be too long for one: `h1_…`, then `p7_some-pl`, `p8_ace`.
+pub(super) fn anchor_of(bookmarks: &[String]) -> Option<(usize, String)> {
+    let place = bookmarks.iter().position(|name| anchor(name).is_some() || hashed(name).is_some())?;
+    let Some(chapter) = hashed(&bookmarks[place]) else { return anchor(&bookmarks[place]) };
+    let pieces = bookmarks[place + 1..].iter().map_while(|name| {
+        let (number, piece) = name.strip_prefix('p')?.split_once('_')?;
+        number.parse::<u32>().is_ok().then_some(piece)
+    });
+    let all: String = pieces.collect();
+    if all.is_empty() { None } else { Some((chapter, decoded(&all)?)) }
+}
+
+/// The chapter of a name that stands for a long one.
+fn hashed(bookmark: &str) -> Option<usize> {
+    let (chapter, hash) = bookmark.strip_prefix('h')?.split_once('_')?;
+    let is_hash = hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_hash.then(|| chapter.parse().ok())?
+}
+
 /// The language of a code block: `code_7_rust`.
 pub(super) fn language(bookmark: &str) -> Option<String> {
     let (number, name) = bookmark.strip_prefix("code_")?.split_once('_')?;
@@ -46,6 +65,9 @@ mod tests {
         assert_eq!(anchor("c12__0c4__020__b"), Some((12, "Ä B".into())));
         assert_eq!(anchor("chapter_1"), None);
         assert_eq!(anchor("c1__0zz_"), None);
+        let long = ["_Toc1", "h2_0123456789abcdef", "p7_some-pl", "p8_ace__2", "note_1"].map(str::to_owned);
+        assert_eq!(anchor_of(&long), Some((2, "some-place_2".into())));
+        assert_eq!(anchor_of(&long[..2]), None);
         assert_eq!(language("code_7__c_02b__02b_").as_deref(), Some("C++"));
         assert_eq!(language("code_x_c"), None);
     }

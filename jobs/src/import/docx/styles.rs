@@ -109,6 +109,8 @@ pub(super) struct Resolved {
 #[derive(Debug, Default)]
 pub(super) struct Styles {
     styles: HashMap<String, Style>,
+    /// Whether paragraphs run from right to left where they don't say.
+    pub(super) right_to_left: bool,
     default: String,
     lists: HashMap<String, List>,
     levels: HashMap<(String, u8), Level>,
@@ -160,7 +162,10 @@ impl Styles {
                         current = Some((id, Style::default()));
                         continue;
                     }
-                    let Some((_, style)) = &mut current else { continue };
+                    let Some((_, style)) = &mut current else {
+                        self.right_to_left |= element.name == "bidi" && element.is_on();
+                        continue;
+                    };
                     match element.name.as_str() {
                         "name" if depth == style_depth + 1 => style.name = element.value().to_lowercase(),
                         "basedOn" => style.based_on = element.value().to_owned(),

@@ -139,7 +139,7 @@ pub(super) fn survey(mut reader: Reader<'_>, styles: &Styles) -> Result<Survey, 
                         headings.push(Heading {
                             level,
                             title: one_line(&paragraph.text(), 200),
-                            bookmarks: paragraph.bookmarks.iter().take(20).cloned().collect(),
+                            bookmarks: paragraph.bookmarks.iter().take(50).cloned().collect(),
                             text_before: others,
                         });
                     }
@@ -201,9 +201,9 @@ fn found(
     }
     let mut places = HashMap::new();
     for (heading, chapter) in headings.iter().zip(&chapters) {
+        let own = names::anchor_of(&heading.bookmarks).filter(|(number, _)| *number == chapter + 1);
         for name in &heading.bookmarks {
-            let own =
-                names::anchor(name).filter(|(number, _)| *number == chapter + 1).map(|(_, anchor)| anchor);
+            let own = own.as_ref().map(|(_, anchor)| anchor.clone());
             let anchor = own.or_else(|| named.contains(name).then(|| name.clone()));
             let anchor = anchor.filter(|_| !begins_chapter(heading));
             if anchor.is_some() || named.contains(name) {

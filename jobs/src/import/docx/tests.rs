@@ -157,3 +157,51 @@ fn hostile_documents_are_refused_with_their_place() {
     parts.0.pop();
     assert!(import(&parts).unwrap_err().to_string().contains("not a DOCX"));
 }
+
+/// Made by pandoc 2.17 of a Markdown file.
+const PANDOC: &[u8] = include_bytes!("fixtures/pandoc.docx");
+/// Made by python-docx 1.2, whose template is Word's.
+const PYTHON: &[u8] = include_bytes!("fixtures/python.docx");
+
+#[test]
+fn a_document_of_pandoc_is_read() {
+    let (kept, imported) = run(SourceFormat::Docx, "b.docx", PANDOC).unwrap();
+    assert_eq!(kept.titles(), ["First chapter", "Second chapter"]);
+    let text = kept.text();
+    for part in [
+        "Plain *slanted* **bold** ~~gone~~ x^2^ H~2~O `code  x`.[^1] A [link](https://example.org) and [inside](#deep).",
+        "## Deep {#deep}",
+        "3. three\n4. four",
+        "> Quoted.",
+        "```\nfn main() {\n    let x = 1;\n}\n```",
+        "| a | b |\n| :-- | --: |\n| 1 | 2 |",
+        "***",
+        "Line\\\nbreak.",
+        "[^1]: The *note*.\n\n    Second paragraph.",
+        "second paragraph",
+    ] {
+        assert!(text.contains(part), "{part}:\n{text}");
+    }
+    assert_eq!(imported.metadata.title, "The Pandoc Book");
+    assert_eq!(imported.metadata.authors, ["Ann One", "Bob Two"]);
+}
+
+#[test]
+fn a_document_of_python_docx_is_read() {
+    let (kept, imported) = run(SourceFormat::Docx, "b.docx", PYTHON).unwrap();
+    assert_eq!(kept.titles(), ["One", "Two"]);
+    let text = kept.text();
+    for part in [
+        "Plain **bold** and *italic*",
+        "1. first",
+        "- dot",
+        "> *",
+        "| h | i |",
+        "| both |",
+        "## Deep",
+        "End.",
+    ] {
+        assert!(text.contains(part), "{part}:\n{text}");
+    }
+    assert_eq!(imported.metadata.title, "The Python Book");
+}

@@ -191,11 +191,6 @@ fn is_same(heading: &str, title: &str) -> bool {
     !heading.is_empty() && (heading == title || title.ends_with(&heading) || heading.ends_with(&title))
 }
 
-/// Whether an image is on the web, as its source says.
-fn is_web_image(source: &str) -> bool {
-    is_web(source)
-}
-
 /// Brings a picture in; `None` where there is none.
 fn bring(
     entry: &str,

@@ -1,13 +1,19 @@
 //! XHTML as content: which element means what. Where links and images lead is asked of a [`Book`]; what has no place in
 //! a book is dropped and counted.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::collections::HashMap;
 
 use super::{
     flow::Flow,
     xml::{Element, Handler},
 };
-use crate::book::{Alignment, BookError, EndTag, Event, Losses, Tag, names::UniqueAnchors};
+use crate::book::{BookError, EndTag, Event, Losses, Tag, names::UniqueAnchors};
+
+mod hints;
+mod links;
+
+pub(super) use hints::note_label;
+use hints::{alignment, language};
 
 /// What the end of an element ends.
 #[derive(Debug)]
@@ -108,61 +114,6 @@ impl<'a> Xhtml<'a> {
         let end = tag.end();
         self.flow.block(tag)?;
         Ok(Ends::Block(end))
-    }
-
-    fn image(&mut self, source: &str, alt: &str, title: &str) -> Result<(), BookError> {
-        let name = match self.images.get(source) {
-            Some(name) => name.clone(),
-            None => super::is_web_image(source).then(|| source.to_owned()),
-        };
-        match name {
-            Some(name) => self.flow.inline(Event::Image {
-                source: name.into(),
-                alt: super::super::one_line(alt, 8000).into(),
-                title: title.replace(['\n', '\r', '\t'], " ").into(),
-            }),
-            None => {
-                self.losses.add("image that was not found");
-                self.flow.text(alt)
-            }
-        }
-    }
-
-    /// An image on the web, which our own export has as a link, as an EPUB may not show it.
-    fn remote_image(&mut self, element: &Element) -> Result<Option<Ends>, BookError> {
-        let Some(source) = element.get("data-image").filter(|source| super::is_web_image(source)) else {
-            return Ok(None);
-        };
-        let text = |name| element.get(name).unwrap_or_default();
-        self.image(source, text("data-alt"), text("data-title"))?;
-        Ok(Some(self.skip(None)))
-    }
-
-    fn link(&mut self, element: &Element) -> Result<Ends, BookError> {
-        let Some(href) = element.get("href") else { return Ok(Ends::Nothing) };
-        if let Some(skipped) = self.remote_image(element)? {
-            return Ok(skipped);
-        }
-        let noted = element.has_word("epub:type", "noteref") || element.has_word("role", "doc-noteref");
-        let id = href.rsplit_once('#').map(|(_, id)| id).unwrap_or_default();
-        if noted && let Some(label) = self.notes.get(id) {
-            self.flow.inline(Event::FootnoteReference(Cow::Borrowed(label)))?;
-            return Ok(self.skip(None));
-        }
-        let back = element.has_word("epub:type", "backlink") || element.has_word("role", "doc-backlink");
-        if back && self.flow.in_footnote() {
-            return Ok(self.skip(None));
-        }
-        match self.around.link(href) {
-            Some(target) => {
-                let title = element.get("title").unwrap_or_default().to_owned();
-                Ok(self.run(Tag::Link { target: target.into(), title: title.into() }))
-            }
-            None => {
-                self.losses.add("link that leads nowhere");
-                Ok(Ends::Nothing)
-            }
-        }
     }
 
     fn heading(&mut self, level: u8, element: &Element) -> Result<Ends, BookError> {
@@ -415,31 +366,4 @@ impl Handler for Xhtml<'_> {
             }
         }
     }
-}
-
-/// The language that a class tells: `language-rust`.
-fn language(element: &Element) -> String {
-    let class = element.get("class").unwrap_or_default();
-    class.split_whitespace().find_map(|one| one.strip_prefix("language-")).unwrap_or_default().to_owned()
-}
-
-/// How a cell is set, by one of the ways that books say it in.
-fn alignment(element: &Element) -> Alignment {
-    let style = element.get("style").unwrap_or_default().to_ascii_lowercase();
-    let of_style =
-        style.split(';').find_map(|rule| rule.trim().strip_prefix("text-align")?.trim().strip_prefix(':'));
-    let side = of_style.or_else(|| element.get("align")).map(str::trim).unwrap_or_default();
-    let is =
-        |name: &str| side.eq_ignore_ascii_case(name) || (side.is_empty() && element.has_word("class", name));
-    match () {
-        () if is("left") => Alignment::Left,
-        () if is("center") => Alignment::Center,
-        () if is("right") => Alignment::Right,
-        () => Alignment::None,
-    }
-}
-
-/// A footnote's label from its id: of letters and digits, so that Markdown can name it.
-pub(super) fn note_label(id: &str) -> String {
-    id.chars().map(|c| if c.is_alphanumeric() || c == '-' || c == '_' { c } else { '-' }).take(100).collect()
 }
