@@ -13,6 +13,7 @@ use super::{
     event::{EndTag, Event, EventSink, Losses, Tag},
     markdown_html::{Inline, caption, inline},
     markdown_tags::{end_tag, tag},
+    markdown_text::Pending,
     names::UniqueAnchors,
 };
 
@@ -370,32 +371,6 @@ impl<'a> Reader<'a> {
                 Ok(())
             }
         }
-    }
-}
-
-/// Neighbouring texts, which escapes and entities split, are handed on as one.
-#[derive(Default)]
-struct Pending<'a>(Option<CowStr<'a>>);
-
-impl<'a> Pending<'a> {
-    /// Takes a piece; answers the text before it where that has grown long.
-    fn push(&mut self, piece: CowStr<'a>) -> Option<CowStr<'a>> {
-        match self.0.take() {
-            Some(before) if before.len() + piece.len() <= super::check::MOST_TEXT_BYTES => {
-                let mut both = before.into_string();
-                both.push_str(&piece);
-                self.0 = Some(both.into());
-                None
-            }
-            before => {
-                self.0 = Some(piece);
-                before
-            }
-        }
-    }
-
-    fn take(&mut self) -> Option<CowStr<'a>> {
-        self.0.take()
     }
 }
 

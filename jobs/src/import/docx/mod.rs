@@ -20,7 +20,7 @@ mod parts;
 mod styles;
 mod survey;
 #[cfg(test)]
-mod tests;
+pub(in crate::import) mod tests;
 mod text;
 mod xml;
 

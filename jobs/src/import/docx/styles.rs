@@ -49,6 +49,8 @@ pub(super) struct Look {
     pub(super) rise: Option<i8>,
     pub(super) code: Option<bool>,
     pub(super) hidden: Option<bool>,
+    /// Whether a style says so, or part of it.
+    pub(super) styled: bool,
 }
 
 impl Look {
@@ -79,6 +81,7 @@ impl Look {
             rise: self.rise.or(under.rise),
             code: self.code.or(under.code),
             hidden: self.hidden.or(under.hidden),
+            styled: self.styled || under.styled,
         }
     }
 }

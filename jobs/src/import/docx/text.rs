@@ -318,7 +318,7 @@ impl<'a> Reader<'a> {
         let (styles, mut of_style) = (self.styles, Look::default());
         self.xml.children(&mut |xml, element| {
             match element.name.as_str() {
-                "rStyle" => of_style = styles.run(element.value()),
+                "rStyle" => of_style = Look { styled: true, ..styles.run(element.value()) },
                 _ => look.set(&element),
             }
             xml.skip()

@@ -16,7 +16,7 @@ use crate::book::{BookError, Metadata};
 
 mod blocks;
 #[cfg(test)]
-mod tests;
+pub(in crate::import) mod tests;
 mod tokens;
 
 use blocks::{Around, blocks};

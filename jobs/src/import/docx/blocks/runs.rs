@@ -28,9 +28,9 @@ enum Mark {
 /// The marks of a piece, outermost first as far as that is known.
 fn marks(piece: &Piece, resolved: &Resolved, is_heading: bool) -> Vec<Mark> {
     let look = piece.look;
-    // A heading is bold by itself; what its runs say again means nothing.
+    // A heading is bold by itself; that its runs are set so by hand means nothing.
     let on = |own: Option<bool>, of_style: Option<bool>| {
-        own == Some(true) && !(is_heading && of_style == Some(true))
+        own == Some(true) && (!is_heading || of_style != Some(true) || look.styled)
     };
     let mut marks = Vec::new();
     marks.extend(piece.link.map(Mark::Link));
