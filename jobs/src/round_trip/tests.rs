@@ -3,7 +3,7 @@
 use super::{Held, books, same};
 use crate::{export::Format, import::SourceFormat};
 
-const FORMATS: [(Format, SourceFormat); 4] = [
+static FORMATS: [(Format, SourceFormat); 4] = [
     (Format::Json, SourceFormat::Json),
     (Format::Markdown, SourceFormat::Markdown),
     (Format::Epub, SourceFormat::Epub),
@@ -51,7 +51,7 @@ fn real_books_come_back_as_they_were() {
 
 #[test]
 fn random_books_come_back_as_they_were() {
-    for (format, source) in FORMATS {
+    for (format, source) in FORMATS.iter().copied() {
         let mut failures: Vec<(usize, u64, String)> = Vec::new();
         let mut broken = 0;
         for seed in 0..300 {

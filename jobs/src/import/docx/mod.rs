@@ -5,7 +5,7 @@
 //! `archive` (shared) bounds the ZIP, `xml` the XML; `parts` are the parts around the text, `styles` what styles and
 //! lists mean, `text` what paragraphs hold, `blocks` how they become balanced events, `names` our own bookmarks.
 
-use std::{collections::HashMap, fs::File, io::Read as _};
+use std::{fs::File, io::Read as _};
 
 use super::{
     BookSink, Imported, Report, SourceFile, SourceFormat, archive::Archive, chapters::Chapters, one_line,

@@ -195,7 +195,7 @@ fn a_document_of_python_docx_is_read() {
         "Plain **bold** and *italic*",
         "1. first",
         "- dot",
-        "> *",
+        "> Quoted",
         "| h | i |",
         "| both |",
         "## Deep",
