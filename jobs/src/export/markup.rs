@@ -41,6 +41,11 @@ struct Table {
     has_body: bool,
 }
 
+/// A title in an attribute, where a line end must be a reference to be one.
+fn lines(title: &str) -> String {
+    escaped(title).replace('\n', "&#10;")
+}
+
 /// Turns events into markup.
 #[derive(Debug)]
 pub(super) struct Markup {
@@ -342,7 +347,7 @@ impl Markup {
         if let Some(address) = address {
             let mut tag = format!("<a href=\"{}\"", escaped(&address));
             if !title.is_empty() {
-                tag.push_str(&format!(" title=\"{}\"", escaped(title)));
+                tag.push_str(&format!(" title=\"{}\"", lines(title)));
             }
             tag.push('>');
             self.push(&tag);

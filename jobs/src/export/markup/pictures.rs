@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Markup, PICTURE, Style};
+use super::{Markup, PICTURE, Style, lines};
 use crate::export::{escape::escaped, lookup::Picture, loss, url};
 
 impl Markup {
@@ -34,7 +34,7 @@ impl Markup {
         }
         let mut tag = format!("<img src=\"{address}\" alt=\"{}\"", escaped(alt));
         if !title.is_empty() {
-            tag.push_str(&format!(" title=\"{}\"", escaped(title)));
+            tag.push_str(&format!(" title=\"{}\"", lines(title)));
         }
         tag.push_str("/>");
         self.push(&tag);
@@ -50,7 +50,7 @@ impl Markup {
                 " data-image=\"{}\" data-alt=\"{}\" data-title=\"{}\"",
                 escaped(address),
                 escaped(told),
-                escaped(title)
+                lines(title)
             ),
             _ => String::new(),
         };

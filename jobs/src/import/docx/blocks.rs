@@ -9,7 +9,10 @@ use super::{
 };
 use crate::{
     book::{Alignment, BookError, EndTag, Event, EventSink, Losses, Tag},
-    import::table::{Table, owned},
+    import::{
+        one_line,
+        table::{Table, owned},
+    },
 };
 
 mod runs;
@@ -134,12 +137,14 @@ impl Blocks {
                 code(paragraph, out)?;
                 if own_code { self.end_code(out) } else { Ok(()) }
             }
-            Role::Caption if caption.as_deref() == Some(paragraph.text().as_str()) => Ok(()),
+            Role::Caption if caption.is_some() && caption == Some(one_line(&paragraph.text(), 8000)) => {
+                Ok(())
+            }
             Role::Compact if starts && path.ends_with('L') => run.send(false, out),
             _ if paragraph.is_blank() => Ok(()),
             _ => {
                 if let [Piece { content: Content::Picture(picture), .. }] = paragraph.pieces.as_slice() {
-                    self.caption = Some(picture.title.clone());
+                    self.caption = Some(one_line(&picture.title, 8000));
                 }
                 out.event(Event::Start(Tag::Paragraph))?;
                 run.send(false, out)?;

@@ -169,7 +169,7 @@ fn a_document_of_pandoc_is_read() {
     assert_eq!(kept.titles(), ["First chapter", "Second chapter"]);
     let text = kept.text();
     for part in [
-        "Plain *slanted* **bold** ~~gone~~ x^2^ H~2~O `code  x`.[^1] A [link](https://example.org) and [inside](#deep).",
+        "Plain *slanted* **bold** ~~gone~~ &#120;^2^ &#72;~2~&#79; `code  x`.[^1] A [link](https://example.org) and [inside](#deep).",
         "## Deep {#deep}",
         "3. three\n4. four",
         "> Quoted.",

@@ -169,7 +169,6 @@ impl Handler for Reader {
         }
         if let Some(page) = &mut self.outline.title_page {
             page.push_str(text);
-            page.push(' ');
             if page.len() > MOST_TITLE_PAGE_BYTES {
                 self.outline.title_page = None;
             }
@@ -179,6 +178,9 @@ impl Handler for Reader {
     }
 
     fn end(&mut self) -> Result<(), BookError> {
+        if let Some(page) = &mut self.outline.title_page {
+            page.push(' ');
+        }
         if self.in_heading == Some(self.open.len()) {
             self.in_heading = None;
         }

@@ -19,7 +19,7 @@ impl Xhtml<'_> {
             Some(name) => self.flow.inline(Event::Image {
                 source: name.into(),
                 alt: crate::import::one_line(alt, 8000).into(),
-                title: title.replace(['\n', '\r', '\t'], " ").into(),
+                title: title.to_owned().into(),
             }),
             None => {
                 self.losses.add("image that was not found");
