@@ -236,7 +236,7 @@ mod tests {
     fn once_there_is_no_room_notes_stand_at_their_chapters_end() {
         let lookup = Arc::new(Lookup::new(Arc::new(Book::new(Metadata::default()))));
         let mut body = Body::new(lookup, Box::new(NoPictures)).unwrap();
-        body.notes = Notes::at_most(1).unwrap();
+        body.notes = Notes::at_most(0).unwrap();
         let (one, two) = (chapter(&mut body, 0), chapter(&mut body, 1));
         assert!(
             one.contains("<w:footnoteReference w:id=\"1\"/>") && one.contains("NOTEREF note_1 "),
