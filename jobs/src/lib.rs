@@ -11,6 +11,8 @@ pub mod handbook;
 pub mod import;
 mod in_process;
 mod memory;
+#[cfg(test)]
+mod round_trip;
 
 pub use bench::Bench;
 pub use demo::Demo;

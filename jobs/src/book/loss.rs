@@ -14,8 +14,6 @@ pub(crate) const REMOTE_IMAGE: &str = "remote image";
 pub(crate) const IMAGE: &str = "image";
 /// A link's target in a format without links.
 pub(crate) const LINK_TARGET: &str = "link target";
-/// A picture's caption.
-pub(crate) const CAPTION: &str = "image caption";
 /// A mark for a note that the chapter does not have.
 pub(crate) const FOOTNOTE: &str = "footnote without a text";
 /// A line break where the format has single lines.

@@ -11,8 +11,9 @@ use pulldown_cmark::{CowStr, Event as Read, LinkType, Options, Parser, Tag as Fr
 use super::{
     error::BookError,
     event::{EndTag, Event, EventSink, Losses, Tag},
-    markdown_html::{Inline, inline},
+    markdown_html::{Inline, caption, inline},
     markdown_tags::{end_tag, tag},
+    markdown_text::Pending,
     names::UniqueAnchors,
 };
 
@@ -22,6 +23,10 @@ pub(crate) trait Resolve {
     fn image(&mut self, source: &str, losses: &mut Losses) -> Result<Option<String>, BookError>;
     /// A link's target in the book; `None` where only its text is to be kept.
     fn link<'a>(&mut self, target: &'a str, losses: &mut Losses) -> Option<Cow<'a, str>>;
+    /// The label of a footnote.
+    fn label<'a>(&self, label: &'a str) -> Cow<'a, str> {
+        Cow::Borrowed(label)
+    }
     /// The level and anchor of a heading whose plain text is `text`.
     fn heading(&mut self, level: u8, anchor: Option<&str>, text: &str) -> (u8, Option<String>);
 }
@@ -168,17 +173,28 @@ struct Reader<'a> {
     /// One for each open link: whether it is a link for the sink too.
     links: Vec<bool>,
     footnotes: HashSet<String>,
+    /// An image that was read: source, alternative text, caption. A comment behind it may have the caption.
+    image: Option<(String, String, String)>,
 }
 
 impl<'a> Reader<'a> {
     fn new(sink: &'a mut dyn EventSink, resolve: &'a mut dyn Resolve, losses: &'a mut Losses) -> Self {
         let (open, links, footnotes) = (Vec::new(), Vec::new(), HashSet::new());
-        Self { sink, resolve, losses, open, links, footnotes }
+        Self { sink, resolve, losses, open, links, footnotes, image: None }
     }
 
     fn read<'s>(&mut self, mut events: impl Iterator<Item = Read<'s>>) -> Result<(), BookError> {
         let mut text = Pending::default();
         while let Some(event) = events.next() {
+            if let Some(mut image) = self.image.take() {
+                let own = if let Read::InlineHtml(html) = &event { caption(html) } else { None };
+                let is_caption = own.is_some();
+                image.2 = own.unwrap_or(image.2);
+                self.send_image(image)?;
+                if is_caption {
+                    continue;
+                }
+            }
             if let Read::Text(piece) = event {
                 if let Some(ready) = text.push(piece) {
                     self.text(ready)?;
@@ -210,6 +226,7 @@ impl<'a> Reader<'a> {
                 other => self.event(other)?,
             }
         }
+        self.image.take().map_or(Ok(()), |image| self.send_image(image))?;
         text.take().map_or(Ok(()), |ready| self.text(ready))
     }
 
@@ -262,11 +279,16 @@ impl<'a> Reader<'a> {
         }
         match self.resolve.image(source, self.losses)? {
             Some(name) => {
-                self.sink.event(Event::Image { source: name.into(), alt: alt.into(), title: title.into() })
+                self.image = Some((name, alt, title.to_owned()));
+                Ok(())
             }
             None if alt.is_empty() => Ok(()),
             None => self.sink.event(Event::Text(alt.into())),
         }
+    }
+
+    fn send_image(&mut self, (source, alt, title): (String, String, String)) -> Result<(), BookError> {
+        self.sink.event(Event::Image { source: source.into(), alt: alt.into(), title: title.into() })
     }
 
     fn text(&mut self, text: CowStr<'_>) -> Result<(), BookError> {
@@ -305,6 +327,10 @@ impl<'a> Reader<'a> {
                 Some(true) => self.end(EndTag::Link),
                 _ => Ok(()),
             },
+            Read::Start(From::FootnoteDefinition(label)) => {
+                let label = self.resolve.label(&label).into_owned();
+                self.start(Tag::Footnote { label: label.into() }, false)
+            }
             Read::Start(from) => match tag(from) {
                 Some(tag) => self.start(tag, false),
                 None => Ok(()),
@@ -319,7 +345,8 @@ impl<'a> Reader<'a> {
                 Ok(())
             }
             Read::FootnoteReference(label) => {
-                self.sink.event(Event::FootnoteReference(Cow::Borrowed(&label)))
+                let label = self.resolve.label(&label);
+                self.sink.event(Event::FootnoteReference(label))
             }
             Read::SoftBreak => self.sink.event(Event::SoftBreak),
             Read::HardBreak => self.sink.event(Event::HardBreak),
@@ -344,32 +371,6 @@ impl<'a> Reader<'a> {
                 Ok(())
             }
         }
-    }
-}
-
-/// Neighbouring texts, which escapes and entities split, are handed on as one.
-#[derive(Default)]
-struct Pending<'a>(Option<CowStr<'a>>);
-
-impl<'a> Pending<'a> {
-    /// Takes a piece; answers the text before it where that has grown long.
-    fn push(&mut self, piece: CowStr<'a>) -> Option<CowStr<'a>> {
-        match self.0.take() {
-            Some(before) if before.len() + piece.len() <= super::check::MOST_TEXT_BYTES => {
-                let mut both = before.into_string();
-                both.push_str(&piece);
-                self.0 = Some(both.into());
-                None
-            }
-            before => {
-                self.0 = Some(piece);
-                before
-            }
-        }
-    }
-
-    fn take(&mut self) -> Option<CowStr<'a>> {
-        self.0.take()
     }
 }
 

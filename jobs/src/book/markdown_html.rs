@@ -2,6 +2,31 @@
 
 use super::event::{EndTag, Tag};
 
+const CAPTION_BEGIN: &str = "<!-- caption: ";
+const CAPTION_END: &str = " -->";
+
+/// A caption behind an image whose definition has another one: nobody sees a comment, and the importer reads it.
+pub(crate) fn caption_comment(caption: &str) -> String {
+    let mut out = CAPTION_BEGIN.to_owned();
+    // As JSON, without what could end a comment, a cell or a line.
+    for c in serde_json::Value::from(caption).to_string().chars() {
+        match c {
+            '-' | '<' | '>' | '|' | '`' | '[' | ']' | '*' | '_' | '~' | '^' => {
+                out.push_str(&format!("\\u{:04x}", u32::from(c)));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push_str(CAPTION_END);
+    out
+}
+
+/// The caption in such a comment.
+pub(super) fn caption(html: &str) -> Option<String> {
+    let inside = html.strip_prefix(CAPTION_BEGIN)?.strip_suffix(CAPTION_END)?;
+    serde_json::from_str(inside).ok()
+}
+
 /// What a piece of inline HTML means.
 pub(super) enum Inline {
     /// A line end that the author wants.

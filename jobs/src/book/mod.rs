@@ -18,6 +18,7 @@ pub(crate) mod loss;
 pub mod markdown;
 mod markdown_html;
 mod markdown_tags;
+mod markdown_text;
 pub mod names;
 pub mod project;
 pub mod writer;

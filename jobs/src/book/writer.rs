@@ -32,8 +32,8 @@ pub fn dialect() -> Options {
 pub trait Naming: Send {
     /// What stands behind `](` of a link, or `None` where the link leads nowhere and only its text is to be kept.
     fn link<'a>(&mut self, target: &'a str) -> Option<Cow<'a, str>>;
-    /// How an image is shown.
-    fn image<'a>(&mut self, source: &'a str) -> Image<'a>;
+    /// How an image is shown; `title` is its caption.
+    fn image<'a>(&mut self, source: &'a str, title: &str) -> Image<'a>;
     /// A heading's anchor.
     fn anchor<'a>(&self, anchor: &'a str) -> Cow<'a, str>;
     /// A footnote's label.
@@ -47,8 +47,9 @@ pub trait Naming: Send {
 pub enum Image<'a> {
     /// By its address.
     At(Cow<'a, str>),
-    /// By the name of a definition that stands elsewhere, which leaves no room for a caption.
-    Defined(String),
+    /// By the name of a definition that stands elsewhere and has a caption of its own; with the caption where it is
+    /// another one.
+    Defined(String, Option<String>),
     /// Not at all: its alternative text takes its place.
     Missing,
 }
@@ -68,7 +69,7 @@ impl Naming for ProjectNames {
         })
     }
 
-    fn image<'a>(&mut self, source: &'a str) -> Image<'a> {
+    fn image<'a>(&mut self, source: &'a str, _title: &str) -> Image<'a> {
         let is_remote = source.contains("://");
         Image::At(if is_remote { Cow::Borrowed(source) } else { Cow::Owned(format!("../images/{source}")) })
     }
@@ -127,6 +128,13 @@ impl<N: Naming> MarkdownWriter<N> {
     pub fn event(&mut self, event: &Event<'_>) {
         self.blocks.event(event, &mut self.naming, &mut self.losses);
     }
+}
+
+/// A title as it follows an address: in quotes, behind a blank.
+pub(crate) fn title(text: &str) -> String {
+    let mut out = String::new();
+    escape::push_title(&mut out, text, escape::Place::Line);
+    out
 }
 
 /// A name without what ends or splits it in Markdown: spaces, brackets, quotes and the like become `_20_`.

@@ -26,6 +26,8 @@ pub(super) struct Json {
     open: Vec<Open>,
     /// Marks and links around the runs to come.
     marks: Vec<Mark>,
+    /// How many links the chapter has so far.
+    links: u64,
     losses: Losses,
     used: Vec<bool>,
 }
@@ -55,7 +57,7 @@ enum Kind {
 
 enum Mark {
     Named(&'static str),
-    /// A link's JSON, if it leads anywhere.
+    /// A link's JSON up to its closing brace, if it leads anywhere.
     Link(Option<String>),
 }
 
@@ -70,6 +72,7 @@ impl Json {
             chapter: 0,
             open: Vec::new(),
             marks: Vec::new(),
+            links: 0,
             losses: Losses::default(),
             used,
         }
@@ -113,7 +116,13 @@ impl Json {
         for mark in &self.marks {
             match mark {
                 Mark::Named(name) => marks.push(*name),
-                Mark::Link(target) => link = link.or(target.clone()),
+                // What stands around a link stands around its runs, too: the place must be said.
+                Mark::Link(Some(target)) if link.is_none() => {
+                    let inside = marks.len();
+                    let inside = if inside > 0 { format!(",\"inside\":{inside}") } else { String::new() };
+                    link = Some(format!("{target}{inside}}}"));
+                }
+                Mark::Link(_) => {}
             }
         }
         if !marks.is_empty() {
@@ -203,7 +212,12 @@ impl Json {
         if !title.is_empty() {
             link["title"] = title.into();
         }
-        Some(link.to_string())
+        self.links += 1;
+        link["id"] = self.links.into();
+        // Without its closing brace, as more follows.
+        let mut link = link.to_string();
+        link.pop();
+        Some(link)
     }
 
     fn end(&mut self, end: EndTag) {
@@ -283,7 +297,7 @@ impl Exporter for Json {
                 self.open.push(Open { kind: Kind::Blocks, is_empty: true, close: "" });
             }
             Event::ChapterStart { index, title } => {
-                self.chapter = index;
+                (self.chapter, self.links) = (index, 0);
                 self.block(&format!("{{\"title\":{},\"blocks\":[", quoted(&title)), Kind::Blocks, "]}");
             }
             Event::ChapterEnd => {

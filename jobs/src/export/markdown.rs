@@ -1,12 +1,13 @@
 //! A whole book as one Markdown file: front matter in TOML, chapters under headings of the first level, pictures as
-//! definitions at the end, so that the text stays readable. What was unique in a chapter gets the chapter's number.
+//! definitions at the end, so that the text stays readable. What was unique in a chapter gets the chapter's number:
+//! `{#c2}` is the second chapter, `{#c2-place}` a place in it; the importer knows that and takes it off again.
 
 use std::{borrow::Cow, io::Write, sync::Arc};
 
 use crate::{
     book::{
         Asset, BookError, Event, LinkTarget, Losses, Metadata,
-        writer::{Image, MarkdownWriter, Naming, plain_name},
+        writer::{Image, MarkdownWriter, Naming, plain_name, title},
     },
     export::{
         AssetSource, Exporter,
@@ -27,6 +28,8 @@ struct BookNames {
     lookup: Arc<Lookup>,
     chapter: usize,
     used: Vec<bool>,
+    /// By asset: the caption that its definition will have, which is the first that comes.
+    captions: Vec<Option<String>>,
 }
 
 impl BookNames {
@@ -48,11 +51,12 @@ impl Naming for BookNames {
         })
     }
 
-    fn image<'a>(&mut self, source: &'a str) -> Image<'a> {
+    fn image<'a>(&mut self, source: &'a str, title: &str) -> Image<'a> {
         match self.lookup.picture(source) {
-            Picture::Asset(index, _) => {
+            Picture::Asset(index, asset) => {
                 self.used[index] = true;
-                Image::Defined(image_name(index))
+                let first = self.captions[index].get_or_insert_with(|| title.to_owned());
+                Image::Defined(image_name(index, asset), (first != title).then(|| title.to_owned()))
             }
             Picture::Remote => Image::At(Cow::Borrowed(source)),
             Picture::Missing => Image::Missing,
@@ -72,7 +76,13 @@ impl Naming for BookNames {
     }
 }
 
-fn image_name(index: usize) -> String {
+/// The definition of a picture: the asset's name, where that needs no escaping, else a number.
+fn image_name(index: usize, asset: &Asset) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if asset.name.contains('.') && asset.name.chars().all(is_plain) && asset.name.to_lowercase() == asset.name
+    {
+        return asset.name.clone();
+    }
     format!("image-{}", index + 1)
 }
 
@@ -80,7 +90,9 @@ impl Markdown {
     /// A Markdown file of the book, not begun.
     pub(in crate::export) fn new(lookup: Arc<Lookup>, assets: Box<dyn AssetSource>) -> Self {
         let used = vec![false; lookup.book().assets.len()];
-        let writer = MarkdownWriter::new(BookNames { lookup: Arc::clone(&lookup), chapter: 0, used });
+        let captions = vec![None; used.len()];
+        let names = BookNames { lookup: Arc::clone(&lookup), chapter: 0, used, captions };
+        let writer = MarkdownWriter::new(names);
         Self { lookup, assets, writer }
     }
 
@@ -98,14 +110,19 @@ impl Markdown {
         // The media type comes from a book.json that people may edit: nothing in it may end the address.
         let kind: String =
             asset.media_type.chars().filter(|c| c.is_ascii_alphanumeric() || "/+-.".contains(*c)).collect();
-        write!(out, "\n[{}]: data:{kind};base64,", image_name(index))?;
+        write!(out, "\n[{}]: data:{kind};base64,", image_name(index, asset))?;
         encode(self.assets.as_mut(), asset, out)?;
-        Ok(out.write_all(b"\n")?)
+        match self.writer.naming().captions[index].as_deref() {
+            // On a line of its own: the one above may be very long.
+            Some(caption) if !caption.is_empty() => writeln!(out, "\n {}", title(caption))?,
+            _ => writeln!(out)?,
+        }
+        Ok(())
     }
 }
 
 /// The front matter, between lines of `+++`.
-fn front_matter(metadata: &Metadata, cover: Option<usize>) -> String {
+fn front_matter(metadata: &Metadata, cover: Option<String>) -> String {
     let mut out = String::from("+++\n");
     for (key, value) in [
         ("title", &metadata.title),
@@ -127,8 +144,8 @@ fn front_matter(metadata: &Metadata, cover: Option<usize>) -> String {
             out.push_str(&format!("{key} = [{}]\n", values.join(", ")));
         }
     }
-    if let Some(index) = cover {
-        out.push_str(&format!("cover = {}\n", toml_string(&image_name(index))));
+    if let Some(name) = cover {
+        out.push_str(&format!("cover = {}\n", toml_string(&name)));
     }
     out.push_str("+++\n");
     out
@@ -154,10 +171,11 @@ impl Exporter for Markdown {
     fn event(&mut self, event: Event<'_>, out: &mut dyn Write) -> Result<(), BookError> {
         match &event {
             Event::BookStart => {
-                let cover = self.lookup.cover().map(|(index, _)| index);
-                if let Some(index) = cover {
+                let lookup = Arc::clone(&self.lookup);
+                let cover = lookup.cover().map(|(index, asset)| {
                     self.writer.naming().used[index] = true;
-                }
+                    image_name(index, asset)
+                });
                 out.write_all(front_matter(&self.lookup.book().metadata, cover).as_bytes())?;
             }
             Event::ChapterStart { index, .. } => {

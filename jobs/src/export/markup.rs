@@ -9,14 +9,16 @@ use super::{
     anchors::{self, Anchors},
     escape::{escaped, push_escaped, runs_right_to_left},
     language,
-    lookup::{Lookup, Picture},
+    lookup::Lookup,
     loss, url,
 };
 use crate::book::{Alignment, EndTag, Event, LinkTarget, Losses, Tag};
 
 mod notes;
+mod pictures;
 
 use notes::Notes;
+pub(super) use pictures::picture_file;
 
 /// Stands around an asset's index where its bytes belong. No legal text has it.
 pub(super) const PICTURE: char = '\u{0}';
@@ -37,6 +39,11 @@ struct Table {
     column: usize,
     in_head: bool,
     has_body: bool,
+}
+
+/// A title in an attribute, where a line end must be a reference to be one.
+fn lines(title: &str) -> String {
+    escaped(title).replace('\n', "&#10;")
 }
 
 /// Turns events into markup.
@@ -155,7 +162,11 @@ impl Markup {
     fn start_chapter(&mut self, index: usize, title: &str) {
         self.chapter = index;
         self.push(&match self.style {
-            Style::Epub => "<section epub:type=\"chapter\" role=\"doc-chapter\">\n".to_owned(),
+            // Whether the first heading is the title says the importer how to bring the book back as it was.
+            Style::Epub => {
+                let titled = if title.trim().is_empty() { "untitled" } else { "titled" };
+                format!("<section epub:type=\"chapter\" role=\"doc-chapter\" data-chapter=\"{titled}\">\n")
+            }
             Style::Html => format!("<section role=\"doc-chapter\" id=\"c{}\">\n", index + 1),
         });
         if !title.trim().is_empty() {
@@ -186,10 +197,14 @@ impl Markup {
             Tag::Paragraph => self.open_tag("<p"),
             Tag::Heading { level, anchor } => {
                 let mut tag = format!("<h{}", self.level(level));
-                if let Some(id) = anchor.map(|anchor| anchors::id(&anchor))
+                if let Some(anchor) = anchor
+                    && let id = anchors::id(&anchor)
                     && self.anchors.define(&id)
                 {
                     tag.push_str(&format!(" id=\"{}\"", self.full_id(self.chapter, &id)));
+                    if self.style == Style::Epub && id != anchor {
+                        tag.push_str(&format!(" data-anchor=\"{}\"", escaped(&anchor)));
+                    }
                 }
                 self.open_tag(&tag);
             }
@@ -332,67 +347,10 @@ impl Markup {
         if let Some(address) = address {
             let mut tag = format!("<a href=\"{}\"", escaped(&address));
             if !title.is_empty() {
-                tag.push_str(&format!(" title=\"{}\"", escaped(title)));
+                tag.push_str(&format!(" title=\"{}\"", lines(title)));
             }
             tag.push('>');
             self.push(&tag);
         }
     }
-
-    fn image(&mut self, source: &str, alt: &str, title: &str) {
-        let lookup = Arc::clone(&self.lookup);
-        let address = match lookup.picture(source) {
-            Picture::Asset(index, asset) => {
-                self.used[index] = true;
-                match self.style {
-                    Style::Epub => picture_file(index, &asset.media_type),
-                    Style::Html => {
-                        format!("data:{};base64,{PICTURE}{index}{PICTURE}", escaped(&asset.media_type))
-                    }
-                }
-            }
-            Picture::Remote => {
-                self.losses.add(loss::REMOTE_IMAGE);
-                return self.instead_of_image(url::valid(source), alt);
-            }
-            Picture::Missing => {
-                self.losses.add(loss::MISSING_IMAGE);
-                return self.instead_of_image(None, alt);
-            }
-        };
-        self.has_silent_image |= alt.trim().is_empty();
-        if self.tag_is_open && self.out().ends_with("<p") {
-            self.out().push_str(" class=\"picture\"");
-        }
-        let mut tag = format!("<img src=\"{address}\" alt=\"{}\"", escaped(alt));
-        if !title.is_empty() {
-            tag.push_str(&format!(" title=\"{}\"", escaped(title)));
-        }
-        tag.push_str("/>");
-        self.push(&tag);
-    }
-
-    /// A picture that can't be shown: what it shows in words, and where it is, if that is known.
-    fn instead_of_image(&mut self, address: Option<String>, alt: &str) {
-        let alt = if alt.trim().is_empty() { "image" } else { alt };
-        let words = match address {
-            Some(address) if !self.links.contains(&true) => {
-                format!("<a href=\"{}\">[{}]</a>", escaped(&address), escaped(alt))
-            }
-            _ => format!("[{}]", escaped(alt)),
-        };
-        self.push(&words);
-    }
-}
-
-/// Where a picture stands in an EPUB: numbered, because names of assets may hold what file names may not.
-pub(super) fn picture_file(index: usize, media_type: &str) -> String {
-    let extension = match media_type {
-        "image/jpeg" => "jpg",
-        "image/gif" => "gif",
-        "image/webp" => "webp",
-        "image/svg+xml" => "svg",
-        _ => "png",
-    };
-    format!("images/image-{:04}.{extension}", index + 1)
 }

@@ -41,6 +41,10 @@ mod zip;
 pub use format::Format;
 pub use job::{Export, Exported};
 pub use submit::ExportArguments;
+#[cfg(test)]
+pub(crate) use tests::random_chapter;
+#[cfg(test)]
+pub(crate) use url::valid as valid_url;
 
 /// Writes one book in one format.
 pub trait Exporter: Send {

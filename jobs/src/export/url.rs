@@ -2,7 +2,7 @@
 
 /// The address as a valid URL, or `None` where it can't be one. `doi:` becomes its resolver's address, because no
 /// browser knows the scheme.
-pub(super) fn valid(target: &str) -> Option<String> {
+pub(crate) fn valid(target: &str) -> Option<String> {
     let target = target.trim();
     let (scheme, rest) = target.split_once(':')?;
     let scheme = scheme.to_ascii_lowercase();

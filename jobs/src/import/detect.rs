@@ -23,25 +23,47 @@ pub fn detect(head: &[u8], name: &str) -> Result<SourceFormat, BookError> {
         return match extension.as_str() {
             _ if names_itself => Ok(SourceFormat::Epub),
             "epub" => Ok(SourceFormat::Epub),
-            "docx" | "odt" => refuse("a word processor's file: save it as EPUB, Markdown or plain text"),
-            _ => refuse("a ZIP archive, but not an EPUB"),
+            "docx" | "docm" | "dotx" => Ok(SourceFormat::Docx),
+            // A DOCX under another name: where its parts begin, their names tell it.
+            _ if contains(head, b"word/") => Ok(SourceFormat::Docx),
+            "odt" => refuse("an OpenDocument text: save it as DOCX or EPUB"),
+            _ => refuse("a ZIP archive, but neither an EPUB nor a DOCX"),
         };
+    }
+    // The form of Word before 2007; Word puts documents with a password into it, too.
+    if head.starts_with(b"\xd0\xcf\x11\xe0") {
+        return refuse(
+            "an old Word document, or one with a password: open it in a word processor, take the password off, and save \
+             it as DOCX",
+        );
     }
     if extension == "epub" {
         return refuse("it isn't what its name says: an EPUB is a ZIP archive, and this is none");
     }
-    let known: [(&[u8], &str); 8] = [
+    if extension == "docx" {
+        return refuse("it isn't what its name says: a DOCX is a ZIP archive, and this is none");
+    }
+    let begin = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
+    let is_object = begin.starts_with(b"{");
+    if is_object && contains(begin, super::json::FORMAT.as_bytes()) {
+        return Ok(SourceFormat::Json);
+    }
+    if extension == "json" {
+        return refuse(
+            "it is JSON, but no book that Presswork exported: save it as EPUB, DOCX, Markdown or plain text",
+        );
+    }
+    let known: [(&[u8], &str); 7] = [
         (b"%PDF", "a PDF"),
         (b"{\\rtf", "an RTF document"),
         (b"\x89PNG", "a picture"),
         (b"\xff\xd8\xff", "a picture"),
         (b"GIF8", "a picture"),
-        (b"\xd0\xcf\x11\xe0", "an old Word document"),
         (b"\x1f\x8b", "compressed by gzip"),
         (b"\x7fELF", "a program"),
     ];
     if let Some((_, what)) = known.iter().find(|(magic, _)| head.starts_with(magic)) {
-        return refuse(&format!("it isn't text but {what}: save it as EPUB, Markdown or plain text"));
+        return refuse(&format!("it isn't text but {what}: save it as EPUB, DOCX, Markdown or plain text"));
     }
     let text = is_utf16(head) || !is_binary(head);
     match extension.as_str() {
@@ -56,6 +78,10 @@ pub fn detect(head: &[u8], name: &str) -> Result<SourceFormat, BookError> {
             Ok(if marked { SourceFormat::Markdown } else { SourceFormat::Text })
         }
     }
+}
+
+fn contains(head: &[u8], what: &[u8]) -> bool {
+    head.windows(what.len()).any(|window| window == what)
 }
 
 /// Whether it begins like UTF-16: a byte order mark, or zeros in every other place only.
@@ -111,6 +137,12 @@ mod tests {
         let epub = b"PK\x03\x04aaaaaaaaaaaaaaaaaaaaaaaaaamimetypeapplication/epub+zipPK";
         assert_eq!(detect(epub, "book.zip").unwrap(), SourceFormat::Epub);
         assert_eq!(detect(b"PK\x03\x04other", "book.epub").unwrap(), SourceFormat::Epub);
+        assert_eq!(
+            detect(b"PK\x03\x04..[Content_Types].xml..word/document.xml", "x").unwrap(),
+            SourceFormat::Docx
+        );
+        assert_eq!(detect(b"PK\x03\x04word", "book.docx").unwrap(), SourceFormat::Docx);
+        assert_eq!(detect(b" {\"format\":\"presswork-book-export\",", "b.json").unwrap(), SourceFormat::Json);
         assert_eq!(detect(b"# Title\n", "book").unwrap(), SourceFormat::Markdown);
         assert_eq!(detect(b"Once\n", "book.md").unwrap(), SourceFormat::Markdown);
         assert_eq!(detect(b"Once\n", "book").unwrap(), SourceFormat::Text);
@@ -123,7 +155,9 @@ mod tests {
         for (head, name) in [
             (&b"Once upon"[..], "book.epub"),
             (b"PK\x03\x04other", "book.zip"),
-            (b"PK\x03\x04word", "book.docx"),
+            (b"word", "book.docx"),
+            (b"\xd0\xcf\x11\xe0", "book.docx"),
+            (b"{\"a\": 1}", "book.json"),
             (b"%PDF-1.7", "book.txt"),
             (b"", "book.md"),
             (b"<p>", "book.html"),

@@ -6,7 +6,8 @@
 //! - `chapters`: events in, chapters out; counts, bounds, splits. `pictures`: what a picture is and what it is called.
 //! - `charset`: text in any charset as lines of UTF-8.
 //! - `job`: the job kind [`Import`]. `submit`: its arguments on the command line.
-//! - `markdown`, `text`, `epub`: one format each.
+//! - `archive`: ZIP with its bounds, for `epub` and `docx`.
+//! - `markdown`, `text`, `epub`, `docx`, `json`: one format each.
 
 use std::{fmt, io::Read, path::PathBuf, str::FromStr};
 
@@ -14,14 +15,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::book::{BookError, Losses, Metadata};
 
+mod archive;
 mod chapters;
 mod charset;
 pub mod detect;
+mod docx;
 mod epub;
 mod job;
+mod json;
 mod markdown;
 mod pictures;
 mod submit;
+mod table;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -40,15 +45,24 @@ pub enum SourceFormat {
     Text,
     /// EPUB 2 or 3.
     Epub,
+    /// A word processor's document: Office Open XML, as Word, LibreOffice and Google Docs write it.
+    Docx,
+    /// What the export to JSON wrote.
+    Json,
 }
 
 impl SourceFormat {
-    /// The name users write: `markdown`, `text`, `epub`.
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Markdown, Self::Text, Self::Epub, Self::Docx, Self::Json];
+
+    /// The name users write: `markdown`, `text`, `epub`, `docx`, `json`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Markdown => "markdown",
             Self::Text => "text",
             Self::Epub => "epub",
+            Self::Docx => "docx",
+            Self::Json => "json",
         }
     }
 }
@@ -61,15 +75,14 @@ impl fmt::Display for SourceFormat {
 
 /// The text is not a format that can be imported.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a format to import: one of markdown, text, epub")]
+#[error("not a format to import: one of markdown, text, epub, docx, json")]
 pub struct SourceFormatError;
 
 impl FromStr for SourceFormat {
     type Err = SourceFormatError;
 
     fn from_str(text: &str) -> Result<Self, SourceFormatError> {
-        let all = [Self::Markdown, Self::Text, Self::Epub];
-        all.into_iter().find(|format| format.name() == text).ok_or(SourceFormatError)
+        Self::ALL.into_iter().find(|format| format.name() == text).ok_or(SourceFormatError)
     }
 }
 
@@ -164,6 +177,8 @@ pub fn import(format: SourceFormat, source: &Source, sink: &mut dyn BookSink) ->
         (SourceFormat::Markdown, Source::Folder(files)) => markdown::import_folder(files, sink)?,
         (SourceFormat::Text, Source::File(file)) => text::import(file, sink)?,
         (SourceFormat::Epub, Source::File(file)) => epub::import(file, sink)?,
+        (SourceFormat::Docx, Source::File(file)) => docx::import(file, sink)?,
+        (SourceFormat::Json, Source::File(file)) => json::import(file, sink)?,
         (format, Source::Folder(files)) => {
             let first = files.first().map(|file| file.name.as_str()).unwrap_or_default();
             return Err(BookError::input(first, format!("a folder can't be imported as {format}")));

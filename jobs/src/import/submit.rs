@@ -19,13 +19,13 @@ use super::{Import, SourceFormat, Upload, job::MOST_BYTES};
 /// What `enqueue import` is told.
 #[derive(Debug, Args)]
 pub struct ImportArguments {
-    /// The manuscript: a Markdown, text or EPUB file, or a folder of Markdown chapters
+    /// The manuscript: a Markdown, text, EPUB or DOCX file, a JSON export, or a folder of Markdown chapters
     path: PathBuf,
     /// The project that it goes into; what that holds is replaced
     #[arg(long)]
     project: ProjectId,
     /// What it is [default: told by its content]
-    #[arg(long, value_parser = one_of::<SourceFormat>(["markdown", "text", "epub"]))]
+    #[arg(long, value_parser = one_of::<SourceFormat>(["markdown", "text", "epub", "docx", "json"]))]
     format: Option<SourceFormat>,
     /// A title in place of the manuscript's own
     #[arg(long)]

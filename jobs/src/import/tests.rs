@@ -12,7 +12,7 @@ use crate::book::{
 };
 
 /// Keeps what it gets.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Kept {
     /// Name, title, text.
     pub(super) chapters: Vec<(String, String, String)>,
@@ -206,6 +206,38 @@ fn no_mutation_of_an_epub_or_of_what_is_in_it_brings_the_importer_down() {
         match run(SourceFormat::Epub, "m.x", &zip) {
             Ok((kept, imported)) => holds(&kept, &imported, 4 * zip.len() + 4096),
             Err(BookError::Input { .. }) => {}
+            Err(other) => panic!("round {round}: {other}"),
+        }
+    }
+}
+
+#[test]
+fn no_mutation_of_our_json_brings_the_importer_down() {
+    survives(SourceFormat::Json, 6, super::json::tests::small().as_bytes(), 3000);
+}
+
+#[test]
+fn no_mutation_of_a_docx_or_of_what_is_in_it_brings_the_importer_down() {
+    use super::{docx::tests::Parts, epub::tests::zip_of};
+    survives(SourceFormat::Docx, 7, &zip_of(&Parts::small().0), 1000);
+    let random = SeededRandom::new(8);
+    for round in 0..2000_u64 {
+        let mut parts = Parts::small();
+        let chosen = (next(&random) % parts.0.len() as u64) as usize;
+        let bytes = &mut parts.0[chosen].1;
+        for _ in 0..=next(&random) % 4 {
+            let place = (next(&random) % bytes.len().max(1) as u64) as usize;
+            match next(&random) % 4 {
+                0 if !bytes.is_empty() => bytes[place] ^= 1 << (next(&random) % 7),
+                1 => bytes.truncate(place),
+                2 => drop(bytes.splice(place..place, *b"<w:tbl><w:tr><w:tc><w:p>")),
+                _ => drop(bytes.splice(place..place, *b"</w:p><w:p><w:r><w:t>x")),
+            }
+        }
+        let zip = zip_of(&parts.0);
+        match run(SourceFormat::Docx, "m.x", &zip) {
+            Ok((kept, imported)) => holds(&kept, &imported, 4 * zip.len() + 4096),
+            Err(BookError::Input { file, .. }) => assert!(file.starts_with("m.x"), "round {round}: {file}"),
             Err(other) => panic!("round {round}: {other}"),
         }
     }

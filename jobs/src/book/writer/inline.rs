@@ -57,7 +57,7 @@ impl Runs {
                     self.pieces.push(Piece::Code(code));
                 }
             }
-            Event::Image { source, alt, title } => match naming.image(source) {
+            Event::Image { source, alt, title } => match naming.image(source, title) {
                 Image::Missing => {
                     losses.add(loss::MISSING_IMAGE);
                     self.text(alt);
@@ -66,11 +66,9 @@ impl Runs {
                     let image = Image::At(address.into_owned().into());
                     self.pieces.push(Piece::Image(alt.to_string(), image, title.to_string()));
                 }
-                Image::Defined(name) => {
-                    if !title.is_empty() {
-                        losses.add(loss::CAPTION);
-                    }
-                    self.pieces.push(Piece::Image(alt.to_string(), Image::Defined(name), String::new()));
+                Image::Defined(name, caption) => {
+                    let image = Image::Defined(name, caption);
+                    self.pieces.push(Piece::Image(alt.to_string(), image, String::new()));
                 }
             },
             Event::SoftBreak => self.pieces.push(Piece::Soft),
@@ -224,6 +222,11 @@ fn tidy(pieces: &mut Vec<Piece>) -> bool {
             }
             // Empty marks, and two of a kind that touch.
             (Some(Piece::Open(a)), Piece::Close(b)) | (Some(Piece::Close(a)), Piece::Open(b)) if *a == b => {
+                done.pop();
+                changed = true;
+            }
+            // A link around nothing can be neither seen nor followed.
+            (Some(Piece::OpenLink), Piece::CloseLink(..)) => {
                 done.pop();
                 changed = true;
             }

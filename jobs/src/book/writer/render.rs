@@ -7,7 +7,7 @@ use super::{
     inline::{Mark, Piece},
     loss,
 };
-use crate::book::Losses;
+use crate::book::{Losses, markdown_html::caption_comment};
 
 /// The runs as text. Lines are parted by line feeds; in headings and cells there is one line.
 pub(super) fn render(pieces: &[Piece], place: Place, losses: &mut Losses) -> String {
@@ -173,10 +173,13 @@ fn push_image(out: &mut String, alt: &str, image: &Image<'_>, title: &str, place
             }
             out.push(')');
         }
-        Image::Defined(name) => {
+        Image::Defined(name, caption) => {
             out.push('[');
             out.push_str(name);
             out.push(']');
+            if let Some(caption) = caption {
+                out.push_str(&caption_comment(caption));
+            }
         }
         Image::Missing => {}
     }

@@ -36,7 +36,7 @@ pub(super) fn write(
         concat!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n",
             "<package xmlns=\"http://www.idpf.org/2007/opf\" version=\"3.0\" unique-identifier=\"id\" ",
-            "xml:lang=\"{}\" dir=\"{}\">\n"
+            "xml:lang=\"{}\" dir=\"{}\" prefix=\"presswork: https://presswork.invalid/epub#\">\n"
         ),
         language, direction
     ))?;
@@ -102,10 +102,27 @@ fn metadata(lookup: &Lookup, facts: &Facts<'_>, language: &str) -> String {
     for subject in &metadata.subjects {
         out.push_str(&element("dc:subject", "", subject));
     }
-    let modified = date.map_or(SOME_TIME.to_owned(), |date| {
+    let modified = date.as_ref().map_or(SOME_TIME.to_owned(), |date| {
         // A year or a month alone begins with its first day.
         format!("{date}{}T00:00:00Z", &"-01-01"[date.len() - 4..])
     });
+    for (name, written, given) in [
+        ("title", lookup.title(), &metadata.title),
+        ("subtitle", "", &metadata.subtitle),
+        ("language", language, &metadata.language),
+        ("identifier", &identifier(metadata), &metadata.identifier),
+        ("date", date.as_deref().unwrap_or_default(), &metadata.date),
+        ("description", "", &metadata.description),
+        ("publisher", "", &metadata.publisher),
+        ("rights", "", &metadata.rights),
+    ] {
+        out.push_str(&as_given(name, written, given));
+    }
+    for (index, asset) in lookup.book().assets.iter().enumerate().filter(|(index, _)| facts.used[*index]) {
+        let name = escaped(&serde_json::Value::from(asset.name.as_str()).to_string()).into_owned();
+        let of = index + 1;
+        out.push_str(&format!("<meta refines=\"#i{of}\" property=\"presswork:name\">{name}</meta>\n"));
+    }
     let mut meta = |property: &str, value: &str| {
         out.push_str(&format!("<meta property=\"{property}\">{value}</meta>\n"));
     };
@@ -134,6 +151,16 @@ fn metadata(lookup: &Lookup, facts: &Facts<'_>, language: &str) -> String {
     );
     out.push_str("</metadata>\n");
     out
+}
+
+/// What the metadata say, as JSON, where the format has it in another spelling: the importer brings it back.
+fn as_given(name: &str, written: &str, given: &str) -> String {
+    let is_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ") == text;
+    if written == given || (written.is_empty() && is_line(given) && given.len() < 4000 && name != "date") {
+        return String::new();
+    }
+    let given = serde_json::Value::from(given).to_string();
+    format!("<meta property=\"presswork:{name}\">{}</meta>\n", escaped(&given))
 }
 
 /// The book's identifier as a URN where it can be one; without one, made of what tells books apart.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Markup, Style};
-use crate::export::loss;
+use crate::export::{escape::escaped, loss};
 
 /// The footnotes of the open chapter.
 #[derive(Debug, Default)]
@@ -79,15 +79,15 @@ impl Markup {
         if notes.by_label.is_empty() {
             return;
         }
-        let mut list: Vec<Note> = notes.by_label.into_values().collect();
-        list.sort_by_key(|note| if note.number == 0 { usize::MAX } else { note.number });
+        let mut list: Vec<(Box<str>, Note)> = notes.by_label.into_iter().collect();
+        list.sort_by_key(|(_, note)| if note.number == 0 { usize::MAX } else { note.number });
         let epub = self.style == Style::Epub;
         self.push(if epub {
             "<section class=\"notes\" epub:type=\"footnotes\">\n"
         } else {
             "<section class=\"notes\">\n"
         });
-        for (at, note) in list.into_iter().enumerate() {
+        for (at, (label, note)) in list.into_iter().enumerate() {
             let number = at + 1;
             let id = self.full_id(self.chapter, &format!("note.{number}"));
             let Some(text) = note.text else {
@@ -95,7 +95,10 @@ impl Markup {
                 self.push(&format!("<span id=\"{id}\"></span>\n"));
                 continue;
             };
-            let kind = if epub { " epub:type=\"footnote\"" } else { "" };
+            let kind = match epub {
+                true => format!(" epub:type=\"footnote\" data-label=\"{}\"", escaped(&label)),
+                false => String::new(),
+            };
             self.push(&format!("<aside{kind} role=\"doc-footnote\" id=\"{id}\">\n"));
             if note.has_way_back {
                 let back = self.full_id(self.chapter, &format!("ref.{number}"));

@@ -241,8 +241,9 @@ fn a_book_has_front_matter_and_names_that_are_unique() {
         "[^c2-n_20_1]: Another note",
         "](#c2-later)",
         "](#c2)",
-        "![A drawing][image-2]",
-        "\n[image-2]: data:image/svg+xml;base64,PHN2Z",
+        "![A drawing][drawing.svg]",
+        "\n[drawing.svg]: data:image/svg+xml;base64,PHN2Z",
+        "\n  \"A caption\"\n",
     ] {
         assert!(text.contains(part), "{part}");
     }

@@ -3,8 +3,10 @@
 
 use std::borrow::Cow;
 
-use super::table::{Table, owned};
-use crate::book::{BookError, EndTag, Event, EventSink, Tag};
+use crate::{
+    book::{Alignment, BookError, EndTag, Event, EventSink, Tag},
+    import::table::{Table, owned},
+};
 
 /// Something that content stands in, written when there is content.
 #[derive(Debug)]
@@ -21,9 +23,14 @@ pub(super) struct Flow<'a> {
     runs: Vec<Tag<'static>>,
     open_runs: usize,
     paragraph: bool,
+    /// Whether the paragraph is an item's loose text, as in `<li>text</li>`, which is none in the stream.
+    plain: bool,
+    /// Whether an element says that its text is a paragraph.
+    pub(super) in_paragraph: bool,
     heading: Option<Wanted>,
     space: bool,
-    breaks: bool,
+    /// How many line ends wait for text behind them.
+    breaks: u32,
     verbatim: bool,
     table: Option<Table>,
 }
@@ -36,9 +43,11 @@ impl<'a> Flow<'a> {
             runs: Vec::new(),
             open_runs: 0,
             paragraph: false,
+            plain: false,
+            in_paragraph: false,
             heading: None,
             space: false,
-            breaks: false,
+            breaks: 0,
             verbatim: false,
             table: None,
         }
@@ -87,10 +96,10 @@ impl<'a> Flow<'a> {
             return Ok(());
         }
         self.close_runs(0)?;
-        if std::mem::take(&mut self.paragraph) {
+        if std::mem::take(&mut self.paragraph) && !std::mem::take(&mut self.plain) {
             self.send(Event::End(EndTag::Paragraph))?;
         }
-        (self.space, self.breaks) = (false, false);
+        (self.space, self.breaks) = (false, 0);
         Ok(())
     }
 
@@ -113,6 +122,13 @@ impl<'a> Flow<'a> {
         if !self.blocks.iter().any(same) {
             return Ok(());
         }
+        // What is empty but can be seen all the same: an item's sign, a quotation's line.
+        let is_shown = |block: &Wanted| {
+            matches!(block.tag, Tag::Item | Tag::CodeBlock { .. } | Tag::Quote | Tag::Footnote { .. })
+        };
+        if self.blocks.last().is_some_and(|block| same(block) && is_shown(block) && !block.open) {
+            self.open_blocks()?;
+        }
         while let Some(block) = self.blocks.pop() {
             if block.open {
                 self.sink.event(Event::End(block.tag.end()))?;
@@ -122,6 +138,15 @@ impl<'a> Flow<'a> {
             }
         }
         Ok(())
+    }
+
+    /// The language of the code block that was begun, where it has none.
+    pub(super) fn code_language(&mut self, name: String) {
+        if let Some(Wanted { tag: Tag::CodeBlock { language }, open: false }) = self.blocks.last_mut()
+            && language.is_empty()
+        {
+            *language = Cow::Owned(name);
+        }
     }
 
     /// An item begins; one that was made for loose text before it ends.
@@ -152,7 +177,7 @@ impl<'a> Flow<'a> {
         if let Some(Wanted { tag, open: true }) = self.heading.take() {
             self.send(Event::End(tag.end()))?;
         }
-        (self.space, self.breaks) = (false, false);
+        (self.space, self.breaks) = (false, 0);
         Ok(())
     }
 
@@ -213,7 +238,11 @@ impl<'a> Flow<'a> {
                 }
                 None if !self.paragraph && !self.verbatim => {
                     self.paragraph = true;
-                    self.send(Event::Start(Tag::Paragraph))?;
+                    let in_item = matches!(self.blocks.last(), Some(Wanted { tag: Tag::Item, .. }));
+                    self.plain = in_item && !self.in_paragraph;
+                    if !self.plain {
+                        self.send(Event::Start(Tag::Paragraph))?;
+                    }
                 }
                 _ => {}
             }
@@ -221,7 +250,7 @@ impl<'a> Flow<'a> {
         if self.verbatim {
             return Ok(());
         }
-        if std::mem::take(&mut self.breaks) {
+        for _ in 0..std::mem::take(&mut self.breaks) {
             self.space = false;
             self.send(Event::HardBreak)?;
         }
@@ -287,7 +316,7 @@ impl<'a> Flow<'a> {
         if self.verbatim {
             return self.text("\n");
         }
-        self.breaks |= self.has_content();
+        self.breaks += u32::from(self.has_content() && self.breaks < 100);
         Ok(())
     }
 
@@ -318,21 +347,22 @@ impl<'a> Flow<'a> {
         }
     }
 
-    /// A cell begins. What is open around the table does not go on in it.
-    pub(super) fn begin_cell(&mut self) -> Result<bool, BookError> {
+    /// A cell begins, which is set in this way. What is open around the table does not go on in it.
+    pub(super) fn begin_cell(&mut self, alignment: Alignment) -> Result<bool, BookError> {
         if self.in_cell() {
             return Ok(false);
         }
         self.boundary()?;
         let Some(table) = &mut self.table else { return Ok(false) };
         table.begin_cell()?;
+        table.align(alignment);
         Ok(true)
     }
 
     /// A cell ends; it may stand for several.
     pub(super) fn end_cell(&mut self, span: usize) -> Result<(), BookError> {
         self.close_runs(0)?;
-        (self.space, self.breaks) = (false, false);
+        (self.space, self.breaks) = (false, 0);
         if let Some(table) = &mut self.table {
             table.end_cell(span);
         }

@@ -1,13 +1,14 @@
 //! EPUB 2 and 3. Two passes over the spine: the first ([`outline`]) decides which files are chapters, what they are
 //! called and which pictures and notes they have, so that links can lead to chapters still to come; the second writes.
 //!
-//! `archive` bounds the ZIP, `xml` the XML; `package` knows metadata, spine and titles; `xhtml` what elements mean,
+//! `archive` (shared) bounds the ZIP, `xml` the XML; `package` knows metadata, spine and titles; `xhtml` what elements mean,
 //! `flow` how content becomes balanced blocks.
 
 use std::collections::{HashMap, HashSet};
 
 use super::{
     BookSink, Imported, Report, SourceFile, SourceFormat,
+    archive::Archive,
     chapters::{Chapters, file_name},
     one_line,
     pictures::Pictures,
@@ -18,17 +19,14 @@ use crate::book::{
     names::slug,
 };
 
-mod archive;
 mod flow;
 mod outline;
 mod package;
-mod table;
 #[cfg(test)]
 pub(in crate::import) mod tests;
 mod xhtml;
 mod xml;
 
-use archive::Archive;
 use flow::Flow;
 use outline::{Outline, outline};
 use package::{Package, package, resolve};
@@ -45,12 +43,15 @@ struct Planned {
 
 /// Imports an EPUB.
 pub(super) fn import(source: &SourceFile, sink: &mut dyn BookSink) -> Result<Imported, BookError> {
-    let mut archive = Archive::open(source)?;
+    let mut archive = Archive::open(source, "an EPUB")?;
     let package = package(&mut archive)?;
     let planned = plan(&mut archive, &package)?;
     let mut links = Links::default();
     for (index, chapter) in planned.iter().enumerate() {
         links.chapters.insert(chapter.path.clone(), (index, file_name(index, &chapter.title)));
+        for (id, anchor) in &chapter.outline.anchors {
+            links.anchors.insert((chapter.path.clone(), id.clone()), anchor.clone());
+        }
         for id in &chapter.outline.start_ids {
             links.starts.insert((chapter.path.clone(), id.clone()));
         }
@@ -61,7 +62,7 @@ pub(super) fn import(source: &SourceFile, sink: &mut dyn BookSink) -> Result<Imp
     let mut metadata = package.metadata.clone();
     metadata.title = one_line(&metadata.title, 300);
     if let Some(cover) = &package.cover {
-        metadata.cover = bring(cover, &mut archive, &mut pictures, &mut chapters)?;
+        metadata.cover = bring(cover, &package, &mut archive, &mut pictures, &mut chapters)?;
         if metadata.cover.is_none() {
             let place = archive.place(cover);
             chapters.report.warn(format!("the cover {place} was not found or is no picture"));
@@ -78,7 +79,7 @@ pub(super) fn import(source: &SourceFile, sink: &mut dyn BookSink) -> Result<Imp
             }
             let entry = if chapter.picture { Some(source.clone()) } else { resolve(&chapter.path, source) };
             let name = match entry {
-                Some(entry) => bring(&entry, &mut archive, &mut pictures, &mut chapters)?,
+                Some(entry) => bring(&entry, &package, &mut archive, &mut pictures, &mut chapters)?,
                 None => None,
             };
             if name.is_none() {
@@ -93,8 +94,9 @@ pub(super) fn import(source: &SourceFile, sink: &mut dyn BookSink) -> Result<Imp
         } else {
             archive.text(&chapter.path)?
         };
-        let skip_heading =
-            chapter.outline.heading.as_ref().is_some_and(|heading| is_same(heading, &chapter.title));
+        let skip_heading = chapter.outline.titled == Some(true)
+            || chapter.outline.titled.is_none()
+                && chapter.outline.heading.as_ref().is_some_and(|heading| is_same(heading, &chapter.title));
         let mut losses = Losses::default();
         links.from.clone_from(&chapter.path);
         let flow = Flow::new(&mut chapters);
@@ -142,14 +144,18 @@ fn plan(archive: &mut Archive, package: &Package) -> Result<Vec<Planned>, BookEr
         // Each export makes a title page, so one that says nothing new would be there twice.
         let only_title = outline.images.is_empty()
             && outline.title_page.as_ref().is_some_and(|page| is_told(page, &package.metadata));
-        if only_cover || only_title {
+        if outline.titled.is_none() && (only_cover || only_title) {
             continue;
         }
         // A navigation may say less than the heading, whose words would be lost: `The Fall` for `7. The Fall`.
         let told = package.titles.get(&item.path);
-        let title = match told.filter(|told| !says_more(&outline, told)).or(outline.heading.as_ref()) {
-            Some(title) => one_line(title, 200),
-            None => format!("Chapter {}", planned.len() + 1),
+        let title = match outline.titled {
+            Some(true) => outline.heading.clone().unwrap_or_default(),
+            Some(false) => String::new(),
+            None => match told.filter(|told| !says_more(&outline, told)).or(outline.heading.as_ref()) {
+                Some(title) => one_line(title, 200),
+                None => format!("Chapter {}", planned.len() + 1),
+            },
         };
         planned.push(Planned { path: item.path.clone(), title, outline, picture });
     }
@@ -185,14 +191,10 @@ fn is_same(heading: &str, title: &str) -> bool {
     !heading.is_empty() && (heading == title || title.ends_with(&heading) || heading.ends_with(&title))
 }
 
-/// Whether an image is on the web, as its source says.
-fn is_web_image(source: &str) -> bool {
-    is_web(source)
-}
-
 /// Brings a picture in; `None` where there is none.
 fn bring(
     entry: &str,
+    package: &Package,
     archive: &mut Archive,
     pictures: &mut Pictures,
     chapters: &mut Chapters<'_>,
@@ -205,7 +207,8 @@ fn bring(
         return Ok(None);
     }
     let mut data = archive.open_picture(entry)?;
-    pictures.add(entry, entry, &mut data, chapters.sink())
+    let name = package.names.get(entry).map_or(entry, String::as_str);
+    pictures.add(entry, name, &mut data, chapters.sink())
 }
 
 /// Where links lead.
@@ -216,6 +219,8 @@ struct Links {
     chapters: HashMap<String, (usize, String)>,
     /// Ids at a chapter's very beginning, to which the chapter's name leads.
     starts: HashSet<(String, String)>,
+    /// The anchors of headings, by their ids.
+    anchors: HashMap<(String, String), String>,
 }
 
 impl Surroundings for Links {
@@ -233,6 +238,9 @@ impl Surroundings for Links {
         if id.is_empty() || self.starts.contains(&(entry.clone(), id.clone())) {
             return Some(name.clone());
         }
-        Some(if entry == self.from { format!("#{id}") } else { format!("{name}#{id}") })
+        // Other places than headings have no name in a book: the chapter is as near as a link can lead.
+        let key = (entry, id);
+        let Some(anchor) = self.anchors.get(&key) else { return Some(name.clone()) };
+        Some(if key.0 == self.from { format!("#{anchor}") } else { format!("{name}#{anchor}") })
     }
 }

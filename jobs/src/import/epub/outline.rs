@@ -1,9 +1,10 @@
 //! The first pass over a chapter's file: enough to name it and to know where links to it lead.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::{
-    archive::Archive,
+    Archive,
+    xhtml::note_label,
     xml::{Element, Handler, parse},
 };
 use crate::book::BookError;
@@ -26,8 +27,12 @@ pub(super) struct Outline {
     pub(super) images: Vec<String>,
     /// Ids before the first text.
     pub(super) start_ids: Vec<String>,
-    /// The ids of footnotes that something refers to.
-    pub(super) notes: HashSet<String>,
+    /// The footnotes that something refers to, or that our own export wrote: their labels by their ids.
+    pub(super) notes: HashMap<String, String>,
+    /// The headings that links may lead to: their anchors by their ids.
+    pub(super) anchors: HashMap<String, String>,
+    /// Whether the chapter has a title, where our own export says so.
+    pub(super) titled: Option<bool>,
 }
 
 /// Reads a file's outline.
@@ -37,7 +42,9 @@ pub(super) fn outline(archive: &mut Archive, path: &str) -> Result<Outline, Book
     parse(&text, &archive.place(path), &mut reader)?;
     let mut outline = reader.outline;
     outline.heading = reader.heading.map(|text| super::one_line(&text, 200)).filter(|text| !text.is_empty());
-    outline.notes = reader.defined.intersection(&reader.referred).cloned().collect();
+    let referred = reader.referred;
+    let notes = reader.defined.into_iter().filter(|(id, (_, own))| *own || referred.contains(id));
+    outline.notes = notes.map(|(id, (label, _))| (id, label)).collect();
     Ok(outline)
 }
 
@@ -50,8 +57,48 @@ struct Reader {
     /// How deep the first heading is, while it is open.
     in_heading: Option<usize>,
     skipped: usize,
-    defined: HashSet<String>,
+    /// The id of the section that was begun: a link to that means its heading.
+    pending: Option<String>,
+    /// Whether the open heading has an anchor.
+    is_anchored: bool,
+    in_any_heading: Option<usize>,
+    /// Labels by ids, and whether our own export wrote them.
+    defined: HashMap<String, (String, bool)>,
     referred: HashSet<String>,
+}
+
+impl Reader {
+    /// Notes the anchor that a heading will have: its own id, else its section's, else the first one inside.
+    fn anchor(&mut self, element: &Element) {
+        let id = element.get("id").map(str::to_owned);
+        let level =
+            element.name.strip_prefix('h').is_some_and(|level| matches!(level.as_bytes(), [b'1'..=b'6']));
+        let found = match element.name.as_str() {
+            _ if level => {
+                let found = id.or(self.pending.take());
+                self.is_anchored = found.is_some();
+                self.in_any_heading = Some(self.open.len());
+                found
+            }
+            _ if self.in_any_heading.is_some() => id.filter(|_| !self.is_anchored),
+            "section" | "div" | "article" | "header" | "hgroup" => {
+                self.pending = id.or(self.pending.take());
+                None
+            }
+            "p" | "ul" | "ol" | "table" | "pre" | "blockquote" | "figure" | "aside" | "nav" | "main" => {
+                self.pending = None;
+                None
+            }
+            _ => None,
+        };
+        if let Some(id) = found
+            && self.outline.anchors.len() < MOST_REMEMBERED
+        {
+            self.is_anchored = true;
+            let anchor = element.get("data-anchor").unwrap_or(&id).to_owned();
+            self.outline.anchors.insert(id, anchor);
+        }
+    }
 }
 
 impl Handler for Reader {
@@ -73,9 +120,15 @@ impl Handler for Reader {
                     || element.has_word("role", "doc-footnote")
                     || element.has_word("role", "doc-endnote");
             if is_note && self.defined.len() < MOST_REMEMBERED {
-                self.defined.insert(id.to_owned());
+                let own = element.get("data-label").filter(|label| !label.is_empty());
+                let label = own.map_or_else(|| note_label(id), str::to_owned);
+                self.defined.insert(id.to_owned(), (label, own.is_some()));
             }
         }
+        if let Some(titled) = element.get("data-chapter") {
+            self.outline.titled = Some(titled == "titled");
+        }
+        self.anchor(&element);
         match name {
             "h1" | "h2" | "h3" | "h4" | "h5" | "h6" if self.heading.is_none() && self.outline.words == 0 => {
                 self.heading = Some(String::new());
@@ -116,7 +169,6 @@ impl Handler for Reader {
         }
         if let Some(page) = &mut self.outline.title_page {
             page.push_str(text);
-            page.push(' ');
             if page.len() > MOST_TITLE_PAGE_BYTES {
                 self.outline.title_page = None;
             }
@@ -126,8 +178,14 @@ impl Handler for Reader {
     }
 
     fn end(&mut self) -> Result<(), BookError> {
+        if let Some(page) = &mut self.outline.title_page {
+            page.push(' ');
+        }
         if self.in_heading == Some(self.open.len()) {
             self.in_heading = None;
+        }
+        if self.in_any_heading == Some(self.open.len()) {
+            self.in_any_heading = None;
         }
         if let Some(name) = self.open.pop() {
             self.skipped -= usize::from(matches!(name.as_str(), "head" | "script" | "style"));

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{
-    archive::Archive,
+    Archive,
     xml::{Element, Handler, parse},
 };
 use crate::book::{BookError, Metadata, markdown::percent_decode};
@@ -34,6 +34,8 @@ pub(super) struct Package {
     pub(super) navigation: Option<String>,
     /// Titles by entry.
     pub(super) titles: HashMap<String, String>,
+    /// The names that pictures had before our own export numbered them, by entry.
+    pub(super) names: HashMap<String, String>,
 }
 
 /// An entry's path from a reference in another; without its fragment. `None` where it leads outside.
@@ -182,8 +184,9 @@ fn read_package(archive: &Archive, path: &str, document: &Flat) -> Result<Packag
     let mut cover_id = None;
     let (mut titles, mut kinds) = (Vec::new(), HashMap::new());
     let mut references = Vec::new();
-    for (element, text, _) in &document.elements {
-        let text = super::super::one_line(text, 4000);
+    let (mut given, mut names) = (Vec::new(), HashMap::new());
+    for (element, raw, _) in &document.elements {
+        let text = super::super::one_line(raw, 4000);
         match element.name.as_str() {
             "title" => titles.push((element.get("id").unwrap_or_default(), text)),
             "creator" if !text.is_empty() => metadata.authors.push(text),
@@ -196,6 +199,19 @@ fn read_package(archive: &Archive, path: &str, document: &Flat) -> Result<Packag
             "subject" if !text.is_empty() && metadata.subjects.len() < 100 => metadata.subjects.push(text),
             "meta" if element.get("name") == Some("cover") => {
                 cover_id = element.get("content").map(str::to_owned);
+            }
+            // What our own export had to spell in another way, or to number.
+            "meta" if element.get("property").is_some_and(|name| name.starts_with("presswork:")) => {
+                let name =
+                    element.get("property").and_then(|name| name.split_once(':')).unwrap_or_default().1;
+                let Ok(value) = serde_json::from_str::<String>(raw) else { continue };
+                match element.get("refines") {
+                    Some(of) if name == "name" => {
+                        names.insert(of.trim_start_matches('#').to_owned(), value);
+                    }
+                    Some(_) => {}
+                    None => given.push((name.to_owned(), value)),
+                }
             }
             "meta" if element.get("property") == Some("title-type") => {
                 let of = element.get("refines").unwrap_or_default().trim_start_matches('#');
@@ -227,6 +243,24 @@ fn read_package(archive: &Archive, path: &str, document: &Flat) -> Result<Packag
             Some("subtitle") => metadata.subtitle = text,
             _ if metadata.title.is_empty() => metadata.title = text,
             _ => {}
+        }
+    }
+    for (name, value) in given {
+        match name.as_str() {
+            "title" => metadata.title = value,
+            "subtitle" => metadata.subtitle = value,
+            "language" => metadata.language = value,
+            "identifier" => metadata.identifier = value,
+            "date" => metadata.date = value,
+            "description" => metadata.description = value,
+            "publisher" => metadata.publisher = value,
+            "rights" => metadata.rights = value,
+            _ => {}
+        }
+    }
+    for (id, name) in names {
+        if let Some(item) = package.manifest.get(&id) {
+            package.names.insert(item.path.clone(), name);
         }
     }
     for id in references {

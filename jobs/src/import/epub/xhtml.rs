@@ -1,10 +1,7 @@
 //! XHTML as content: which element means what. Where links and images lead is asked of a [`Book`]; what has no place in
 //! a book is dropped and counted.
 
-use std::{
-    borrow::Cow,
-    collections::{HashMap, HashSet},
-};
+use std::collections::HashMap;
 
 use super::{
     flow::Flow,
@@ -12,11 +9,18 @@ use super::{
 };
 use crate::book::{BookError, EndTag, Event, Losses, Tag, names::UniqueAnchors};
 
+mod hints;
+mod links;
+
+pub(super) use hints::note_label;
+use hints::{alignment, language};
+
 /// What the end of an element ends.
 #[derive(Debug)]
 enum Ends {
     Nothing,
     Boundary,
+    Paragraph,
     Block(EndTag),
     Item,
     Run,
@@ -45,8 +49,8 @@ pub(super) struct Xhtml<'a> {
     losses: &'a mut Losses,
     /// Images by their `src`: the asset's name.
     images: &'a HashMap<String, Option<String>>,
-    /// The ids of footnotes that the chapter defines.
-    notes: &'a HashSet<String>,
+    /// The footnotes that the chapter defines: their labels by their ids.
+    notes: &'a HashMap<String, String>,
     ends: Vec<Ends>,
     skipping: usize,
     code: Option<String>,
@@ -64,7 +68,7 @@ impl<'a> Xhtml<'a> {
         around: &'a mut dyn Surroundings,
         losses: &'a mut Losses,
         images: &'a HashMap<String, Option<String>>,
-        notes: &'a HashSet<String>,
+        notes: &'a HashMap<String, String>,
         skip_heading: bool,
     ) -> Self {
         Self {
@@ -112,48 +116,6 @@ impl<'a> Xhtml<'a> {
         Ok(Ends::Block(end))
     }
 
-    fn image(&mut self, source: &str, alt: &str, title: &str) -> Result<(), BookError> {
-        let name = match self.images.get(source) {
-            Some(name) => name.clone(),
-            None => super::is_web_image(source).then(|| source.to_owned()),
-        };
-        match name {
-            Some(name) => self.flow.inline(Event::Image {
-                source: name.into(),
-                alt: super::super::one_line(alt, 1000).into(),
-                title: super::super::one_line(title, 1000).into(),
-            }),
-            None => {
-                self.losses.add("image that was not found");
-                self.flow.text(alt)
-            }
-        }
-    }
-
-    fn link(&mut self, element: &Element) -> Result<Ends, BookError> {
-        let Some(href) = element.get("href") else { return Ok(Ends::Nothing) };
-        let noted = element.has_word("epub:type", "noteref") || element.has_word("role", "doc-noteref");
-        let id = href.rsplit_once('#').map(|(_, id)| id).unwrap_or_default();
-        if noted && self.notes.contains(id) && !self.flow.in_footnote() {
-            self.flow.inline(Event::FootnoteReference(Cow::Owned(note_label(id))))?;
-            return Ok(self.skip(None));
-        }
-        let back = element.has_word("epub:type", "backlink") || element.has_word("role", "doc-backlink");
-        if back && self.flow.in_footnote() {
-            return Ok(self.skip(None));
-        }
-        match self.around.link(href) {
-            Some(target) => {
-                let title = element.get("title").unwrap_or_default().to_owned();
-                Ok(self.run(Tag::Link { target: target.into(), title: title.into() }))
-            }
-            None => {
-                self.losses.add("link that leads nowhere");
-                Ok(Ends::Nothing)
-            }
-        }
-    }
-
     fn heading(&mut self, level: u8, element: &Element) -> Result<Ends, BookError> {
         let pending = self.pending_anchor.take();
         if self.flow.in_cell() || self.flow.in_heading() {
@@ -164,7 +126,7 @@ impl<'a> Xhtml<'a> {
             self.in_skipped = true;
             return Ok(Ends::SkippedHeading);
         }
-        let id = element.get("id").map(str::to_owned).or(pending);
+        let id = element.get("data-anchor").or(element.get("id")).map(str::to_owned).or(pending);
         let anchor = id.and_then(|id| self.anchors.add(&id));
         self.flow.begin_heading(level.clamp(2, 6), anchor)?;
         Ok(Ends::Heading)
@@ -183,10 +145,10 @@ impl<'a> Xhtml<'a> {
                 || element.has_word("role", "doc-footnote")
                 || element.has_word("role", "doc-endnote");
         if is_note
-            && let Some(id) = element.get("id").filter(|id| self.notes.contains(*id))
+            && let Some(label) = element.get("id").and_then(|id| self.notes.get(id))
             && !self.flow.in_footnote()
         {
-            return self.block(Tag::Footnote { label: note_label(id).into() });
+            return self.block(Tag::Footnote { label: label.clone().into() });
         }
         Ok(match name {
             "head" | "style" | "title" | "rp" | "template" | "meta" => self.skip(None),
@@ -227,11 +189,12 @@ impl<'a> Xhtml<'a> {
                 self.flow.boundary()?;
                 if self.flow.run(Tag::Strong) { Ends::Definition } else { Ends::Boundary }
             }
-            "pre" => {
-                let class = element.get("class").unwrap_or_default();
-                let language = class.split_whitespace().find_map(|one| one.strip_prefix("language-"));
-                self.block(Tag::CodeBlock { language: language.unwrap_or_default().to_owned().into() })?
+            "pre" => self.block(Tag::CodeBlock { language: language(element).into() })?,
+            "code" if self.in_pre() => {
+                self.flow.code_language(language(element));
+                Ends::Nothing
             }
+            "span" => self.remote_image(element)?.unwrap_or(Ends::Nothing),
             "code" | "kbd" | "samp" | "tt" if self.code.is_none() && !self.in_pre() => {
                 self.code = Some(String::new());
                 Ends::Code
@@ -253,7 +216,7 @@ impl<'a> Xhtml<'a> {
                 if element.get("rowspan").is_some_and(|span| span.trim() != "1") {
                     self.losses.add("table cell over several rows");
                 }
-                if self.flow.begin_cell()? { Ends::Cell(span) } else { Ends::Boundary }
+                if self.flow.begin_cell(alignment(element))? { Ends::Cell(span) } else { Ends::Boundary }
             }
             "hr" => {
                 self.flow.rule()?;
@@ -300,6 +263,10 @@ impl<'a> Xhtml<'a> {
                     self.pending_anchor = None;
                 }
                 self.flow.boundary()?;
+                if matches!(name, "p" | "dd" | "div") {
+                    self.flow.in_paragraph = true;
+                    return Ok(Ends::Paragraph);
+                }
                 Ends::Boundary
             }
             _ => Ends::Nothing,
@@ -358,6 +325,11 @@ impl Handler for Xhtml<'_> {
                 Ok(())
             }
             Ends::Boundary => self.flow.boundary(),
+            Ends::Paragraph => {
+                self.flow.boundary()?;
+                self.flow.in_paragraph = self.ends.iter().rev().any(|end| matches!(end, Ends::Paragraph));
+                Ok(())
+            }
             Ends::Block(end) => self.flow.end_block(end),
             Ends::Item => self.flow.end_block(EndTag::Item),
             Ends::Run => self.flow.end_run(),
@@ -368,7 +340,14 @@ impl Handler for Xhtml<'_> {
             }
             Ends::Code => {
                 let code = self.code.take().unwrap_or_default();
-                let code = code.split_whitespace().collect::<Vec<_>>().join(" ");
+                // Blanks count in code, but what is there to set the source in lines does not.
+                let lines: Vec<&str> = code.split(['\n', '\r']).collect();
+                let code = match lines.as_slice() {
+                    [line] => line.replace('\t', " "),
+                    lines => {
+                        lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ").trim().to_owned()
+                    }
+                };
                 if code.is_empty() { Ok(()) } else { self.flow.inline(Event::Code(code.into())) }
             }
             Ends::Quotation => self.flow.text("”"),
@@ -387,9 +366,4 @@ impl Handler for Xhtml<'_> {
             }
         }
     }
-}
-
-/// A footnote's label from its id: of letters and digits, so that Markdown can name it.
-fn note_label(id: &str) -> String {
-    id.chars().map(|c| if c.is_alphanumeric() || c == '-' || c == '_' { c } else { '-' }).take(100).collect()
 }

@@ -154,11 +154,13 @@ fn entity(name: &str) -> Option<Cow<'static, str>> {
 
 /// An attribute's value with its references resolved.
 fn unescaped(raw: &str) -> Cow<'_, str> {
-    if !raw.contains('&') {
+    if !raw.contains(['&', '\n', '\r', '\t']) {
         return Cow::Borrowed(raw);
     }
+    // A line end in an attribute is a blank, unless it is written as a reference (XML §3.3.3).
+    let raw = raw.replace(['\n', '\r', '\t'], " ");
     let mut text = String::with_capacity(raw.len());
-    let mut rest = raw;
+    let mut rest = raw.as_str();
     while let Some(place) = rest.find('&') {
         text.push_str(&rest[..place]);
         rest = &rest[place..];

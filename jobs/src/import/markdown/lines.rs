@@ -20,6 +20,8 @@ pub(super) struct Scanner {
     front: u64,
     /// The character and length of the open fence.
     fence: Option<(u8, usize)>,
+    /// Whether that began on an item's or quotation's own line, so that its end is set in or quoted.
+    fence_is_inside: bool,
     /// The lines of the paragraph that is open at the top level.
     paragraph: Vec<String>,
     /// Whether the block that is open may hold indented lines: a list, a quotation.
@@ -50,6 +52,7 @@ impl Scanner {
         Self {
             front,
             fence: None,
+            fence_is_inside: false,
             paragraph: Vec::new(),
             container: false,
             clear: true,
@@ -85,9 +88,17 @@ impl Scanner {
         }
         let indent = line.len() - line.trim_start_matches(' ').len();
         let text = line.trim();
+        // What begins at the margin is behind the item or quotation that the fence stood in.
+        if self.fence_is_inside && indent == 0 && !text.is_empty() && !text.starts_with('>') {
+            self.fence = None;
+        }
+        if self.fence.is_none() {
+            self.fence_is_inside = false;
+        }
         if let Some((mark, length)) = self.fence {
-            let run = text.bytes().take_while(|byte| *byte == mark).count();
-            if run >= length && run == text.len() && indent < 4 {
+            let bare = if self.fence_is_inside { text.trim_start_matches(['>', ' ']) } else { text };
+            let run = bare.bytes().take_while(|byte| *byte == mark).count();
+            if run >= length && run == bare.len() && (indent < 4 || self.fence_is_inside) {
                 self.fence = None;
                 self.clear = true;
             }
@@ -164,6 +175,16 @@ impl Scanner {
         if is_container(text) {
             self.paragraph.clear();
             self.container = true;
+            let mut inside = text;
+            while let Some(rest) = inside_container(inside) {
+                inside = rest;
+            }
+            if let Some(mark) = inside.bytes().next().filter(|mark| matches!(mark, b'`' | b'~')) {
+                let run = inside.bytes().take_while(|byte| *byte == mark).count();
+                if run >= 3 && (mark == b'~' || !inside[run..].contains('`')) {
+                    (self.fence, self.fence_is_inside) = (Some((mark, run)), true);
+                }
+            }
             return Line::Other;
         }
         if clear {
@@ -244,8 +265,13 @@ pub(super) fn label(text: &str) -> Option<&str> {
 
 /// Whether the line begins a list item or a quotation.
 fn is_container(text: &str) -> bool {
-    if text.starts_with('>') {
-        return true;
+    inside_container(text).is_some()
+}
+
+/// What stands in the list item or quotation that the line begins.
+fn inside_container(text: &str) -> Option<&str> {
+    if let Some(rest) = text.strip_prefix('>') {
+        return Some(rest.trim_start());
     }
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let bullet = match digits {
@@ -253,7 +279,7 @@ fn is_container(text: &str) -> bool {
         1..=9 => text[digits..].strip_prefix(['.', ')']),
         _ => None,
     };
-    bullet.is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t']))
+    bullet.filter(|rest| rest.is_empty() || rest.starts_with([' ', '\t'])).map(str::trim_start)
 }
 
 /// Whether the line can only be a paragraph's.

@@ -181,6 +181,20 @@ pub(super) struct Heading {
     pub(super) index: usize,
 }
 
+impl Heading {
+    /// Whether it is the first one of a book that our own export wrote: that numbers chapters and all that is in them.
+    pub(super) fn is_own(&self) -> bool {
+        self.level == 1 && !self.text_before && self.anchor.as_deref() == Some("c1")
+    }
+}
+
+/// The chapter's index and the name in it that our own export made `c2-place` or `c2` of.
+fn own_place(anchor: &str) -> Option<(usize, &str)> {
+    let (number, name) = anchor.strip_prefix('c')?.split_once('-').unwrap_or((&anchor[1..], ""));
+    let number: usize = number.parse().ok()?;
+    Some((number.checked_sub(1)?, name))
+}
+
 /// Where a link may lead in the book.
 #[derive(Clone, Debug)]
 struct Place {
@@ -197,6 +211,8 @@ pub(super) struct Anchors {
     places: HashMap<(String, String), Place>,
     names: HashMap<usize, String>,
     first_chapters: HashMap<String, usize>,
+    /// Whether the book is one file that our own export wrote.
+    own: bool,
 }
 
 impl Anchors {
@@ -219,7 +235,15 @@ impl Anchors {
     }
 
     /// Notes a file's headings.
-    pub(super) fn add_file(&mut self, name: &str, first: usize, front: &str, headings: Vec<Heading>) {
+    pub(super) fn add_file(
+        &mut self,
+        name: &str,
+        first: usize,
+        front: &str,
+        headings: Vec<Heading>,
+        own: bool,
+    ) {
+        self.own = own;
         self.first_chapters.insert(name.to_lowercase(), first);
         self.names.insert(first, file_name(first, front));
         for heading in headings.iter().filter(|heading| heading.begins) {
@@ -279,9 +303,28 @@ impl<'a> Manuscript<'a> {
         Self { file, index, level, anchors, taken: UniqueAnchors::default(), found: HashMap::new() }
     }
 
+    /// A name without the number of the chapter that our own export put in front.
+    fn own<'t>(&self, name: &'t str) -> &'t str {
+        match own_place(name) {
+            Some((index, own)) if self.anchors.own && index == self.index && !own.is_empty() => own,
+            _ => name,
+        }
+    }
+
     fn inside(&self, target: &str) -> Option<String> {
         let (path, anchor) = target.split_once('#').unwrap_or((target, ""));
         let anchor = percent_decode(anchor);
+        if self.anchors.own
+            && path.is_empty()
+            && let Some((index, name)) = own_place(&anchor)
+            && let Some(file) = self.anchors.names.get(&index)
+        {
+            return Some(match name {
+                "" => file.clone(),
+                name if index == self.index => format!("#{name}"),
+                name => format!("{file}#{name}"),
+            });
+        }
         let file = if path.is_empty() { self.file.to_owned() } else { beside(self.file, path)? };
         match self.anchors.place(&file, &anchor) {
             Some(place) => self.anchors.target(self.index, place, &anchor),
@@ -320,9 +363,13 @@ impl Resolve for Manuscript<'_> {
         None
     }
 
+    fn label<'t>(&self, label: &'t str) -> Cow<'t, str> {
+        Cow::Borrowed(self.own(label))
+    }
+
     fn heading(&mut self, level: u8, anchor: Option<&str>, text: &str) -> (u8, Option<String>) {
         let anchor = match anchor {
-            Some(own) => self.taken.add(own),
+            Some(anchor) => self.taken.add(self.own(anchor)),
             None => {
                 let by_text = heading_anchor(text);
                 let numbered = (1..10).map(|number| format!("{by_text}-{number}"));

@@ -92,16 +92,18 @@ pub(super) fn scan(
             source.name
         ));
     }
-    let (level, skips) = split_level(&counts, &headings, in_folder);
+    let own = !in_folder && headings.first().is_some_and(Heading::is_own);
+    let (level, skips) = if own { (1, false) } else { split_level(&counts, &headings, in_folder) };
     let first = headings.first();
     let book_title = first.filter(|first| skips || first.level <= level).map(|first| first.title.clone());
-    let book_title = book_title.filter(|_| skips || (!in_folder && counts[usize::from(level)] == 1));
+    let book_title =
+        book_title.filter(|_| !own).filter(|_| skips || (!in_folder && counts[usize::from(level)] == 1));
     let front_title = match (in_folder, level) {
         (true, 0) => title_from_name(&source.name),
         _ => String::new(),
     };
     let (chapters, headings) = number(headings, level, skips, first_index, others);
-    anchors.add_file(&source.name, first_index, &front_title, headings);
+    anchors.add_file(&source.name, first_index, &front_title, headings, own);
     Ok(Scan {
         metadata,
         book_title,

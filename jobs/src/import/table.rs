@@ -1,4 +1,4 @@
-//! A table of XHTML, held until its width is known.
+//! A table of XHTML or of a word processor, held until its width is known.
 
 use std::borrow::Cow;
 
@@ -12,6 +12,8 @@ const MOST_CELLS: usize = 200_000;
 pub(super) struct Table {
     rows: Vec<Vec<Vec<Event<'static>>>>,
     cells: usize,
+    /// How each column is set, as its first cell says.
+    pub(super) columns: Vec<Alignment>,
     /// The cell that is being read.
     pub(super) cell: Option<Vec<Event<'static>>>,
 }
@@ -37,6 +39,14 @@ impl Table {
         Ok(())
     }
 
+    /// Says how the open cell is set.
+    pub(super) fn align(&mut self, alignment: Alignment) {
+        let column = self.rows.last().map_or(0, Vec::len);
+        if self.columns.len() == column {
+            self.columns.push(alignment);
+        }
+    }
+
     /// The open cell ends; it may stand for several.
     pub(super) fn end_cell(&mut self, span: usize) {
         let Some(cell) = self.cell.take() else { return };
@@ -56,7 +66,9 @@ impl Table {
         if width.saturating_mul(self.rows.len()) > 4 * MOST_CELLS {
             return Err(BookError::input("", "a table has too many columns"));
         }
-        sink.event(Event::Start(Tag::Table { columns: vec![Alignment::None; width] }))?;
+        self.columns.resize(width, Alignment::None);
+        let columns = std::mem::take(&mut self.columns);
+        sink.event(Event::Start(Tag::Table { columns }))?;
         for (place, row) in self.rows.into_iter().enumerate() {
             let tag = if place == 0 { Tag::TableHead } else { Tag::TableRow };
             let end = tag.end();

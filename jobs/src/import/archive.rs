@@ -1,4 +1,4 @@
-//! The ZIP archive around an EPUB, with its names checked and its sizes bounded: what an entry says of its size is not
+//! The ZIP archive around an EPUB or a DOCX, with its names checked and its sizes bounded: what an entry says of its size is not
 //! believed, what comes out of it is counted.
 
 use std::{
@@ -33,7 +33,7 @@ const MOST_TOTAL_BYTES: u64 = 2 << 30;
 const MOST_RATIO: u64 = 200;
 const SMALL_BYTES: u64 = 1 << 20;
 
-/// An open EPUB.
+/// An open archive.
 pub(super) struct Archive {
     name: String,
     zip: ZipArchive<Opening>,
@@ -42,8 +42,8 @@ pub(super) struct Archive {
 }
 
 impl Archive {
-    /// Opens an archive and checks every entry's name and what it says of its size.
-    pub(super) fn open(source: &SourceFile) -> Result<Self, BookError> {
+    /// Opens an archive that should be `what` (`an EPUB`) and checks every entry's name and what it says of its size.
+    pub(super) fn open(source: &SourceFile, what: &str) -> Result<Self, BookError> {
         let name = source.name.clone();
         let file = File::open(&source.path).map_err(read_error(&name))?;
         let left = Rc::new(Cell::new(Some(MOST_DIRECTORY_BYTES)));
@@ -52,7 +52,7 @@ impl Archive {
             if left.get() == Some(0) {
                 return BookError::input(&name, "the archive's list of entries is larger than 4 MiB");
             }
-            BookError::input(&name, format!("it isn't an EPUB, or it is broken: {error}"))
+            BookError::input(&name, format!("it isn't {what}, or it is broken: {error}"))
         })?;
         left.set(None);
         if zip.len() > MOST_ENTRIES {

@@ -1,0 +1,210 @@
+//! The parts of the archive around the text: relationships, properties, and the notes, which are put down in a scratch
+//! file to be read in the order in which they are mentioned.
+
+use std::{
+    collections::HashMap,
+    fs::File,
+    io::{Read, Seek as _, SeekFrom, Write as _},
+};
+
+use super::{
+    text::NoteId,
+    xml::{Node, Xml},
+};
+use crate::{
+    book::{BookError, Metadata},
+    import::{archive::Archive, one_line, read_error},
+};
+
+/// How many bytes the text has at most, and the notes.
+const MOST_TEXT_BYTES: u64 = 2 << 30;
+/// How many bytes any other part has at most.
+const MOST_PART_BYTES: u64 = 64 << 20;
+/// How many relationships a part has at most, and how many notes there are.
+const MOST: usize = 1_000_000;
+/// How many bytes a note has at most.
+const MOST_NOTE_BYTES: u64 = 4 << 20;
+
+/// Where a relationship leads.
+#[derive(Clone, Debug)]
+pub(super) struct Relation {
+    /// The last word of its type: `image`, `hyperlink`, `styles`.
+    pub(super) kind: String,
+    pub(super) target: String,
+    pub(super) is_outside: bool,
+}
+
+/// The relationships of a part, by id.
+pub(super) type Relations = HashMap<String, Relation>;
+
+/// A part that can be read piece by piece.
+pub(super) fn open<'a>(archive: &'a mut Archive, path: &str) -> Result<Xml<'a>, BookError> {
+    let place = archive.place(path);
+    Ok(Xml::new(archive.open_entry(path, MOST_TEXT_BYTES)?, &place))
+}
+
+/// Reads the relationships of a part; none where it has none.
+pub(super) fn relations(archive: &mut Archive, part: &str) -> Result<Relations, BookError> {
+    let (folder, name) = part.rsplit_once('/').unwrap_or(("", part));
+    let path =
+        if folder.is_empty() { format!("_rels/{name}.rels") } else { format!("{folder}/_rels/{name}.rels") };
+    let mut relations = Relations::new();
+    if !archive.has(&path) {
+        return Ok(relations);
+    }
+    let place = archive.place(&path);
+    let mut xml = Xml::new(archive.open_entry(&path, MOST_PART_BYTES)?, &place);
+    loop {
+        match xml.next()? {
+            Node::Start(element) if element.name == "Relationship" => {
+                let get = |name: &str| element.get(name).unwrap_or_default();
+                let is_outside = get("TargetMode").eq_ignore_ascii_case("external");
+                let target = match get("Target") {
+                    target if is_outside => target.to_owned(),
+                    target => inside(folder, target),
+                };
+                let kind = get("Type").rsplit('/').next().unwrap_or_default().to_owned();
+                if relations.len() >= MOST {
+                    return Err(xml.wrong("there are more than a million relationships"));
+                }
+                relations.insert(get("Id").to_owned(), Relation { kind, target, is_outside });
+            }
+            Node::Eof => return Ok(relations),
+            _ => {}
+        }
+    }
+}
+
+/// The entry that a target names; nothing outside of the archive can be named.
+fn inside(folder: &str, target: &str) -> String {
+    let mut segments: Vec<&str> =
+        if target.starts_with('/') { Vec::new() } else { folder.split('/').collect() };
+    for segment in target.split('/') {
+        match segment {
+            "" | "." => {}
+            ".." => _ = segments.pop(),
+            name => segments.push(name),
+        }
+    }
+    segments.retain(|segment| !segment.is_empty());
+    segments.join("/")
+}
+
+/// Reads what the document says of itself. What is only on its title page is known later.
+pub(super) fn metadata(archive: &mut Archive, relations: &Relations) -> Result<Metadata, BookError> {
+    let mut metadata = Metadata::default();
+    let find =
+        |kind: &str| relations.values().find(|relation| relation.kind == kind).map(|r| r.target.clone());
+    if let Some(path) = find("core-properties").filter(|path| archive.has(path)) {
+        let place = archive.place(&path);
+        let mut xml = Xml::new(archive.open_entry(&path, MOST_PART_BYTES)?, &place);
+        while let Some((name, text)) = property(&mut xml)? {
+            let line = one_line(&text, 4000);
+            match name.as_str() {
+                "title" => metadata.title = line,
+                "creator" => metadata.authors = list(&line, ";"),
+                "keywords" => metadata.subjects = list(&line, if line.contains(';') { ";" } else { "," }),
+                "description" => text.trim().clone_into(&mut metadata.description),
+                "identifier" => metadata.identifier = line,
+                "language" => metadata.language = line,
+                _ => {}
+            }
+        }
+    }
+    if let Some(path) = find("custom-properties").filter(|path| archive.has(path)) {
+        let place = archive.place(&path);
+        let mut xml = Xml::new(archive.open_entry(&path, MOST_PART_BYTES)?, &place);
+        while let Some((name, text)) = property(&mut xml)? {
+            match name.as_str() {
+                "Subtitle" => metadata.subtitle = text,
+                "Publisher" => metadata.publisher = text,
+                "Date" => metadata.date = text,
+                "Rights" => metadata.rights = text,
+                _ => {}
+            }
+        }
+    }
+    Ok(metadata)
+}
+
+fn list(line: &str, separator: &str) -> Vec<String> {
+    let items = line.split(separator).map(str::trim).filter(|item| !item.is_empty());
+    items.take(100).map(str::to_owned).collect()
+}
+
+/// The next property and its text: an element below the root.
+fn property(xml: &mut Xml<'_>) -> Result<Option<(String, String)>, BookError> {
+    loop {
+        match xml.next()? {
+            Node::Start(element) if matches!(element.name.as_str(), "coreProperties" | "Properties") => {}
+            Node::Start(element) => {
+                let name = element.get("name").unwrap_or(&element.name).to_owned();
+                return Ok(Some((name, xml.text(64 << 10)?)));
+            }
+            Node::Eof => return Ok(None),
+            Node::End | Node::Text(_) => {}
+        }
+    }
+}
+
+/// The notes, and where each stands in the scratch file.
+#[derive(Default)]
+pub(super) struct Notes {
+    files: Vec<File>,
+    places: HashMap<NoteId, (usize, u64, u64)>,
+}
+
+impl Notes {
+    /// Reads the footnotes or the endnotes.
+    pub(super) fn add(&mut self, archive: &mut Archive, path: &str, at_end: bool) -> Result<(), BookError> {
+        let place = archive.place(path);
+        let mut file = tempfile::tempfile().map_err(read_error(&place))?;
+        {
+            let mut entry = archive.open_entry(path, MOST_TEXT_BYTES)?;
+            let copied = std::io::copy(&mut entry, &mut file);
+            copied.map_err(crate::import::pictures::own_error(&place))?;
+        }
+        file.flush().and_then(|()| file.seek(SeekFrom::Start(0))).map_err(read_error(&place))?;
+        let again = file.try_clone().map_err(read_error(&place))?;
+        let mut xml = Xml::new(again, &place);
+        loop {
+            let begin = xml.position();
+            match xml.next()? {
+                Node::Start(element) if matches!(element.name.as_str(), "footnote" | "endnote") => {
+                    let is_sign = element.get("type").is_some_and(|kind| kind != "normal");
+                    let id = element.get("id").unwrap_or_default().to_owned();
+                    xml.skip()?;
+                    if self.places.len() >= MOST {
+                        return Err(xml.wrong("there are more than a million notes"));
+                    }
+                    if !is_sign {
+                        let range = (self.files.len(), begin, xml.position());
+                        self.places.insert(NoteId { at_end, id }, range);
+                    }
+                }
+                Node::Eof => break,
+                _ => {}
+            }
+        }
+        self.files.push(file);
+        Ok(())
+    }
+
+    /// Whether there is such a note.
+    pub(super) fn has(&self, note: &NoteId) -> bool {
+        self.places.contains_key(note)
+    }
+
+    /// A note's XML.
+    pub(super) fn read(&mut self, note: &NoteId, place: &str) -> Result<Vec<u8>, BookError> {
+        let Some((file, begin, end)) = self.places.get(note).copied() else { return Ok(Vec::new()) };
+        if end - begin > MOST_NOTE_BYTES {
+            return Err(BookError::input(place, "a note has more than 4 MiB: divide it"));
+        }
+        let mut bytes = Vec::new();
+        let file = &mut self.files[file];
+        file.seek(SeekFrom::Start(begin)).map_err(read_error(place))?;
+        file.take(end - begin).read_to_end(&mut bytes).map_err(read_error(place))?;
+        Ok(bytes)
+    }
+}

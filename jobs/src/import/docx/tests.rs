@@ -1,0 +1,207 @@
+//! DOCX files, sound and hostile, made part by part.
+
+use super::super::{
+    Imported, SourceFormat,
+    epub::tests::zip_of,
+    tests::{Kept, PNG, run},
+};
+use crate::book::BookError;
+
+const W: &str = r#"xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main" xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships" xmlns:wp="x" xmlns:a="y""#;
+
+/// The entries of a DOCX.
+pub(in crate::import) struct Parts(pub(in crate::import) Vec<(String, Vec<u8>)>);
+
+impl Parts {
+    /// With this body; there are two styles, a numbered and a bulleted list, a note, a picture.
+    pub(in crate::import) fn with(body: &str) -> Self {
+        let office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships";
+        let relation = |id: &str, kind: &str, target: &str, mode: &str| {
+            format!(r#"<Relationship Id="{id}" Type="{office}/{kind}" Target="{target}"{mode}/>"#)
+        };
+        let relations = |all: &[String]| format!("<Relationships>{}</Relationships>", all.concat());
+        let text = |name: &str, text: String| (name.to_owned(), text.into_bytes());
+        Self(vec![
+            text("[Content_Types].xml", "<Types/>".into()),
+            text("_rels/.rels", relations(&[relation("a", "officeDocument", "word/document.xml", ""), relation("b", "core-properties", "docProps/core.xml", "")])),
+            text("docProps/core.xml", "<cp:coreProperties xmlns:cp='c' xmlns:dc='d'><dc:title>The &amp; Title</dc:title><dc:creator>Ann; Bob</dc:creator><cp:keywords>a, b</cp:keywords><dc:language>de</dc:language></cp:coreProperties>".into()),
+            text("word/_rels/document.xml.rels", relations(&[
+                relation("s", "styles", "styles.xml", ""),
+                relation("n", "numbering", "/word/numbering.xml", ""),
+                relation("f", "footnotes", "footnotes.xml", ""),
+                relation("i", "image", "media/pic one.png", ""),
+                relation("h", "hyperlink", "https://example.org/", " TargetMode=\"External\""),
+            ])),
+            text("word/styles.xml", format!(concat!(
+                "<w:styles {}><w:style w:type=\"paragraph\" w:default=\"1\" w:styleId=\"Standard\"><w:name w:val=\"Normal\"/></w:style>",
+                "<w:style w:type=\"paragraph\" w:styleId=\"berschrift1\"><w:name w:val=\"heading 1\"/><w:rPr><w:b/></w:rPr></w:style>",
+                "<w:style w:type=\"paragraph\" w:styleId=\"Kapitel\"><w:name w:val=\"Kapitel\"/><w:basedOn w:val=\"berschrift1\"/></w:style>",
+                "<w:style w:type=\"paragraph\" w:styleId=\"Unter\"><w:name w:val=\"Mein Unter\"/><w:pPr><w:outlineLvl w:val=\"1\"/></w:pPr></w:style>",
+                "<w:style w:type=\"character\" w:styleId=\"Fett\"><w:name w:val=\"Fett\"/><w:rPr><w:b/></w:rPr></w:style>",
+                "<w:style w:type=\"paragraph\" w:styleId=\"Zitat\"><w:name w:val=\"Quote\"/></w:style></w:styles>"), W)),
+            text("word/numbering.xml", format!(concat!(
+                "<w:numbering {}><w:abstractNum w:abstractNumId=\"0\"><w:lvl w:ilvl=\"0\"><w:start w:val=\"3\"/><w:numFmt w:val=\"decimal\"/><w:lvlText w:val=\"%1.\"/></w:lvl>",
+                "<w:lvl w:ilvl=\"1\"><w:numFmt w:val=\"bullet\"/><w:lvlText w:val=\"o\"/></w:lvl></w:abstractNum>",
+                "<w:num w:numId=\"5\"><w:abstractNumId w:val=\"0\"/></w:num></w:numbering>"), W)),
+            text("word/footnotes.xml", format!("<w:footnotes {W}><w:footnote w:type=\"separator\" w:id=\"0\"/><w:footnote w:id=\"2\"><w:p><w:r><w:footnoteRef/></w:r><w:r><w:t> The note.</w:t></w:r></w:p></w:footnote></w:footnotes>")),
+            ("word/media/pic one.png".to_owned(), PNG.to_vec()),
+            text("word/document.xml", format!("<?xml version=\"1.0\"?><w:document {W}><w:body>{body}</w:body></w:document>")),
+        ])
+    }
+
+    /// One that has a little of everything.
+    pub(in crate::import) fn small() -> Self {
+        Self::with(BODY)
+    }
+}
+
+const BODY: &str = concat!(
+    r#"<w:p><w:pPr><w:pStyle w:val="Kapitel"/></w:pPr><w:bookmarkStart w:id="1" w:name="_Toc1"/><w:r><w:t>One</w:t></w:r></w:p>"#,
+    r#"<w:p><w:r><w:t xml:space="preserve">Plain </w:t></w:r><w:r><w:rPr><w:rStyle w:val="Fett"/></w:rPr><w:t>bold</w:t></w:r>"#,
+    r#"<w:r><w:rPr><w:i/></w:rPr><w:t> it</w:t></w:r><w:ins><w:r><w:t xml:space="preserve"> in</w:t></w:r></w:ins><w:del><w:r><w:delText>out</w:delText></w:r></w:del>"#,
+    r#"<w:r><w:footnoteReference w:id="2"/></w:r><w:hyperlink r:id="h"><w:r><w:t>web</w:t></w:r></w:hyperlink>"#,
+    r#"<w:r><w:fldChar w:fldCharType="begin"/></w:r><w:r><w:instrText> HYPERLINK \l "_Ref9" </w:instrText></w:r><w:r><w:fldChar w:fldCharType="separate"/></w:r><w:r><w:t>there</w:t></w:r><w:r><w:fldChar w:fldCharType="end"/></w:r>"#,
+    r#"<w:r><w:drawing><wp:inline><wp:docPr id="1" name="Picture 1" descr="a pic"/><a:blip r:embed="i"/></wp:inline></w:drawing></w:r><w:r><w:commentReference w:id="0"/></w:r></w:p>"#,
+    r#"<w:p><w:pPr><w:numPr><w:ilvl w:val="0"/><w:numId w:val="5"/></w:numPr></w:pPr><w:r><w:t>three</w:t></w:r></w:p>"#,
+    r#"<w:p><w:pPr><w:numPr><w:ilvl w:val="1"/><w:numId w:val="5"/></w:numPr></w:pPr><w:r><w:t>inner</w:t></w:r></w:p>"#,
+    r#"<w:p><w:pPr><w:numPr><w:ilvl w:val="0"/><w:numId w:val="5"/></w:numPr></w:pPr><w:r><w:t>four</w:t></w:r></w:p>"#,
+    r#"<w:p><w:pPr><w:pStyle w:val="Zitat"/></w:pPr><w:r><w:t>Quoted</w:t></w:r></w:p>"#,
+    r#"<w:p><w:pPr><w:pStyle w:val="Unter"/></w:pPr><w:bookmarkStart w:id="2" w:name="_Ref9"/><w:r><w:t>Deep</w:t></w:r></w:p>"#,
+    r#"<w:tbl><w:tr><w:tc><w:tcPr><w:gridSpan w:val="2"/></w:tcPr><w:p><w:pPr><w:jc w:val="center"/></w:pPr><w:r><w:t>h</w:t></w:r></w:p></w:tc></w:tr>"#,
+    r#"<w:tr><w:tc><w:p><w:r><w:t>a</w:t></w:r></w:p></w:tc><w:tc><w:p><w:r><w:t>b</w:t></w:r></w:p></w:tc></w:tr></w:tbl>"#,
+    r#"<w:p><w:pPr><w:pStyle w:val="berschrift1"/></w:pPr><w:r><w:rPr><w:b/></w:rPr><w:t>Two</w:t></w:r></w:p>"#,
+    r#"<w:p><w:r><w:t>End</w:t></w:r><w:r><w:br/></w:r><w:r><w:t>line</w:t></w:r></w:p><w:sectPr/>"#,
+);
+
+fn import(parts: &Parts) -> Result<(Kept, Imported), BookError> {
+    run(SourceFormat::Docx, "b.docx", &zip_of(&parts.0))
+}
+
+#[test]
+fn a_document_of_word_becomes_chapters() {
+    let (kept, imported) = import(&Parts::small()).unwrap();
+    assert_eq!(kept.titles(), ["One", "Two"]);
+    let text = kept.text();
+    for part in [
+        "Plain **bold** *it* in[^1]",
+        "[web](https://example.org/)[there](#_Ref9)![a pic](../images/pic-one.png)",
+        "3. three\n\n   - inner\n\n4. four",
+        "> Quoted",
+        "## Deep {#_Ref9}",
+        "| h |  |\n| :-: | --- |\n| a | b |",
+        "End\\\nline",
+        "[^1]: The note.",
+    ] {
+        assert!(text.contains(part), "{part}:\n{text}");
+    }
+    let metadata = &imported.metadata;
+    assert_eq!((metadata.title.as_str(), metadata.language.as_str()), ("The & Title", "de"));
+    assert_eq!((metadata.authors.len(), metadata.subjects.len()), (2, 2));
+    let lost: Vec<_> = imported.report.losses.iter().collect();
+    let expected = [
+        ("comment", 1),
+        ("merged table cell", 1),
+        ("tracked deletion, dropped", 1),
+        ("tracked insertion, kept", 1),
+    ];
+    assert_eq!(lost, expected);
+}
+
+#[test]
+fn without_headings_chapters_begin_at_new_pages() {
+    let body = "<w:p><w:r><w:t>a</w:t></w:r></w:p><w:p><w:r><w:br w:type=\"page\"/><w:t>b</w:t></w:r></w:p>\
+                <w:p><w:r><w:t>c</w:t></w:r></w:p>";
+    let (kept, _) = import(&Parts::with(body)).unwrap();
+    assert_eq!(kept.chapters.len(), 2, "{}", kept.text());
+    let (kept, _) = import(&Parts::with("<w:p><w:r><w:t>a</w:t></w:r></w:p>")).unwrap();
+    assert_eq!(kept.chapters.len(), 1);
+}
+
+#[test]
+fn contents_and_hidden_text_are_left_out() {
+    let body = concat!(
+        "<w:sdt><w:sdtPr><w:docPartObj><w:docPartGallery w:val=\"Table of Contents\"/></w:docPartObj></w:sdtPr>",
+        "<w:sdtContent><w:p><w:r><w:t>Contents</w:t></w:r></w:p></w:sdtContent></w:sdt>",
+        "<w:p><w:r><w:fldChar w:fldCharType=\"begin\"/></w:r><w:r><w:instrText>TOC</w:instrText></w:r>",
+        "<w:r><w:fldChar w:fldCharType=\"separate\"/></w:r><w:r><w:t>One 1</w:t></w:r></w:p>",
+        "<w:p><w:r><w:t>Two 2</w:t></w:r><w:r><w:fldChar w:fldCharType=\"end\"/></w:r></w:p>",
+        "<w:p><w:r><w:rPr><w:vanish/></w:rPr><w:t>secret</w:t></w:r><w:r><w:t>Text.</w:t></w:r></w:p>",
+    );
+    let (kept, _) = import(&Parts::with(body)).unwrap();
+    assert_eq!(kept.text(), "#\n\nText.\n");
+}
+
+#[test]
+fn hostile_documents_are_refused_with_their_place() {
+    let with = |document: &str| {
+        let mut parts = Parts::small();
+        parts.0.last_mut().unwrap().1 = document.as_bytes().to_vec();
+        import(&parts).map(drop).unwrap_err().to_string()
+    };
+    let deep = "<w:sdt>".repeat(10_000);
+    let long = format!("<w:document><w:body><w:p><w:r><w:t>{}", "x".repeat(5 << 20));
+    for (document, says) in [
+        ("<!DOCTYPE x [<!ENTITY a \"b\">]><w:document/>".to_owned(), "DOCTYPE"),
+        ("<w:document><w:body><w:p><w:r><w:t>&a;</w:t>".to_owned(), "entity"),
+        (format!("<w:document>{deep}"), "deep"),
+        (long, ""),
+        ("<w:document><w:body><w:p>".to_owned(), "cut off"),
+        ("<w:document><w:body></w:p>".to_owned(), "broken"),
+    ] {
+        let error = with(&document);
+        assert!(error.starts_with("b.docx") && error.contains(says), "{says}: {error}");
+    }
+    let old = run(SourceFormat::Docx, "b.docx", b"\xd0\xcf\x11\xe0rest").unwrap_err().to_string();
+    assert!(old.contains("password"), "{old}");
+    let mut parts = Parts::small();
+    parts.0.pop();
+    assert!(import(&parts).unwrap_err().to_string().contains("not a DOCX"));
+}
+
+/// Made by pandoc 2.17 of a Markdown file.
+const PANDOC: &[u8] = include_bytes!("fixtures/pandoc.docx");
+/// Made by python-docx 1.2, whose template is Word's.
+const PYTHON: &[u8] = include_bytes!("fixtures/python.docx");
+
+#[test]
+fn a_document_of_pandoc_is_read() {
+    let (kept, imported) = run(SourceFormat::Docx, "b.docx", PANDOC).unwrap();
+    assert_eq!(kept.titles(), ["First chapter", "Second chapter"]);
+    let text = kept.text();
+    for part in [
+        "Plain *slanted* **bold** ~~gone~~ &#120;^2^ &#72;~2~&#79; `code  x`.[^1] A [link](https://example.org) and [inside](#deep).",
+        "## Deep {#deep}",
+        "3. three\n4. four",
+        "> Quoted.",
+        "```\nfn main() {\n    let x = 1;\n}\n```",
+        "| a | b |\n| :-- | --: |\n| 1 | 2 |",
+        "***",
+        "Line\\\nbreak.",
+        "[^1]: The *note*.\n\n    Second paragraph.",
+        "second paragraph",
+    ] {
+        assert!(text.contains(part), "{part}:\n{text}");
+    }
+    assert_eq!(imported.metadata.title, "The Pandoc Book");
+    assert_eq!(imported.metadata.authors, ["Ann One", "Bob Two"]);
+}
+
+#[test]
+fn a_document_of_python_docx_is_read() {
+    let (kept, imported) = run(SourceFormat::Docx, "b.docx", PYTHON).unwrap();
+    assert_eq!(kept.titles(), ["One", "Two"]);
+    let text = kept.text();
+    for part in [
+        "Plain **bold** and *italic*",
+        "1. first",
+        "- dot",
+        "> Quoted",
+        "| h | i |",
+        "| both |",
+        "## Deep",
+        "End.",
+    ] {
+        assert!(text.contains(part), "{part}:\n{text}");
+    }
+    assert_eq!(imported.metadata.title, "The Python Book");
+}

@@ -1,0 +1,30 @@
+//! What attributes of XHTML say beside the elements.
+
+use crate::{book::Alignment, import::epub::xml::Element};
+
+/// The language that a class tells: `language-rust`.
+pub(super) fn language(element: &Element) -> String {
+    let class = element.get("class").unwrap_or_default();
+    class.split_whitespace().find_map(|one| one.strip_prefix("language-")).unwrap_or_default().to_owned()
+}
+
+/// How a cell is set, by one of the ways that books say it in.
+pub(super) fn alignment(element: &Element) -> Alignment {
+    let style = element.get("style").unwrap_or_default().to_ascii_lowercase();
+    let of_style =
+        style.split(';').find_map(|rule| rule.trim().strip_prefix("text-align")?.trim().strip_prefix(':'));
+    let side = of_style.or_else(|| element.get("align")).map(str::trim).unwrap_or_default();
+    let is =
+        |name: &str| side.eq_ignore_ascii_case(name) || (side.is_empty() && element.has_word("class", name));
+    match () {
+        () if is("left") => Alignment::Left,
+        () if is("center") => Alignment::Center,
+        () if is("right") => Alignment::Right,
+        () => Alignment::None,
+    }
+}
+
+/// A footnote's label from its id: of letters and digits, so that Markdown can name it.
+pub(in crate::import::epub) fn note_label(id: &str) -> String {
+    id.chars().map(|c| if c.is_alphanumeric() || c == '-' || c == '_' { c } else { '-' }).take(100).collect()
+}
