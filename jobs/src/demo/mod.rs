@@ -140,6 +140,7 @@ impl Stage<'_> {
             let export = Export {
                 project: project.clone(),
                 format,
+                chapters: None,
                 compression: None,
                 chunk_bytes: Some(self.app.settings().chunk_size),
             };

@@ -25,9 +25,12 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
 };
 
-use super::{AssetSource, Exporter, Format, exporter};
+use super::{
+    AssetSource, Chapters, Exporter, Format, exporter,
+    part::{Boundary, Part},
+};
 use crate::book::{
-    Asset, BookError, Checked, Event, EventSink, Losses, markdown::read_chapter, project::ProjectReader,
+    Asset, Book, BookError, Checked, Event, EventSink, Losses, markdown::read_chapter, project::ProjectReader,
 };
 
 /// Turns a project's book into one file, an artifact of the job.
@@ -38,6 +41,10 @@ pub struct Export {
     pub project: ProjectId,
     /// Into what.
     pub format: Format,
+    /// Which chapters, as `3`, `2-5` or `2-`; the whole book where nothing is said. Links to other chapters become plain
+    /// text, and the cover stays with the whole book.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chapters: Option<Chapters>,
     /// How the artifact is stored; what suits the format where nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compression: Option<Encoding>,
@@ -82,11 +89,12 @@ impl Kind for Export {
             encoding: self.compression.unwrap_or(self.format.encoding()),
             chunk_bytes: self.chunk_bytes.unwrap_or(CHUNK_BYTES),
         };
+        let part = Part::of(reader.book(), self.chapters)?;
         let out = Out::new(context.artifact(&file, options)?, context.clone());
-        let chapters = fetch_ahead(reader.clone());
+        let chapters = fetch_ahead(reader.clone(), part.book().clone());
         let (format, runtime) = (self.format, Handle::current());
         let writing =
-            tokio::task::spawn_blocking(move || write_book(format, reader, &runtime, chapters, out));
+            tokio::task::spawn_blocking(move || write_book(format, &part, reader, &runtime, chapters, out));
         let (artifact, dropped, chapters) = writing.await.map_err(Failure::retry)??;
         artifact.finish().await?;
         Ok(Exported { format, file, chapters, dropped })
@@ -94,9 +102,11 @@ impl Kind for Export {
 }
 
 impl Export {
-    /// `novel.epub` for the project `novel`.
+    /// `novel.epub` for the project `novel`, `novel-chapters-2-5.epub` for a part of it.
     fn file(&self) -> Result<FileName, String> {
-        format!("{}.{}", self.project, self.format.extension()).parse().map_err(|error| format!("{error}"))
+        let part = self.chapters.map(|chapters| format!("-{}", chapters.label())).unwrap_or_default();
+        let name = format!("{}{part}.{}", self.project, self.format.extension());
+        name.parse().map_err(|error| format!("{error}"))
     }
 }
 
@@ -109,12 +119,12 @@ const AHEAD_BYTES: u32 = 4 << 20;
 const SIDE_BY_SIDE: usize = 4;
 
 /// Fetches the chapters ahead of whoever reads them, in order; ends early once nobody does.
-fn fetch_ahead(reader: Arc<ProjectReader>) -> mpsc::Receiver<Fetched> {
+fn fetch_ahead(reader: Arc<ProjectReader>, book: Arc<Book>) -> mpsc::Receiver<Fetched> {
     let (ahead, chapters) = mpsc::channel(64);
     let room = Arc::new(Semaphore::new(AHEAD_BYTES as usize));
     tokio::spawn(async move {
-        let all = 0..reader.book().chapters.len();
-        let fetch = async |index: usize| reader.chapter(&reader.book().chapters[index]).await;
+        let all = 0..book.chapters.len();
+        let fetch = async |index: usize| reader.chapter(&book.chapters[index]).await;
         let mut fetched = std::pin::pin!(stream::iter(all).map(fetch).buffered(SIDE_BY_SIDE));
         while let Some(chapter) = fetched.next().await {
             let chapter = match chapter {
@@ -140,15 +150,17 @@ async fn with_room(text: String, room: &Arc<Semaphore>) -> Fetched {
 /// The blocking side: parses each chapter and sends it through the exporter.
 fn write_book(
     format: Format,
+    part: &Part,
     reader: Arc<ProjectReader>,
     runtime: &Handle,
     mut chapters: mpsc::Receiver<Fetched>,
     out: Out,
 ) -> Result<(ContextArtifact, Losses, usize), BookError> {
-    let book = reader.book().clone();
+    let book = part.book();
     let context = out.context.clone();
     let assets = StoredAssets { reader, runtime: runtime.clone() };
-    let page = Page { exporter: exporter(format, book.clone(), Box::new(assets)), out };
+    let exporter = exporter(format, book.clone(), Box::new(assets));
+    let page = Page { exporter, boundary: part.boundary(), out };
     let (mut stream, mut losses) = (Checked::new(page, "the project's book"), Losses::default());
     let total = book.chapters.len() as u64;
     stream.event(Event::BookStart)?;
@@ -162,17 +174,23 @@ fn write_book(
     let (page, mended) = stream.into_parts();
     losses.merge(&mended);
     losses.merge(page.exporter.losses());
+    losses.merge(page.boundary.as_ref().map_or(&Losses::default(), Boundary::losses));
     Ok((page.out.into_artifact()?, losses, book.chapters.len()))
 }
 
 /// The end of the stream: the exporter, writing to the artifact.
 struct Page {
     exporter: Box<dyn Exporter>,
+    /// Where a part ends, if it is one.
+    boundary: Option<Boundary>,
     out: Out,
 }
 
 impl EventSink for Page {
     fn event(&mut self, event: Event<'_>) -> Result<(), BookError> {
+        if self.boundary.as_mut().is_some_and(|boundary| boundary.hides(&event)) {
+            return Ok(());
+        }
         self.exporter.event(event, &mut self.out)
     }
 }

@@ -8,6 +8,7 @@
 //! - `lookup`: chapters and pictures by name. `anchors`: ids, and which of them links may name.
 //! - `escape`, `url`, `language`: text, addresses and language tags made safe for markup.
 //! - `markup`: blocks as XHTML that HTML parsers read as well; EPUB and HTML share it.
+//! - `part`: some of a book's chapters as a book of their own.
 //! - `job`: the job kind [`Export`]. `submit`: its arguments on the command line.
 //! - `epub` (on `zip`), `html`, `markdown`, `text`, [`json`]: one format each.
 
@@ -29,6 +30,7 @@ mod language;
 mod lookup;
 mod markdown;
 mod markup;
+mod part;
 mod submit;
 #[cfg(test)]
 mod tests;
@@ -38,6 +40,7 @@ mod zip;
 
 pub use format::Format;
 pub use job::{Export, Exported};
+pub use part::{Chapters, ChaptersError};
 pub use submit::ExportArguments;
 
 /// Writes one book in one format.

@@ -7,7 +7,7 @@ use presswork::{
     domain::{Encoding, ProjectId},
 };
 
-use super::{Export, Format};
+use super::{Chapters, Export, Format};
 
 /// What `enqueue export` is told.
 #[derive(Debug, Args)]
@@ -17,6 +17,9 @@ pub struct ExportArguments {
     /// Into what
     #[arg(long, value_parser = one_of::<Format>(Format::ALL.map(Format::name)))]
     format: Format,
+    /// Which chapters, counted from 1: 3, 2-5, or 2- for all from the second on [default: the whole book]
+    #[arg(long, value_name = "RANGE")]
+    chapters: Option<Chapters>,
     /// How the artifact is stored [default: zstd; none for EPUB, which is compressed inside]
     #[arg(long, value_parser = one_of::<Encoding>(Encoding::ALL.map(Encoding::name)))]
     compression: Option<Encoding>,
@@ -34,6 +37,7 @@ impl Submit for Export {
         Ok(Self {
             project: arguments.project,
             format: arguments.format,
+            chapters: arguments.chapters,
             compression: arguments.compression,
             chunk_bytes: Some(given.unwrap_or(door.settings().chunk_size)),
         })
