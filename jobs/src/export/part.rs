@@ -91,7 +91,8 @@ impl Chapters {
         let (first, last) = (place(self.first), self.last.map_or(total, place));
         match first.max(last) {
             missing if missing > total => {
-                let chapters = if total == 1 { "one chapter".to_owned() } else { format!("{total} chapters") };
+                let chapters =
+                    if total == 1 { "one chapter".to_owned() } else { format!("{total} chapters") };
                 Err(format!("the book has {chapters}: there is no chapter {missing}"))
             }
             _ => Ok(first - 1..last),
@@ -127,7 +128,8 @@ impl Part {
                 entry.title = format!("Chapter {}", place + 1);
             }
         }
-        let book = Book { chapters: entries, metadata, assets: whole.assets.clone(), ..Book::new(<_>::default()) };
+        let book =
+            Book { chapters: entries, metadata, assets: whole.assets.clone(), ..Book::new(<_>::default()) };
         Ok(Self { book: Arc::new(book), within: Some((places, whole.clone())) })
     }
 
