@@ -5,6 +5,7 @@
 
 mod bench;
 pub mod book;
+mod characters;
 mod demo;
 pub mod export;
 pub mod handbook;
@@ -13,4 +14,5 @@ mod in_process;
 mod memory;
 
 pub use bench::Bench;
+pub use characters::CharactersCommand;
 pub use demo::Demo;

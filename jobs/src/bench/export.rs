@@ -27,7 +27,7 @@ use tokio::io::AsyncWriteExt as _;
 use super::{mib, rounded, scratch};
 use crate::{
     book::{BookError, Metadata, names::chapter_name, project::ProjectWriter},
-    export::{Export, Format},
+    export::{Export, Format, What},
     handbook,
     import::{BookSink, Source, SourceFile, SourceFormat, import},
     in_process::{Working, completed, enqueue},
@@ -160,7 +160,8 @@ async fn in_a_process(data: &Path, format: Format, size: ByteSize) -> Result<Exp
 async fn export_one(app: &App, data: &Path, format: Format) -> Result<Exported, CliError> {
     let engine = app.engine_with(&own(app, data)).await?;
     let project: ProjectId = PROJECT.parse()?;
-    let export = Export { project, format, chapters: None, compression: None, chunk_bytes: None };
+    let export =
+        Export { project, format, what: What::Book, chapters: None, compression: None, chunk_bytes: None };
     let job = new_job(JobId::new(engine.clock.now(), &*engine.random), app.tenant().clone(), &export)?;
     let id = job.id;
     enqueue(&engine, vec![job]).await?;

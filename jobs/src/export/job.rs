@@ -1,4 +1,5 @@
-//! The job kind `export`: reads a project chapter by chapter, turns it into one file, streams that to an artifact.
+//! The job kind `export`: reads a project chapter by chapter, turns it into one file, streams that to an artifact. Or its
+//! characters, one after the other.
 //!
 //! Two lanes: chapters are fetched ahead by a task, a few megabytes of them; a blocking thread parses and writes, and
 //! waits wherever storage is slower. Memory is bounded by those chapters, the exporter's open one and the pipeline.
@@ -26,11 +27,13 @@ use tokio::{
 };
 
 use super::{
-    AssetSource, Chapters, Exporter, Format, exporter,
+    AssetSource, Chapters, Exporter, Format, What, exporter,
     part::{Boundary, Part},
+    sheets::Sheets,
 };
 use crate::book::{
-    Asset, Book, BookError, Checked, Event, EventSink, Losses, markdown::read_chapter, project::ProjectReader,
+    Asset, Book, BookError, Characters, Checked, Event, EventSink, Losses, markdown::read_chapter,
+    project::ProjectReader,
 };
 
 /// Turns a project's book into one file, an artifact of the job.
@@ -41,6 +44,9 @@ pub struct Export {
     pub project: ProjectId,
     /// Into what.
     pub format: Format,
+    /// What of the project: its book where nothing is said.
+    #[serde(default, skip_serializing_if = "What::is_book")]
+    pub what: What,
     /// Which chapters, as `3`, `2-5` or `2-`; the whole book where nothing is said. Links to other chapters become plain
     /// text, and the cover stays with the whole book.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -62,6 +68,9 @@ pub struct Exported {
     pub file: FileName,
     /// How many chapters went out.
     pub chapters: usize,
+    /// How many characters went out, where it was them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub characters: Option<u64>,
     /// What could not be carried over, counted.
     pub dropped: Losses,
 }
@@ -73,6 +82,14 @@ impl Kind for Export {
     type Output = Exported;
 
     fn check(&self) -> Result<(), String> {
+        let (what, format, formats) = (self.what, self.format, self.what.formats());
+        if !formats.contains(&format) {
+            let names = formats.iter().map(|format| format.name()).collect::<Vec<_>>().join(", ");
+            return Err(format!("{what} can't go out to {format}: choose one of {names}"));
+        }
+        if what == What::Characters && self.chapters.is_some() {
+            return Err("chapters are parts of the book: leave them out where characters go out".to_owned());
+        }
         match self.chunk_bytes {
             Some(bytes) if !(256..=128 << 10).contains(&bytes) => {
                 Err(format!("a chunk size of {bytes} bytes: choose 256 bytes to 128 KiB"))
@@ -82,13 +99,17 @@ impl Kind for Export {
     }
 
     async fn run(self, context: Context) -> Result<Exported, Failure> {
-        let file = self.file().map_err(Failure::fatal)?;
+        match self.what {
+            What::Book => self.export_book(context).await,
+            What::Characters => self.export_characters(context).await,
+        }
+    }
+}
+
+impl Export {
+    async fn export_book(self, context: Context) -> Result<Exported, Failure> {
+        let (file, options) = (self.file().map_err(Failure::fatal)?, self.options());
         let reader = Arc::new(ProjectReader::open(context.project(&self.project)).await?);
-        let options = ArtifactOptions {
-            content_type: self.format.media_type().to_owned(),
-            encoding: self.compression.unwrap_or(self.format.encoding()),
-            chunk_bytes: self.chunk_bytes.unwrap_or(CHUNK_BYTES),
-        };
         let part = Part::of(reader.book(), self.chapters)?;
         let out = Out::new(context.artifact(&file, options)?, context.clone());
         let chapters = fetch_ahead(reader.clone(), part.book().clone());
@@ -97,14 +118,48 @@ impl Kind for Export {
             tokio::task::spawn_blocking(move || write_book(format, &part, reader, &runtime, chapters, out));
         let (artifact, dropped, chapters) = writing.await.map_err(Failure::retry)??;
         artifact.finish().await?;
-        Ok(Exported { format, file, chapters, dropped })
+        Ok(Exported { format, file, chapters, characters: None, dropped })
     }
-}
 
-impl Export {
-    /// `novel.epub` for the project `novel`, `novel-chapters-2-5.epub` for a part of it.
+    async fn export_characters(self, context: Context) -> Result<Exported, Failure> {
+        let file = self.file().map_err(Failure::fatal)?;
+        let characters = Characters::of(context.project(&self.project));
+        if characters.ids().next().await.transpose()?.is_none() {
+            let project = &self.project;
+            let how = format_args!("project {project} has no characters: put some in with `characters add`");
+            return Err(Failure::fatal(how));
+        }
+        let mut sheets = Sheets::new(self.format, &characters)?;
+        let mut artifact = context.artifact(&file, self.options())?;
+        let mut piece = Vec::new();
+        while sheets.fill(&mut piece).await? {
+            if context.is_cancelled() {
+                return Err(Failure::Cancelled);
+            }
+            artifact.write(&piece).await?;
+            piece.clear();
+            context.progress(sheets.count(), 0, "characters");
+        }
+        let count = sheets.count();
+        artifact.finish().await?;
+        let (format, dropped) = (self.format, Losses::default());
+        Ok(Exported { format, file, chapters: 0, characters: Some(count), dropped })
+    }
+
+    fn options(&self) -> ArtifactOptions {
+        ArtifactOptions {
+            content_type: self.format.media_type().to_owned(),
+            encoding: self.compression.unwrap_or(self.format.encoding()),
+            chunk_bytes: self.chunk_bytes.unwrap_or(CHUNK_BYTES),
+        }
+    }
+
+    /// `novel.epub` for the project `novel`, `novel-chapters-2-5.epub` for a part of it, `novel-characters.csv`.
     fn file(&self) -> Result<FileName, String> {
-        let part = self.chapters.map(|chapters| format!("-{}", chapters.label())).unwrap_or_default();
+        let part = match self.what {
+            What::Book => self.chapters.map(|chapters| format!("-{}", chapters.label())).unwrap_or_default(),
+            What::Characters => "-characters".to_owned(),
+        };
         let name = format!("{}{part}.{}", self.project, self.format.extension());
         name.parse().map_err(|error| format!("{error}"))
     }
@@ -159,7 +214,7 @@ fn write_book(
     let book = part.book();
     let context = out.context.clone();
     let assets = StoredAssets { reader, runtime: runtime.clone() };
-    let exporter = exporter(format, book.clone(), Box::new(assets));
+    let exporter = exporter(format, book.clone(), Box::new(assets))?;
     let page = Page { exporter, boundary: part.boundary(), out };
     let (mut stream, mut losses) = (Checked::new(page, "the project's book"), Losses::default());
     let total = book.chapters.len() as u64;

@@ -9,6 +9,7 @@
 //! - `escape`, `url`, `language`: text, addresses and language tags made safe for markup.
 //! - `markup`: blocks as XHTML that HTML parsers read as well; EPUB and HTML share it.
 //! - `part`: some of a book's chapters as a book of their own.
+//! - [`sheets`]: a project's characters, in formats of their own.
 //! - `job`: the job kind [`Export`]. `submit`: its arguments on the command line.
 //! - `epub` (on `zip`), `html`, `markdown`, `text`, [`json`]: one format each.
 
@@ -31,6 +32,7 @@ mod lookup;
 mod markdown;
 mod markup;
 mod part;
+pub mod sheets;
 mod submit;
 #[cfg(test)]
 mod tests;
@@ -38,7 +40,7 @@ mod text;
 mod url;
 mod zip;
 
-pub use format::Format;
+pub use format::{Format, What};
 pub use job::{Export, Exported};
 pub use part::{Chapters, ChaptersError};
 pub use submit::ExportArguments;
@@ -68,13 +70,21 @@ pub trait AssetSource: Send {
 }
 
 /// An exporter of `book` to `format`.
-pub fn exporter(format: Format, book: Arc<Book>, assets: Box<dyn AssetSource>) -> Box<dyn Exporter> {
+///
+/// # Errors
+/// [`BookError::Input`] where no book goes out to it: see [`What::formats`].
+pub fn exporter(
+    format: Format,
+    book: Arc<Book>,
+    assets: Box<dyn AssetSource>,
+) -> Result<Box<dyn Exporter>, BookError> {
     let lookup = Arc::new(lookup::Lookup::new(book));
-    match format {
+    Ok(match format {
         Format::Epub => Box::new(epub::Epub::new(lookup, assets)),
         Format::Html => Box::new(html::Html::new(lookup, assets)),
         Format::Markdown => Box::new(markdown::Markdown::new(lookup, assets)),
         Format::Text => Box::new(text::Text::new(lookup)),
         Format::Json => Box::new(json::Json::new(lookup, assets)),
-    }
+        Format::Csv => return Err(BookError::input("book.json", "a book has no form in csv")),
+    })
 }
