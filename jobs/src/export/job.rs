@@ -111,7 +111,7 @@ impl Export {
         let (file, options) = (self.file().map_err(Failure::fatal)?, self.options());
         let reader = Arc::new(ProjectReader::open(context.project(&self.project)).await?);
         let part = Part::of(reader.book(), self.chapters)?;
-        let out = Out::new(context.artifact(&file, options)?, context.clone());
+        let out = Out::new(context.artifact(&file, options).await?, context.clone());
         let chapters = fetch_ahead(reader.clone(), part.book().clone());
         let (format, runtime) = (self.format, Handle::current());
         let writing =
@@ -130,7 +130,7 @@ impl Export {
             return Err(Failure::fatal(how));
         }
         let mut sheets = Sheets::new(self.format, &characters)?;
-        let mut artifact = context.artifact(&file, self.options())?;
+        let mut artifact = context.artifact(&file, self.options()).await?;
         let mut piece = Vec::new();
         while sheets.fill(&mut piece).await? {
             if context.is_cancelled() {
@@ -151,6 +151,7 @@ impl Export {
             content_type: self.format.media_type().to_owned(),
             encoding: self.compression.unwrap_or(self.format.encoding()),
             chunk_bytes: self.chunk_bytes.unwrap_or(CHUNK_BYTES),
+            source: None,
         }
     }
 
