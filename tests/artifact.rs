@@ -1,6 +1,9 @@
 //! The artifact pipeline over real storages: what goes in comes out, nothing is half-seen, orphans go.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+#[path = "artifact/reading.rs"]
+mod reading;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;

@@ -1,5 +1,7 @@
 //! What can go wrong with an artifact, one variant per next action.
 
+use crate::domain::Timestamp;
+
 /// What can go wrong with an artifact.
 #[derive(Debug, thiserror::Error)]
 pub enum ArtifactError {
@@ -29,6 +31,26 @@ pub enum ArtifactError {
     /// The call itself is wrong.
     #[error("{0}")]
     Invalid(String),
+    /// Export it again, if it is wanted back: somebody removed it.
+    #[error("artifact {key} was removed at {at}; export it again if you need it")]
+    Removed {
+        /// Its manifest's storage key.
+        key: String,
+        /// When.
+        at: Timestamp,
+    },
+    /// The key that the tenant's artifacts are sealed with can't be had.
+    #[error("the key of the tenant's artifacts: {cause}")]
+    Keys {
+        /// Why.
+        #[source]
+        cause: Box<dyn std::error::Error + Send + Sync>,
+        /// Whether it may be there soon.
+        soon: bool,
+    },
+    /// More than the sealing format takes.
+    #[error(transparent)]
+    Seal(#[from] crate::security::seal::SealError),
     /// Compressing failed, or the pipeline's thread ended: our bug, or the program is ending.
     #[error("the artifact pipeline stopped: {0}")]
     Stopped(String),

@@ -12,16 +12,27 @@
 //! removes it. The queue publishes the pointer in the step that settles the job, under the epoch check, so that
 //! readers see all of an artifact or nothing, and a zombie's work is never seen.
 //!
+//! The way back is the same the other way round: [`ArtifactStore::read`] all of it, [`ArtifactStore::read_range`] the
+//! frames and segments that a range needs and no more. A seal is opened and a checksum compared before anybody believes a
+//! byte, as far as each can be.
+//!
 //! Memory a writer needs: the chunk, the window ([`WINDOW_BYTES`]), one frame's encoder, two parts of [`PART_BYTES`]
 //! and 8 bytes a frame, whatever the artifact's size.
 
+mod address;
 mod codec;
+mod decoding;
 mod error;
 mod key;
+mod keys;
 mod local;
 mod manifest;
+mod opening;
 mod places;
+mod published;
+mod range;
 mod reader;
+mod span;
 mod stage;
 mod storage;
 mod store;
@@ -32,8 +43,11 @@ mod writer;
 pub use error::ArtifactError;
 pub(crate) use key::folder_names;
 pub use key::key;
+pub use keys::{Keys, sealed_object};
 pub use local::sweep_staging;
 pub use manifest::Manifest;
+pub use published::{PlainBytes, Verified};
+pub use range::{ByteRange, ByteRangeError};
 pub use storage::{Storage, StorageError, StorageUrl, StorageUrlError, StoredPart, Unfinished};
 pub use store::{ArtifactOptions, ArtifactStore};
 pub use writer::ArtifactWriter;

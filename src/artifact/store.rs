@@ -1,13 +1,18 @@
-//! Where artifacts are: their keys, and the door to writing, reading and removing them.
+//! Where artifacts are: their keys, and the door to writing them. What is done with published ones stands in `published`.
 
-use futures_util::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
-use object_store::{GetOptions, ObjectStoreExt as _, path::Path};
+use std::sync::Arc;
+
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use object_store::{ObjectStoreExt as _, path::Path};
 
 use super::{
-    CHUNK_BYTES, FRAME_BYTES, WINDOW_BYTES, error::ArtifactError, key::key, manifest::Manifest, reader,
+    CHUNK_BYTES, FRAME_BYTES, WINDOW_BYTES, error::ArtifactError, key::key, keys::Keys, manifest::Manifest,
     storage::Storage, writer::ArtifactWriter,
 };
-use crate::domain::{ArtifactPointer, Encoding, FileName, JobId, TenantId};
+use crate::{
+    domain::{Encoding, FileName, JobId, TenantId},
+    security::seal::{DataKey, KeyId},
+};
 
 /// How an artifact is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,15 +41,41 @@ impl Default for ArtifactOptions {
 }
 
 /// All tenants' artifacts on one storage.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ArtifactStore {
     storage: Storage,
+    keys: Option<Arc<dyn Keys>>,
+    /// Whose artifacts may be read through it; anybody's where nobody is named.
+    tenant: Option<TenantId>,
 }
 
 impl ArtifactStore {
     /// The artifacts on `storage`.
     pub fn new(storage: impl Into<Storage>) -> Self {
-        Self { storage: storage.into() }
+        Self { storage: storage.into(), keys: None, tenant: None }
+    }
+
+    /// The same, which has the tenants' keys: what is sealed can be read.
+    #[must_use]
+    pub fn with_keys(self, keys: Arc<dyn Keys>) -> Self {
+        Self { keys: Some(keys), ..self }
+    }
+
+    /// One tenant's artifacts: another one's pointer is refused.
+    #[must_use]
+    pub fn of(&self, tenant: &TenantId) -> Self {
+        Self { tenant: Some(tenant.clone()), ..self.clone() }
+    }
+
+    /// Whose artifacts these are, where they are one tenant's.
+    pub(super) fn tenant(&self) -> Option<&TenantId> {
+        self.tenant.as_ref()
+    }
+
+    /// One of a tenant's data keys.
+    pub(super) async fn data_key(&self, tenant: &TenantId, id: KeyId) -> Result<Arc<DataKey>, ArtifactError> {
+        let none = || ArtifactError::Keys { cause: "this process has no keyring".into(), soon: false };
+        self.keys.as_ref().ok_or_else(none)?.key(tenant, id).await
     }
 
     /// The storage, from its root.
@@ -97,42 +128,6 @@ impl ArtifactStore {
         Ok(ArtifactWriter::begin(self.storage.objects().clone(), object, manifest_key, manifest, &options))
     }
 
-    /// The manifest behind a pointer, checked against it.
-    ///
-    /// # Errors
-    /// [`ArtifactError::Missing`], [`ArtifactError::Damaged`] or [`ArtifactError::Storage`].
-    pub async fn manifest(&self, pointer: &ArtifactPointer) -> Result<Manifest, ArtifactError> {
-        let damaged = |problem: String| ArtifactError::Damaged { key: pointer.manifest.clone(), problem };
-        let key = Path::parse(&pointer.manifest).map_err(|error| damaged(error.to_string()))?;
-        let failed = |error| ArtifactError::storage("read a manifest", error);
-        let found = self.storage.objects().get_opts(&key, GetOptions::default()).await.map_err(failed)?;
-        if found.meta.size > Manifest::MOST_BYTES {
-            return Err(damaged("its manifest is too large".to_owned()));
-        }
-        let bytes = found.bytes().await.map_err(failed)?;
-        let manifest: Manifest =
-            serde_json::from_slice(&bytes).map_err(|error| damaged(format!("its manifest: {error}")))?;
-        // The pointer stands in the job's record, out of reach of whoever can write to the storage.
-        let same = (manifest.plain_bytes, manifest.stored_bytes, manifest.encoding, &manifest.plain_sha256)
-            == (pointer.plain_bytes, pointer.stored_bytes, pointer.encoding, &pointer.sha256);
-        let problem =
-            if same { manifest.problem() } else { Some("its manifest is another one's".to_owned()) };
-        problem.map_or(Ok(manifest), |problem| Err(damaged(problem)))
-    }
-
-    /// The plain bytes of a published artifact, decoded and checked piece by piece; the last item is an error where
-    /// they are not what was written, so use them only once the stream has ended well.
-    ///
-    /// # Errors
-    /// As [`ArtifactStore::manifest`]; the same in the stream.
-    pub async fn read(
-        &self,
-        pointer: &ArtifactPointer,
-    ) -> Result<BoxStream<'static, Result<bytes::Bytes, ArtifactError>>, ArtifactError> {
-        let manifest = self.manifest(pointer).await?;
-        reader::read(self.storage.objects().clone(), manifest).await
-    }
-
     /// Removes everything that an attempt has stored; answers how many objects that were.
     ///
     /// # Errors
@@ -165,6 +160,14 @@ impl ArtifactStore {
             Err(object_store::Error::NotFound { .. }) => Ok(false),
             Err(error) => Err(ArtifactError::storage("look for an artifact", error)),
         }
+    }
+}
+
+impl std::fmt::Debug for ArtifactStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { storage, keys, tenant } = self;
+        let mut debug = f.debug_struct("ArtifactStore");
+        debug.field("storage", storage).field("has_keys", &keys.is_some()).field("tenant", tenant).finish()
     }
 }
 

@@ -212,7 +212,11 @@ impl From<ArtifactError> for CliError {
                 Self::new(ErrorKind::Damaged, error)
             }
             ArtifactError::Invalid(problem) => Self::usage(problem),
-            ArtifactError::Storage { .. } | ArtifactError::Stopped(_) => Self::unavailable(error),
+            ArtifactError::Removed { .. } => Self::not_found(error),
+            ArtifactError::Storage { .. }
+            | ArtifactError::Stopped(_)
+            | ArtifactError::Keys { .. }
+            | ArtifactError::Seal(_) => Self::unavailable(error),
         }
     }
 }

@@ -322,10 +322,15 @@ impl From<ArtifactError> for Failure {
     /// Storage may be better soon; nothing else about an artifact will.
     fn from(error: ArtifactError) -> Self {
         match error {
-            ArtifactError::Storage { .. } | ArtifactError::Stopped(_) => Self::retry(error),
-            ArtifactError::Missing { .. } | ArtifactError::Damaged { .. } | ArtifactError::Invalid(_) => {
-                Self::fatal(error)
-            }
+            ArtifactError::Storage { .. }
+            | ArtifactError::Stopped(_)
+            | ArtifactError::Keys { soon: true, .. } => Self::retry(error),
+            ArtifactError::Missing { .. }
+            | ArtifactError::Damaged { .. }
+            | ArtifactError::Invalid(_)
+            | ArtifactError::Removed { .. }
+            | ArtifactError::Keys { soon: false, .. }
+            | ArtifactError::Seal(_) => Self::fatal(error),
         }
     }
 }
