@@ -16,6 +16,8 @@ mod demo;
 mod disk;
 #[path = "product/fleet.rs"]
 mod fleet;
+#[path = "product/parts.rs"]
+mod parts;
 #[path = "product/processes.rs"]
 mod processes;
 #[path = "product/producers.rs"]
