@@ -216,7 +216,7 @@ async fn every_range_is_what_the_whole_has_there() {
                 let found = found.unwrap_or_else(|error| panic!("{encoding} {is_sealed} {range:?}: {error}"));
                 assert!(found == plain[cut(range.start)..cut(range.end)], "{encoding} {is_sealed} {range:?}");
             }
-            for wrong in [end + 1..end + 2, 7..3] {
+            for wrong in [end + 1..end + 2, Range { start: 7, end: 3 }] {
                 let error = world.range(&pointer, wrong).await.unwrap_err();
                 assert!(matches!(error, ArtifactError::Invalid(_)), "{error}");
             }
