@@ -130,9 +130,9 @@ async fn sheets_say_in_markdown_what_was_said_and_nothing_of_it_is_markup() {
 #[tokio::test]
 async fn a_hundred_thousand_characters_go_through_in_small_pieces_and_in_order() {
     let characters = Characters::of(Arc::new(InMemory::new()));
-    for number in 0..100_000_u32 {
+    for number in 0..100_000_u64 {
         // Not in the order in which they are asked for.
-        let id = number.wrapping_mul(70_001) % 100_000;
+        let id = number * 70_001 % 100_000;
         let one = serde_json::json!({ "id": format!("c{id:05}"), "name": format!("Number {id}") });
         characters.put(&character(one), true).await.unwrap();
     }
