@@ -106,7 +106,7 @@ jsonschema.Draft202012Validator(schema).validate(all)
 assert len(all) == 300 and all[0]['age'] == 1";
     python(check, &[&schema, &fetched(&world, &array)]);
     let sheets = export(&world, &["--characters", "--format", "markdown"]);
-    assert!(fs::read_to_string(fetched(&world, &sheets)).unwrap().contains("## Odysseus\n"));
+    assert!(fs::read_to_string(fetched(&world, &sheets)).unwrap().contains("# Odysseus\n"));
 
     for wrong in [&["--characters", "--format", "epub"][..], &["--format", "csv"]] {
         let refused = world.run(&[&["enqueue", "export", "novel"], wrong].concat());

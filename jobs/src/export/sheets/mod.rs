@@ -52,7 +52,7 @@ impl Sheets {
         match self.form {
             Form::Table => table::head(out),
             Form::Array => Ok(out.extend_from_slice(b"[")),
-            Form::Sheets => Ok(out.extend_from_slice(b"# Characters\n")),
+            Form::Sheets => Ok(()),
         }
     }
 
@@ -65,7 +65,12 @@ impl Sheets {
                 serde_json::to_writer(out, character)
                     .map_err(|error| BookError::storage("writing a character", error))
             }
-            Form::Sheets => sheet::write(character, out),
+            Form::Sheets => {
+                if self.count > 1 {
+                    out.push(b'\n');
+                }
+                sheet::write(character, out)
+            }
         }
     }
 

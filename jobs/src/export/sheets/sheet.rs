@@ -1,4 +1,4 @@
-//! A character as a Markdown sheet: the name as a heading, what is short as a list, what is long under headings.
+//! A character as a Markdown sheet: the name as its title, what is short as a list, what is long under headings.
 
 use crate::book::{
     BookError, Character, Checked, EndTag, Event, EventSink, Tag,
@@ -19,8 +19,7 @@ impl EventSink for Page {
 pub(super) fn write(character: &Character, out: &mut Vec<u8>) -> Result<(), BookError> {
     let file = format!("characters/{}.json", character.id);
     let mut page = Checked::new(Page(MarkdownWriter::for_project()), file);
-    page.event(Event::ChapterStart { index: 0, title: "".into() })?;
-    heading(&mut page, 2, &character.name)?;
+    page.event(Event::ChapterStart { index: 0, title: character.name.as_str().into() })?;
     facts(&mut page, character)?;
     for (title, text) in [
         ("Description", &character.description),
@@ -29,12 +28,12 @@ pub(super) fn write(character: &Character, out: &mut Vec<u8>) -> Result<(), Book
         ("Notes", &character.notes),
     ] {
         if !text.trim().is_empty() {
-            heading(&mut page, 3, title)?;
+            heading(&mut page, title)?;
             paragraphs(&mut page, text)?;
         }
     }
     for (key, value) in &character.extra {
-        heading(&mut page, 3, key)?;
+        heading(&mut page, key)?;
         match value {
             serde_json::Value::String(text) => paragraphs(&mut page, text)?,
             value => code(&mut page, value)?,
@@ -42,17 +41,17 @@ pub(super) fn write(character: &Character, out: &mut Vec<u8>) -> Result<(), Book
     }
     page.event(Event::ChapterEnd)?;
     let (Page(mut writer), _) = page.into_parts();
+    out.extend_from_slice(writer.buffer().trim_matches('\n').as_bytes());
     out.push(b'\n');
-    out.extend_from_slice(writer.buffer().trim_start_matches('\n').as_bytes());
     Ok(())
 }
 
 type Sheet = Checked<Page>;
 
-fn heading(page: &mut Sheet, level: u8, text: &str) -> Result<(), BookError> {
-    page.event(Event::Start(Tag::Heading { level, anchor: None }))?;
+fn heading(page: &mut Sheet, text: &str) -> Result<(), BookError> {
+    page.event(Event::Start(Tag::Heading { level: 2, anchor: None }))?;
     page.event(Event::Text(text.split_whitespace().collect::<Vec<_>>().join(" ").into()))?;
-    page.event(Event::End(EndTag::Heading(level)))
+    page.event(Event::End(EndTag::Heading(2)))
 }
 
 /// The short facts, those that there are.

@@ -111,7 +111,6 @@ async fn sheets_say_in_markdown_what_was_said_and_nothing_of_it_is_markup() {
     assert_eq!(
         headings,
         [
-            "Characters",
             "Argos # *the* dog",
             "Appearance",
             "mood",
