@@ -2,6 +2,7 @@
 //! Must not know: what they are used for.
 
 mod limits;
+mod log;
 mod master;
 mod quantity;
 mod redis;
@@ -17,6 +18,7 @@ use std::{
 use serde::Deserialize;
 
 pub use limits::LimitsSetting;
+pub use log::{LogFormat, LogFormatError};
 pub use master::MasterKeySetting;
 pub use quantity::{ByteSize, ByteSizeError, TimeSpan, TimeSpanError};
 
@@ -82,33 +84,6 @@ impl Default for Settings {
 #[expect(clippy::expect_used, reason = "a constant that a test parses")]
 fn default_tenant() -> TenantId {
     "default".parse().expect("`default` is a name")
-}
-
-/// How a log line is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// For programs: one object a line.
-    Json,
-}
-
-/// The text is not a log format.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a log format: text or json")]
-pub struct LogFormatError;
-
-impl FromStr for LogFormat {
-    type Err = LogFormatError;
-
-    fn from_str(text: &str) -> Result<Self, LogFormatError> {
-        match text {
-            "text" => Ok(Self::Text),
-            "json" => Ok(Self::Json),
-            _ => Err(LogFormatError),
-        }
-    }
 }
 
 /// What one place says: flags, the environment or the file. `None` where it says nothing.
