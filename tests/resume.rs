@@ -309,7 +309,13 @@ impl Book {
         let until = |state: &Option<UploadState>| *kept.most.lock().unwrap() == 0 || has_point(state);
         state.wait_for(until).await.unwrap();
         kept.lose();
+        // From here on nothing of it reaches the server, as from a process that is gone.
+        *self.server.refuse_from.lock().unwrap() = 0;
         drop(writer);
+        while Arc::strong_count(&kept) > 1 {
+            tokio::task::yield_now().await;
+        }
+        *self.server.refuse_from.lock().unwrap() = usize::MAX;
     }
 }
 

@@ -109,6 +109,9 @@ impl Data {
     /// The newest point that is not kept yet, and the lists until there from where the pieces end.
     fn news(&mut self) -> Option<(Point, Piece)> {
         let durable = self.durable();
+        if durable <= self.kept {
+            return None;
+        }
         let (parts, point) = self.points.range(self.kept + 1..=durable).next_back()?;
         let (parts, point) = (*parts, point.clone());
         self.points = self.points.split_off(&parts);

@@ -282,7 +282,11 @@ impl Upload {
             drop(task.await);
         }
         match &self.stand {
-            Stand::Begun(upload) => self.place.abort(upload).await,
+            Stand::Begun(upload) => {
+                self.place.abort(upload).await;
+                // Without it the sweep would ask again, and find nothing.
+                drop(self.place.storage.objects().delete(&self.place.marker()).await);
+            }
             Stand::Complete => drop(self.place.storage.objects().delete(&self.place.object()).await),
             Stand::New => {}
         }
