@@ -39,6 +39,12 @@ pub enum ArtifactError {
         /// When.
         at: Timestamp,
     },
+    /// Try again: what was stored of an upload can't be gone on with and has been given up; the next attempt starts over.
+    #[error("the upload can't be gone on with: {0}; it starts over")]
+    StartOver(String),
+    /// Stop: another attempt may have the job.
+    #[error("the lease is gone: the upload is another attempt's now")]
+    LeaseLost,
     /// The key that the tenant's artifacts are sealed with can't be had.
     #[error("the key of the tenant's artifacts: {cause}")]
     Keys {
@@ -57,6 +63,10 @@ pub enum ArtifactError {
 }
 
 impl ArtifactError {
+    pub(super) fn changed() -> Self {
+        Self::StartOver("what it is made from has changed since it was begun".to_owned())
+    }
+
     pub(super) fn storage(doing: &'static str, cause: object_store::Error) -> Self {
         match cause {
             object_store::Error::NotFound { path, .. } => Self::Missing { key: path },

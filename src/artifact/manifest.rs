@@ -1,8 +1,9 @@
 //! The manifest: what an artifact is, written beside it when its last byte is stored.
 
+use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 
-use super::codec;
+use super::{begin::Maker, codec, store::ArtifactOptions};
 use crate::{
     domain::{Encoding, FileName, JobId, SealedAs, TenantId, Timestamp},
     security::seal::sealed_bytes,
@@ -53,6 +54,35 @@ impl Manifest {
     pub(super) const VERSION: u32 = 1;
     /// A manifest of more than this is not ours: 1 TiB of artifact needs about 8 MiB.
     pub(super) const MOST_BYTES: u64 = 16 << 20;
+
+    /// That of an artifact whose bytes are still to come.
+    pub(super) fn begun(
+        maker: &Maker,
+        name: &FileName,
+        object: &Path,
+        options: &ArtifactOptions,
+        frame_bytes: usize,
+    ) -> Self {
+        Self {
+            format: Self::FORMAT.to_owned(),
+            version: Self::VERSION,
+            tenant: maker.tenant.clone(),
+            job: maker.job,
+            epoch: maker.epoch,
+            name: name.clone(),
+            object: object.to_string(),
+            content_type: options.content_type.clone(),
+            encoding: options.encoding,
+            plain_bytes: 0,
+            stored_bytes: 0,
+            plain_sha256: String::new(),
+            stored_sha256: String::new(),
+            frame_bytes: frame_bytes as u64,
+            frames: Vec::new(),
+            parts: 0,
+            seal: None,
+        }
+    }
 
     /// What is inconsistent in it, if anything.
     pub(super) fn problem(&self) -> Option<String> {

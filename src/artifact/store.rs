@@ -6,11 +6,10 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use object_store::{ObjectStoreExt as _, path::Path};
 
 use super::{
-    CHUNK_BYTES, FRAME_BYTES, WINDOW_BYTES, error::ArtifactError, key::key, keys::Keys, manifest::Manifest,
-    storage::Storage, writer::ArtifactWriter,
+    CHUNK_BYTES, begin::Maker, error::ArtifactError, keys::Keys, storage::Storage, writer::ArtifactWriter,
 };
 use crate::{
-    domain::{Encoding, FileName, JobId, TenantId},
+    domain::{Encoding, FileName, JobId, Random, SystemRandom, TenantId},
     security::seal::{DataKey, KeyId},
 };
 
@@ -47,18 +46,28 @@ pub struct ArtifactStore {
     keys: Option<Arc<dyn Keys>>,
     /// Whose artifacts may be read through it; anybody's where nobody is named.
     tenant: Option<TenantId>,
+    random: Arc<dyn Random>,
 }
 
 impl ArtifactStore {
-    /// The artifacts on `storage`.
+    /// The artifacts on `storage`, none of them sealed.
     pub fn new(storage: impl Into<Storage>) -> Self {
-        Self { storage: storage.into(), keys: None, tenant: None }
+        Self { storage: storage.into(), keys: None, random: Arc::new(SystemRandom), tenant: None }
     }
 
-    /// The same, which has the tenants' keys: what is sealed can be read.
+    /// The same, with the keys of those tenants who ask for sealing.
     #[must_use]
-    pub fn with_keys(self, keys: Arc<dyn Keys>) -> Self {
-        Self { keys: Some(keys), ..self }
+    pub fn with_keys(self, keys: Arc<dyn Keys>, random: Arc<dyn Random>) -> Self {
+        Self { keys: Some(keys), random, ..self }
+    }
+
+    /// The tenants' keys, where there are any.
+    pub(super) fn keys(&self) -> Option<&Arc<dyn Keys>> {
+        self.keys.as_ref()
+    }
+
+    pub(super) fn random(&self) -> Arc<dyn Random> {
+        self.random.clone()
     }
 
     /// One tenant's artifacts: another one's pointer is refused.
@@ -83,10 +92,10 @@ impl ArtifactStore {
         &self.storage
     }
 
-    /// Begins an artifact of an attempt. Must be called inside a tokio runtime.
+    /// Begins an artifact that no other attempt goes on with. Must be called inside a tokio runtime.
     ///
     /// # Errors
-    /// [`ArtifactError::Invalid`] where the chunk size is out of bounds.
+    /// [`ArtifactError::Invalid`] where the chunk size is out of bounds, [`ArtifactError::Keys`].
     pub async fn create(
         &self,
         tenant: &TenantId,
@@ -95,37 +104,8 @@ impl ArtifactStore {
         name: &FileName,
         options: ArtifactOptions,
     ) -> Result<ArtifactWriter, ArtifactError> {
-        let least = 256;
-        let most = WINDOW_BYTES / 2;
-        if !(least..=most).contains(&options.chunk_bytes) {
-            return Err(ArtifactError::Invalid(format!(
-                "a chunk size of {} bytes: choose {least} to {most}",
-                options.chunk_bytes
-            )));
-        }
-        let folder = attempt_folder(tenant, job, epoch);
-        let object = key([folder.as_ref(), name.as_str()]);
-        let manifest = Manifest {
-            format: Manifest::FORMAT.to_owned(),
-            version: Manifest::VERSION,
-            tenant: tenant.clone(),
-            job,
-            epoch,
-            name: name.clone(),
-            object: object.to_string(),
-            content_type: options.content_type.clone(),
-            encoding: options.encoding,
-            plain_bytes: 0,
-            stored_bytes: 0,
-            plain_sha256: String::new(),
-            stored_sha256: String::new(),
-            frame_bytes: FRAME_BYTES as u64,
-            frames: Vec::new(),
-            parts: 0,
-            seal: None,
-        };
-        let manifest_key = key([folder.as_ref(), ".manifests", &format!("{name}.json")]);
-        Ok(ArtifactWriter::begin(self.storage.objects().clone(), object, manifest_key, manifest, &options))
+        let maker = Maker { tenant: tenant.clone(), job, epoch };
+        self.begin_with(maker, name, options, None).await
     }
 
     /// Removes everything that an attempt has stored; answers how many objects that were.
@@ -165,7 +145,7 @@ impl ArtifactStore {
 
 impl std::fmt::Debug for ArtifactStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { storage, keys, tenant } = self;
+        let Self { storage, keys, tenant, random: _ } = self;
         let mut debug = f.debug_struct("ArtifactStore");
         debug.field("storage", storage).field("has_keys", &keys.is_some()).field("tenant", tenant).finish()
     }

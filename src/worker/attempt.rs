@@ -1,6 +1,7 @@
 //! The way of one attempt: from a claim to the verdict. Must not know: apalis, how claims and verdicts travel.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, OnceLock},
     task::Poll,
     time::Duration,
@@ -17,12 +18,16 @@ use super::{
     registry::{Registry, Work},
 };
 use crate::{
-    domain::{Failure, Output, Payload, Reason, Verdict},
+    artifact::{Maker, UploadState},
+    domain::{Failure, FileName, Output, Payload, Reason, Verdict},
     queue::Claim,
+    security::{PayloadSealError, unseal},
 };
 
 /// When a job that needs a newer program is offered again.
 const WAIT_FOR_NEWER: Duration = Duration::from_secs(30);
+/// When a job is offered again whose key could not be looked up.
+const WAIT_FOR_KEYS: Duration = Duration::from_secs(5);
 
 /// What all attempts of a worker share.
 pub(crate) struct Workshop {
@@ -64,7 +69,7 @@ impl Attempt {
     /// The first half, inside the layers that catch panics and count slots: runs the handler until it ends, is out of
     /// time, or has to stop.
     pub(crate) async fn run(&self) -> Result<Value, Failure> {
-        let mut work = self.start()?;
+        let mut work = self.start().await?;
         let begun = Instant::now();
         // What is done at once needs neither a timer nor anybody who could stop it.
         if let Poll::Ready(outcome) = poll!(&mut work) {
@@ -78,8 +83,13 @@ impl Attempt {
     pub(crate) async fn conclude(&self, outcome: Result<Value, Failure>) -> Option<Verdict> {
         self.context.flush_reports().await;
         let verdict = self.judge(outcome);
-        if !matches!(verdict, Some(Verdict::Done(_))) {
-            self.remove_artifacts().await;
+        match &verdict {
+            Some(Verdict::Done(output)) => self.give_up_unfinished(output).await,
+            Some(Verdict::Cancelled | Verdict::Dead(_)) => {
+                self.give_up_uploads().await;
+                self.remove_artifacts().await;
+            }
+            Some(Verdict::Retry { .. } | Verdict::Snooze { .. }) | None => self.remove_artifacts().await,
         }
         verdict
     }
@@ -92,30 +102,86 @@ impl Attempt {
         &self.span
     }
 
-    /// Removes what the attempt has left on storage and nobody will point to.
+    /// Removes what the attempt has left on storage and nobody will point to. What another attempt may go on with is left
+    /// to it.
     pub(crate) async fn remove_artifacts(&self) {
         if !self.context.has_begun_artifacts() {
             return;
         }
         let JobFacts { tenant, id, epoch, .. } = self.context.job();
+        if self.context.uploads().await.values().any(|upload| upload.epoch == *epoch) {
+            return;
+        }
         if let Err(error) = self.workshop.surroundings.artifacts.remove_attempt(tenant, *id, *epoch).await {
             tracing::warn!(%error, "artifacts of a failed attempt stay behind until the next sweep");
         }
     }
 
-    fn start(&self) -> Result<Work, Failure> {
+    /// The job is done: what its handler began and never finished has no use.
+    async fn give_up_unfinished(&self, output: &Output) {
+        if !self.context.has_begun_artifacts() {
+            return;
+        }
+        let mut left = self.context.uploads().await;
+        left.retain(|name, _| output.artifacts.iter().all(|pointer| pointer.name != *name));
+        self.give_up(left).await;
+    }
+
+    /// No other attempt will come.
+    async fn give_up_uploads(&self) {
+        let left = self.context.uploads().await;
+        let JobFacts { tenant, id, epoch, .. } = self.context.job();
+        let epochs: BTreeSet<u64> = left.values().map(|upload| upload.epoch).collect();
+        self.give_up(left).await;
+        for begun in epochs {
+            if let Err(error) = self.workshop.surroundings.artifacts.remove_attempt(tenant, *id, begun).await
+            {
+                tracing::warn!(%error, epoch, "artifacts of a job that has ended stay behind until the next sweep");
+            }
+        }
+    }
+
+    async fn give_up(&self, uploads: BTreeMap<FileName, UploadState>) {
+        let JobFacts { tenant, id, epoch, .. } = self.context.job();
+        for (name, upload) in uploads.into_iter().filter(|_| self.lease().is_safe()) {
+            let maker = Maker { tenant: tenant.clone(), job: *id, epoch: *epoch };
+            self.workshop.surroundings.artifacts.give_up(&maker, &name, &upload).await;
+        }
+    }
+
+    async fn start(&self) -> Result<Work, Failure> {
         if self.lease().order() != Order::Run {
             return Err(Failure::Cancelled);
         }
-        let kind = &self.context.job().kind;
-        self.workshop.registry.start(kind, &self.payload, &self.context).map_err(|error| {
+        let opened = self.unseal().await?;
+        let (kind, payload) = (&self.context.job().kind, opened.as_ref().unwrap_or(&self.payload));
+        self.workshop.registry.start(kind, payload, &self.context).map_err(|error| {
             self.refused.get_or_init(|| error.class());
             match error {
                 // Not the job's fault: somewhere a newer worker is being rolled out.
                 PayloadError::Newer { .. } | PayloadError::UnknownKind { .. } => {
                     Failure::Snooze { wait: WAIT_FOR_NEWER, reason: Reason::new(error.to_string()) }
                 }
+                // The reason is kept with the job, in the open: it must not quote what was sealed.
+                error if opened.is_some() => {
+                    Failure::fatal(format_args!("the sealed payload is not accepted: {}", error.class()))
+                }
                 error => Failure::fatal(error),
+            }
+        })
+    }
+
+    /// The payload where it was sealed; `None` where it is plain.
+    async fn unseal(&self) -> Result<Option<Payload>, Failure> {
+        let JobFacts { tenant, id, .. } = self.context.job();
+        let opened = unseal(&self.workshop.surroundings.keyring, tenant, *id, &self.payload).await;
+        opened.map_err(|error| {
+            let reason = Reason::new(error.to_string());
+            match error {
+                PayloadSealError::Broken(_) => Failure::Fatal(reason),
+                // Not the job's fault: another worker has the key, or this one is given it.
+                PayloadSealError::Elsewhere(_) => Failure::Snooze { wait: WAIT_FOR_NEWER, reason },
+                PayloadSealError::Later(_) => Failure::Snooze { wait: WAIT_FOR_KEYS, reason },
             }
         })
     }

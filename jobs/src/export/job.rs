@@ -108,8 +108,9 @@ impl Kind for Export {
 
 impl Export {
     async fn export_book(self, context: Context) -> Result<Exported, Failure> {
-        let (file, options) = (self.file().map_err(Failure::fatal)?, self.options());
+        let file = self.file().map_err(Failure::fatal)?;
         let reader = Arc::new(ProjectReader::open(context.project(&self.project)).await?);
+        let options = ArtifactOptions { source: Some(self.source(reader.book())?), ..self.options() };
         let part = Part::of(reader.book(), self.chapters)?;
         let out = Out::new(context.artifact(&file, options).await?, context.clone());
         let chapters = fetch_ahead(reader.clone(), part.book().clone());
@@ -153,6 +154,13 @@ impl Export {
             chunk_bytes: self.chunk_bytes.unwrap_or(CHUNK_BYTES),
             source: None,
         }
+    }
+
+    /// What the file is made from: what was asked for, of which book, by which program. A book's chapters lie in a folder
+    /// that is another one for each revision.
+    fn source(&self, book: &Book) -> Result<String, Failure> {
+        let source = serde_json::to_string(&(env!("CARGO_PKG_VERSION"), self, book));
+        source.map_err(|error| Failure::fatal(format_args!("the book can't be described: {error}")))
     }
 
     /// `novel.epub` for the project `novel`, `novel-chapters-2-5.epub` for a part of it, `novel-characters.csv`.
