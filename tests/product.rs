@@ -18,6 +18,8 @@ mod disk;
 mod docx;
 #[path = "product/fleet.rs"]
 mod fleet;
+#[path = "product/parts.rs"]
+mod parts;
 #[path = "product/processes.rs"]
 mod processes;
 #[path = "product/producers.rs"]

@@ -5,6 +5,7 @@
 
 mod bench;
 pub mod book;
+mod characters;
 mod demo;
 pub mod export;
 pub mod handbook;
@@ -15,4 +16,5 @@ mod memory;
 mod round_trip;
 
 pub use bench::Bench;
+pub use characters::CharactersCommand;
 pub use demo::Demo;

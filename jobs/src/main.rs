@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use presswork::Cli;
-use presswork_jobs::{Bench, Demo, export::Export, import::Import};
+use presswork_jobs::{Bench, CharactersCommand, Demo, export::Export, import::Import};
 
 fn main() -> ExitCode {
     Cli::new("presswork", env!("CARGO_PKG_VERSION"))
@@ -12,6 +12,7 @@ fn main() -> ExitCode {
         .register::<Export>()
         .submits::<Import>()
         .submits::<Export>()
+        .command::<CharactersCommand>()
         .command::<Demo>()
         .command::<Bench>()
         .run()

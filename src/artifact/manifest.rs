@@ -1,8 +1,13 @@
 //! The manifest: what an artifact is, written beside it when its last byte is stored.
 
+use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Encoding, FileName, JobId, TenantId};
+use super::{begin::Maker, codec, store::ArtifactOptions};
+use crate::{
+    domain::{Encoding, FileName, JobId, SealedAs, TenantId, Timestamp},
+    security::seal::sealed_bytes,
+};
 
 /// What an artifact is. JSON at `<tenant>/artifacts/<job>/<epoch>/.manifests/<name>.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +44,9 @@ pub struct Manifest {
     pub frames: Vec<u64>,
     /// How many parts were uploaded; 0 where one put was enough.
     pub parts: u32,
+    /// How it is sealed; not at all where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seal: Option<SealedAs>,
 }
 
 impl Manifest {
@@ -46,6 +54,35 @@ impl Manifest {
     pub(super) const VERSION: u32 = 1;
     /// A manifest of more than this is not ours: 1 TiB of artifact needs about 8 MiB.
     pub(super) const MOST_BYTES: u64 = 16 << 20;
+
+    /// That of an artifact whose bytes are still to come.
+    pub(super) fn begun(
+        maker: &Maker,
+        name: &FileName,
+        object: &Path,
+        options: &ArtifactOptions,
+        frame_bytes: usize,
+    ) -> Self {
+        Self {
+            format: Self::FORMAT.to_owned(),
+            version: Self::VERSION,
+            tenant: maker.tenant.clone(),
+            job: maker.job,
+            epoch: maker.epoch,
+            name: name.clone(),
+            object: object.to_string(),
+            content_type: options.content_type.clone(),
+            encoding: options.encoding,
+            plain_bytes: 0,
+            stored_bytes: 0,
+            plain_sha256: String::new(),
+            stored_sha256: String::new(),
+            frame_bytes: frame_bytes as u64,
+            frames: Vec::new(),
+            parts: 0,
+            seal: None,
+        }
+    }
 
     /// What is inconsistent in it, if anything.
     pub(super) fn problem(&self) -> Option<String> {
@@ -60,6 +97,42 @@ impl Manifest {
             ));
         }
         let stored = self.frames.iter().try_fold(0_u64, |sum, bytes| sum.checked_add(*bytes));
-        (stored != Some(self.stored_bytes)).then(|| "its frames do not add up to its size".to_owned())
+        let stored = stored.map(|stored| if self.seal.is_some() { sealed_bytes(stored) } else { stored });
+        if stored != Some(self.stored_bytes) {
+            return Some("its frames do not add up to its size".to_owned());
+        }
+        let count = match self.frame_bytes {
+            0 => None,
+            bytes if codec::frames(self.encoding) => Some(self.plain_bytes.div_ceil(bytes)),
+            _ => Some(self.plain_bytes.min(1)),
+        };
+        let fits = count == Some(self.frames.len() as u64)
+            && (self.encoding != Encoding::None || self.frames.iter().sum::<u64>() == self.plain_bytes);
+        (!fits).then(|| "its frames do not fit its size".to_owned())
+    }
+}
+
+/// What stands in a manifest's place once its artifact was removed, so that nobody takes it for lost.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Gravestone {
+    format: String,
+    /// When it was removed.
+    pub(super) removed_at: Timestamp,
+}
+
+impl Gravestone {
+    const FORMAT: &'static str = "presswork-artifact-removed";
+    /// It has no more bytes than this.
+    pub(super) const MOST_BYTES: u64 = 1 << 10;
+
+    pub(super) fn new(removed_at: Timestamp) -> Self {
+        Self { format: Self::FORMAT.to_owned(), removed_at }
+    }
+
+    /// It, if that is what bytes in a manifest's place are.
+    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
+        let small = bytes.len() as u64 <= Self::MOST_BYTES;
+        let read: Self = small.then(|| serde_json::from_slice(bytes).ok())??;
+        (read.format == Self::FORMAT).then_some(read)
     }
 }

@@ -1,32 +1,53 @@
-//! The way back: stored bytes, frame by frame, to plain ones, checked against the manifest.
+//! The way back: the stored bytes of a span are fetched, opened, decoded and handed on, with bounded memory.
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures_util::{StreamExt as _, stream::BoxStream};
-use object_store::{ObjectStore, ObjectStoreExt as _, path::Path};
-use sha2::{Digest as _, Sha256};
-use tokio::sync::mpsc;
+use object_store::{GetOptions, GetRange, ObjectStore, path::Path};
+use tokio::sync::{mpsc, oneshot};
 
-use super::{codec::FrameDecoder, error::ArtifactError, manifest::Manifest, stage::hex};
+use super::{
+    decoding::{Decoding, Item},
+    error::ArtifactError,
+    manifest::Manifest,
+    opening::Sealed,
+    span::Span,
+};
 
-/// Stored bytes are fed to a decoder in such pieces: bounds what a forged frame can blow up to before it is noticed.
-const PIECE_BYTES: usize = 4 << 10;
-/// Plain bytes are handed on in pieces of about this.
-const HAND_ON_BYTES: usize = 64 << 10;
-
-type Item = Result<Bytes, ArtifactError>;
+/// Plain bytes as they come, and the SHA-256 of the stored ones once all have been read, where all are.
+pub(super) struct Reading {
+    pub(super) plain: BoxStream<'static, Item>,
+    pub(super) stored_sha256: oneshot::Receiver<Option<String>>,
+}
 
 pub(super) async fn read(
     storage: Arc<dyn ObjectStore>,
     manifest: Manifest,
-) -> Result<BoxStream<'static, Item>, ArtifactError> {
+    sealed: Option<Sealed>,
+    span: Span,
+) -> Result<Reading, ArtifactError> {
     let failed = |error| ArtifactError::storage("read an artifact", error);
-    let key = Path::parse(&manifest.object).map_err(|error| ArtifactError::Damaged {
-        key: manifest.object.clone(),
-        problem: error.to_string(),
-    })?;
-    let mut stored = storage.get(&key).await.map_err(failed)?.into_stream();
+    let damaged = |problem: String| ArtifactError::Damaged { key: manifest.object.clone(), problem };
+    let key = Path::parse(&manifest.object).map_err(|error| damaged(error.to_string()))?;
+    // All of it is asked for as a whole: an empty object has no range.
+    let range = (!span.is_whole).then(|| GetRange::Bounded(span.stored.clone()));
+    let got = match storage.get_opts(&key, GetOptions { range, ..GetOptions::default() }).await {
+        // An object that is shorter than where the range begins.
+        Err(error) if !span.is_whole && !matches!(error, object_store::Error::NotFound { .. }) => {
+            return Err(match storage.get_opts(&key, GetOptions { head: true, ..<_>::default() }).await {
+                Ok(now) if now.meta.size != manifest.stored_bytes => {
+                    damaged(wrong_length(now.meta.size, &manifest))
+                }
+                _ => failed(error),
+            });
+        }
+        got => got.map_err(failed)?,
+    };
+    // Of a range nobody would notice otherwise that the object was cut or has grown.
+    if got.meta.size != manifest.stored_bytes {
+        return Err(damaged(wrong_length(got.meta.size, &manifest)));
+    }
+    let mut stored = got.into_stream();
 
     let (to_decoder, mut pieces) = mpsc::channel::<Item>(4);
     tokio::spawn(async move {
@@ -36,114 +57,24 @@ pub(super) async fn read(
             }
         }
     });
-    let (plain, out) = mpsc::channel::<Item>(4);
+    let (plain, mut out) = mpsc::channel::<Item>(4);
+    let (tell, stored_sha256) = oneshot::channel();
     tokio::task::spawn_blocking(move || {
-        let mut decoding = Decoding::new(manifest, plain.clone());
-        let ended =
-            std::iter::from_fn(|| pieces.blocking_recv()).try_for_each(|piece| decoding.take(&piece?));
-        if let Err(error) = ended.and_then(|()| decoding.end()) {
-            // The reader may have gone; then there is nobody to tell.
-            drop(plain.blocking_send(Err(error)));
+        let work = || {
+            let mut decoding = Decoding::new(manifest, sealed.as_ref(), span, plain.clone())?;
+            std::iter::from_fn(|| pieces.blocking_recv()).try_for_each(|piece| decoding.take(&piece?))?;
+            decoding.end()
+        };
+        // The reader may have gone; then there is nobody to tell.
+        match work() {
+            Ok(digest) => drop(tell.send(digest)),
+            Err(error) => drop(plain.blocking_send(Err(error))),
         }
     });
-    Ok(futures_util::stream::unfold(out, |mut out| async move { out.recv().await.map(|item| (item, out)) })
-        .boxed())
+    let plain = futures_util::stream::poll_fn(move |task| out.poll_recv(task)).boxed();
+    Ok(Reading { plain, stored_sha256 })
 }
 
-struct Decoding {
-    manifest: Manifest,
-    plain: mpsc::Sender<Item>,
-    decoder: Option<FrameDecoder>,
-    frame: usize,
-    /// Stored bytes of the frame still to come.
-    left: u64,
-    frame_plain: u64,
-    ready: Vec<u8>,
-    plain_bytes: u64,
-    hash: Sha256,
-}
-
-impl Decoding {
-    fn new(manifest: Manifest, plain: mpsc::Sender<Item>) -> Self {
-        let (frame_plain, plain_bytes, ready) = (0, 0, Vec::new());
-        Self {
-            manifest,
-            plain,
-            decoder: None,
-            frame: 0,
-            left: 0,
-            frame_plain,
-            ready,
-            plain_bytes,
-            hash: Sha256::new(),
-        }
-    }
-
-    fn damaged(&self, problem: impl Into<String>) -> ArtifactError {
-        ArtifactError::Damaged { key: self.manifest.object.clone(), problem: problem.into() }
-    }
-
-    fn take(&mut self, stored: &[u8]) -> Result<(), ArtifactError> {
-        stored.chunks(PIECE_BYTES).try_for_each(|piece| self.piece(piece))
-    }
-
-    fn piece(&mut self, mut piece: &[u8]) -> Result<(), ArtifactError> {
-        while !piece.is_empty() {
-            if self.decoder.is_none() {
-                let bytes = self.manifest.frames.get(self.frame).copied();
-                self.left = bytes.ok_or_else(|| self.damaged("it is longer than its manifest says"))?;
-                self.decoder = Some(FrameDecoder::new(self.manifest.encoding));
-                self.frame_plain = 0;
-            }
-            let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(piece.len());
-            let (now, later) = piece.split_at(most);
-            let before = self.ready.len();
-            if let Some(decoder) = &mut self.decoder {
-                let written = decoder.write(now, &mut self.ready);
-                written.map_err(|error| self.damaged(error.to_string()))?;
-            }
-            (self.left, piece) = (self.left - now.len() as u64, later);
-            if self.left == 0 {
-                self.end_frame()?;
-            }
-            self.frame_plain += (self.ready.len() - before) as u64;
-            self.hand_on(HAND_ON_BYTES)?;
-        }
-        Ok(())
-    }
-
-    fn end_frame(&mut self) -> Result<(), ArtifactError> {
-        let Some(decoder) = self.decoder.take() else { return Ok(()) };
-        let finished = decoder.finish(&mut self.ready);
-        self.frame += 1;
-        finished.map_err(|error| self.damaged(format!("frame {}: {error}", self.frame)))
-    }
-
-    /// Hands on what is decoded, once there is `least` of it.
-    fn hand_on(&mut self, least: usize) -> Result<(), ArtifactError> {
-        let too_long = self.plain_bytes + self.ready.len() as u64 > self.manifest.plain_bytes;
-        if too_long {
-            return Err(self.damaged("it decodes to more than its manifest says"));
-        }
-        if self.ready.len() < least || self.ready.is_empty() {
-            return Ok(());
-        }
-        self.hash.update(&self.ready);
-        self.plain_bytes += self.ready.len() as u64;
-        let bytes = Bytes::from(std::mem::take(&mut self.ready));
-        let gone = |_| ArtifactError::Stopped("nobody reads it any more".to_owned());
-        self.plain.blocking_send(Ok(bytes)).map_err(gone)
-    }
-
-    fn end(mut self) -> Result<(), ArtifactError> {
-        self.hand_on(1)?;
-        if self.decoder.is_some() || self.frame != self.manifest.frames.len() {
-            return Err(self.damaged("its end is missing"));
-        }
-        let digest = hex(&self.hash.clone().finalize());
-        if (self.plain_bytes, &digest) != (self.manifest.plain_bytes, &self.manifest.plain_sha256) {
-            return Err(self.damaged("its bytes are not those that were written (SHA-256)"));
-        }
-        Ok(())
-    }
+fn wrong_length(bytes: u64, manifest: &Manifest) -> String {
+    format!("it has {bytes} bytes on storage, not the {} that its manifest says", manifest.stored_bytes)
 }

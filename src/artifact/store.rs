@@ -1,15 +1,17 @@
-//! Where artifacts are: their keys, and the door to writing, reading and removing them.
+//! Where artifacts are: their keys, and the door to writing them. What is done with published ones stands in `published`.
 
 use std::sync::Arc;
 
-use futures_util::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
-use object_store::{GetOptions, ObjectStore, ObjectStoreExt as _, path::Path};
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use object_store::{ObjectStoreExt as _, path::Path};
 
 use super::{
-    CHUNK_BYTES, FRAME_BYTES, WINDOW_BYTES, error::ArtifactError, key::key, manifest::Manifest, reader,
-    writer::ArtifactWriter,
+    CHUNK_BYTES, begin::Maker, error::ArtifactError, keys::Keys, storage::Storage, writer::ArtifactWriter,
 };
-use crate::domain::{ArtifactPointer, Encoding, FileName, JobId, TenantId};
+use crate::{
+    domain::{Encoding, FileName, JobId, Random, SystemRandom, TenantId},
+    security::seal::{DataKey, KeyId},
+};
 
 /// How an artifact is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +22,9 @@ pub struct ArtifactOptions {
     pub encoding: Encoding,
     /// In what pieces they go down the pipeline: 256 bytes to 128 KiB.
     pub chunk_bytes: usize,
+    /// What it is made from, in words of the maker's choice that are other words once that has changed: a restarted attempt
+    /// goes on only with an upload of the same source. `None` where nobody can tell: then each attempt starts over.
+    pub source: Option<String>,
 }
 
 impl Default for ArtifactOptions {
@@ -29,32 +34,69 @@ impl Default for ArtifactOptions {
             content_type: "application/octet-stream".to_owned(),
             encoding: Encoding::Zstd,
             chunk_bytes: CHUNK_BYTES,
+            source: None,
         }
     }
 }
 
 /// All tenants' artifacts on one storage.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ArtifactStore {
-    storage: Arc<dyn ObjectStore>,
+    storage: Storage,
+    keys: Option<Arc<dyn Keys>>,
+    /// Whose artifacts may be read through it; anybody's where nobody is named.
+    tenant: Option<TenantId>,
+    random: Arc<dyn Random>,
 }
 
 impl ArtifactStore {
-    /// The artifacts on `storage`.
-    pub fn new(storage: Arc<dyn ObjectStore>) -> Self {
-        Self { storage }
+    /// The artifacts on `storage`, none of them sealed.
+    pub fn new(storage: impl Into<Storage>) -> Self {
+        Self { storage: storage.into(), keys: None, random: Arc::new(SystemRandom), tenant: None }
+    }
+
+    /// The same, with the keys of those tenants who ask for sealing.
+    #[must_use]
+    pub fn with_keys(self, keys: Arc<dyn Keys>, random: Arc<dyn Random>) -> Self {
+        Self { keys: Some(keys), random, ..self }
+    }
+
+    /// The tenants' keys, where there are any.
+    pub(super) fn keys(&self) -> Option<&Arc<dyn Keys>> {
+        self.keys.as_ref()
+    }
+
+    pub(super) fn random(&self) -> Arc<dyn Random> {
+        self.random.clone()
+    }
+
+    /// One tenant's artifacts: another one's pointer is refused.
+    #[must_use]
+    pub fn of(&self, tenant: &TenantId) -> Self {
+        Self { tenant: Some(tenant.clone()), ..self.clone() }
+    }
+
+    /// Whose artifacts these are, where they are one tenant's.
+    pub(super) fn tenant(&self) -> Option<&TenantId> {
+        self.tenant.as_ref()
+    }
+
+    /// One of a tenant's data keys.
+    pub(super) async fn data_key(&self, tenant: &TenantId, id: KeyId) -> Result<Arc<DataKey>, ArtifactError> {
+        let none = || ArtifactError::Keys { cause: "this process has no keyring".into(), soon: false };
+        self.keys.as_ref().ok_or_else(none)?.key(tenant, id).await
     }
 
     /// The storage, from its root.
-    pub(super) fn storage(&self) -> &Arc<dyn ObjectStore> {
+    pub fn storage(&self) -> &Storage {
         &self.storage
     }
 
-    /// Begins an artifact of an attempt. Must be called inside a tokio runtime.
+    /// Begins an artifact that no other attempt goes on with. Must be called inside a tokio runtime.
     ///
     /// # Errors
-    /// [`ArtifactError::Invalid`] where the chunk size is out of bounds.
-    pub fn create(
+    /// [`ArtifactError::Invalid`] where the chunk size is out of bounds, [`ArtifactError::Keys`].
+    pub async fn create(
         &self,
         tenant: &TenantId,
         job: JobId,
@@ -62,72 +104,8 @@ impl ArtifactStore {
         name: &FileName,
         options: ArtifactOptions,
     ) -> Result<ArtifactWriter, ArtifactError> {
-        let least = 256;
-        let most = WINDOW_BYTES / 2;
-        if !(least..=most).contains(&options.chunk_bytes) {
-            return Err(ArtifactError::Invalid(format!(
-                "a chunk size of {} bytes: choose {least} to {most}",
-                options.chunk_bytes
-            )));
-        }
-        let folder = attempt_folder(tenant, job, epoch);
-        let object = key([folder.as_ref(), name.as_str()]);
-        let manifest = Manifest {
-            format: Manifest::FORMAT.to_owned(),
-            version: Manifest::VERSION,
-            tenant: tenant.clone(),
-            job,
-            epoch,
-            name: name.clone(),
-            object: object.to_string(),
-            content_type: options.content_type.clone(),
-            encoding: options.encoding,
-            plain_bytes: 0,
-            stored_bytes: 0,
-            plain_sha256: String::new(),
-            stored_sha256: String::new(),
-            frame_bytes: FRAME_BYTES as u64,
-            frames: Vec::new(),
-            parts: 0,
-        };
-        let manifest_key = key([folder.as_ref(), ".manifests", &format!("{name}.json")]);
-        Ok(ArtifactWriter::begin(self.storage.clone(), object, manifest_key, manifest, &options))
-    }
-
-    /// The manifest behind a pointer, checked against it.
-    ///
-    /// # Errors
-    /// [`ArtifactError::Missing`], [`ArtifactError::Damaged`] or [`ArtifactError::Storage`].
-    pub async fn manifest(&self, pointer: &ArtifactPointer) -> Result<Manifest, ArtifactError> {
-        let damaged = |problem: String| ArtifactError::Damaged { key: pointer.manifest.clone(), problem };
-        let key = Path::parse(&pointer.manifest).map_err(|error| damaged(error.to_string()))?;
-        let failed = |error| ArtifactError::storage("read a manifest", error);
-        let found = self.storage.get_opts(&key, GetOptions::default()).await.map_err(failed)?;
-        if found.meta.size > Manifest::MOST_BYTES {
-            return Err(damaged("its manifest is too large".to_owned()));
-        }
-        let bytes = found.bytes().await.map_err(failed)?;
-        let manifest: Manifest =
-            serde_json::from_slice(&bytes).map_err(|error| damaged(format!("its manifest: {error}")))?;
-        // The pointer stands in the job's record, out of reach of whoever can write to the storage.
-        let same = (manifest.plain_bytes, manifest.stored_bytes, manifest.encoding, &manifest.plain_sha256)
-            == (pointer.plain_bytes, pointer.stored_bytes, pointer.encoding, &pointer.sha256);
-        let problem =
-            if same { manifest.problem() } else { Some("its manifest is another one's".to_owned()) };
-        problem.map_or(Ok(manifest), |problem| Err(damaged(problem)))
-    }
-
-    /// The plain bytes of a published artifact, decoded and checked piece by piece; the last item is an error where
-    /// they are not what was written, so use them only once the stream has ended well.
-    ///
-    /// # Errors
-    /// As [`ArtifactStore::manifest`]; the same in the stream.
-    pub async fn read(
-        &self,
-        pointer: &ArtifactPointer,
-    ) -> Result<BoxStream<'static, Result<bytes::Bytes, ArtifactError>>, ArtifactError> {
-        let manifest = self.manifest(pointer).await?;
-        reader::read(self.storage.clone(), manifest).await
+        let maker = Maker { tenant: tenant.clone(), job, epoch };
+        self.begin_with(maker, name, options, None).await
     }
 
     /// Removes everything that an attempt has stored; answers how many objects that were.
@@ -145,8 +123,9 @@ impl ArtifactStore {
 
     /// Removes everything below a folder.
     pub(super) async fn remove_below(&self, folder: &Path) -> Result<usize, ArtifactError> {
-        let keys = self.storage.list(Some(folder)).map_ok(|meta| meta.location).boxed();
-        let removed = self.storage.delete_stream(keys).try_fold(0, |count, _| async move { Ok(count + 1) });
+        let keys = self.storage.objects().list(Some(folder)).map_ok(|meta| meta.location).boxed();
+        let removed =
+            self.storage.objects().delete_stream(keys).try_fold(0, |count, _| async move { Ok(count + 1) });
         removed.await.map_err(|error| ArtifactError::storage("remove an artifact", error))
     }
 
@@ -156,11 +135,19 @@ impl ArtifactStore {
     /// [`ArtifactError::Storage`].
     pub async fn exists(&self, key: &str) -> Result<bool, ArtifactError> {
         let key = Path::parse(key).map_err(|error| ArtifactError::Invalid(error.to_string()))?;
-        match self.storage.head(&key).await {
+        match self.storage.objects().head(&key).await {
             Ok(_) => Ok(true),
             Err(object_store::Error::NotFound { .. }) => Ok(false),
             Err(error) => Err(ArtifactError::storage("look for an artifact", error)),
         }
+    }
+}
+
+impl std::fmt::Debug for ArtifactStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { storage, keys, tenant, random: _ } = self;
+        let mut debug = f.debug_struct("ArtifactStore");
+        debug.field("storage", storage).field("has_keys", &keys.is_some()).field("tenant", tenant).finish()
     }
 }
 

@@ -1,9 +1,9 @@
-//! `artifacts list|get|cat`.
+//! `artifacts list|get|cat|verify|rm|url`.
 
-use std::{
-    io::Write as _,
-    path::{Path, PathBuf},
-};
+mod list;
+mod verify;
+
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use futures_util::StreamExt as _;
@@ -11,14 +11,17 @@ use serde::Serialize;
 use tokio::io::AsyncWriteExt as _;
 
 use super::{
-    app::{App, blocking},
+    app::App,
     command::Command,
-    error::{CliError, ErrorKind},
+    error::CliError,
     follow::{inspect, unknown_job},
     output::write_error,
+    save::save,
     show,
 };
 use crate::{
+    artifact::{ArtifactError, ArtifactStore, ByteRange, PlainBytes},
+    config::TimeSpan,
     domain::{ArtifactPointer, FileName, Job, JobId, State},
     engine::Engine,
 };
@@ -33,10 +36,16 @@ pub(super) struct ArtifactsArguments {
 
 #[derive(Subcommand)]
 enum Action {
-    /// Lists what a job has made
+    /// Lists what a job has made, or what all of the tenant's jobs have, the newest first
     List {
-        /// The job
-        job: JobId,
+        /// The job [default: all of them]
+        job: Option<JobId>,
+        /// At most so many
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..), conflicts_with_all = ["all", "job"])]
+        limit: u32,
+        /// All of them
+        #[arg(long, conflicts_with = "job")]
+        all: bool,
     },
     /// Fetches a file that a job has made, decoded and checked
     Get {
@@ -48,11 +57,44 @@ enum Action {
         /// Replace a file that is there
         #[arg(long)]
         force: bool,
+        #[command(flatten)]
+        piece: Piece,
     },
     /// Writes a file that a job has made to standard output; a damaged one ends in an error
     Cat {
         #[command(flatten)]
         which: Which,
+        #[command(flatten)]
+        piece: Piece,
+    },
+    /// Reads all of what a job has made, and compares lengths, frames, parts, checksums and the seal
+    Verify {
+        /// The job
+        #[arg(required_unless_present = "all")]
+        job: Option<JobId>,
+        /// One of its artifacts [default: all of them]
+        name: Option<FileName>,
+        /// What all of the tenant's jobs have made
+        #[arg(long, conflicts_with = "job")]
+        all: bool,
+    },
+    /// Removes what a job has made, for good; its record says so
+    Rm {
+        /// The job
+        job: JobId,
+        /// One of its artifacts [default: all of them]
+        name: Option<FileName>,
+        /// Yes, for good; asked for where somebody is looking
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Prints an address by which whoever has it can fetch the stored file for a while, from the storage itself
+    Url {
+        #[command(flatten)]
+        which: Which,
+        /// For how long, at most 7d
+        #[arg(long, value_name = "TIME", default_value = "5m")]
+        expires: TimeSpan,
     },
 }
 
@@ -64,25 +106,56 @@ struct Which {
     name: Option<FileName>,
 }
 
+#[derive(Args)]
+struct Piece {
+    /// Some of its bytes only: 0-499 the first 500, 500- all behind those, -500 the last 500
+    #[arg(long, value_name = "RANGE", allow_hyphen_values = true)]
+    range: Option<ByteRange>,
+}
+
 impl Command for Artifacts {
     const NAME: &'static str = "artifacts";
-    const ABOUT: &'static str = "Lists and fetches the files that jobs have made";
+    const ABOUT: &'static str = "Lists, fetches, checks and removes the files that jobs have made";
     type Arguments = ArtifactsArguments;
 
     async fn run(arguments: ArtifactsArguments, app: &App) -> Result<(), CliError> {
         let engine = app.existing_engine().await?;
+        // Whatever a record says: this tenant's artifacts and no others.
+        let store = engine.artifacts.of(app.tenant());
         match arguments.action {
-            Action::List { job } => list(app, &completed(app, &engine, job).await?),
-            Action::Cat { which } => cat(&engine, &which.find(app, &engine).await?).await,
-            Action::Get { which, output, force } => {
+            Action::List { job: Some(job), .. } => {
+                list::of_job(app, &store, &completed(app, &engine, job).await?).await
+            }
+            Action::List { job: None, limit, all } => {
+                let most = if all { usize::MAX } else { usize::try_from(limit).unwrap_or(usize::MAX) };
+                list::of_tenant(app, &engine, &store, most).await
+            }
+            Action::Cat { which, piece } => {
+                let pointer = which.find(app, &engine).await?;
+                cat(piece.read(&store, &pointer).await?).await
+            }
+            Action::Get { which, output, force, piece } => {
                 let pointer = which.find(app, &engine).await?;
                 match output {
-                    Some(path) if path == Path::new("-") => cat(&engine, &pointer).await,
+                    Some(path) if path == Path::new("-") => cat(piece.read(&store, &pointer).await?).await,
                     output => {
                         let path = output.unwrap_or_else(|| PathBuf::from(pointer.name.as_str()));
-                        get(app, &engine, &pointer, path, force).await
+                        get(app, &store, &pointer, &piece, path, force).await
                     }
                 }
+            }
+            Action::Verify { job: Some(job), name, .. } => {
+                let job = completed(app, &engine, job).await?;
+                verify::of_job(app, &store, &job, &chosen(&job, name)?).await
+            }
+            Action::Verify { job: None, .. } => verify::of_tenant(app, &engine, &store).await,
+            Action::Rm { job, name, yes } => {
+                let job = completed(app, &engine, job).await?;
+                remove(app, &engine, &store, &chosen(&job, name)?, yes).await
+            }
+            Action::Url { which, expires } => {
+                let pointer = which.find(app, &engine).await?;
+                lend(app, &store, &pointer, expires).await
             }
         }
     }
@@ -104,45 +177,47 @@ fn artifacts(job: &Job) -> &[ArtifactPointer] {
     job.output.as_ref().map_or(&[], |output| &output.artifacts)
 }
 
+/// The one of this name, or all of them.
+fn chosen(job: &Job, name: Option<FileName>) -> Result<Vec<ArtifactPointer>, CliError> {
+    let all = artifacts(job);
+    if all.is_empty() {
+        return Err(CliError::not_found(format_args!("job {} has made no artifact", job.id)));
+    }
+    let Some(name) = name else { return Ok(all.to_vec()) };
+    all.iter().find(|one| one.name == name).map(|one| vec![one.clone()]).ok_or_else(|| {
+        let names = all.iter().map(|one| one.name.as_str()).collect::<Vec<_>>().join(", ");
+        CliError::not_found(format_args!("job {} has made no artifact {name}", job.id))
+            .hint(format_args!("there are: {names}"))
+    })
+}
+
 impl Which {
     async fn find(self, app: &App, engine: &Engine) -> Result<ArtifactPointer, CliError> {
         let job = completed(app, engine, self.job).await?;
-        let all = artifacts(&job);
-        let names = || all.iter().map(|one| one.name.as_str()).collect::<Vec<_>>().join(", ");
-        match (self.name, all) {
-            (_, []) => Err(CliError::not_found(format_args!("job {} has made no artifact", self.job))),
-            (None, [only]) => Ok(only.clone()),
-            (None, _) => Err(CliError::usage(format_args!("job {} has made several artifacts", self.job))
-                .hint(format_args!("name one of them: {}", names()))),
-            (Some(name), all) => all.iter().find(|one| one.name == name).cloned().ok_or_else(|| {
-                CliError::not_found(format_args!("job {} has made no artifact {name}", self.job))
-                    .hint(format_args!("there are: {}", names()))
-            }),
+        let mut chosen = chosen(&job, self.name)?;
+        if chosen.len() > 1 {
+            let names = chosen.iter().map(|one| one.name.as_str()).collect::<Vec<_>>().join(", ");
+            return Err(CliError::usage(format_args!("job {} has made several artifacts", self.job))
+                .hint(format_args!("name one of them: {names}")));
+        }
+        chosen.pop().ok_or_else(|| CliError::not_found(format_args!("job {} has made no artifact", self.job)))
+    }
+}
+
+impl Piece {
+    async fn read(
+        &self,
+        store: &ArtifactStore,
+        pointer: &ArtifactPointer,
+    ) -> Result<PlainBytes, ArtifactError> {
+        match self.range {
+            None => store.read(pointer).await,
+            Some(range) => store.read_range(pointer, range.of(pointer.plain_bytes)?).await,
         }
     }
 }
 
-#[derive(Serialize)]
-struct Listing<'a> {
-    artifacts: &'a [ArtifactPointer],
-}
-
-fn list(app: &App, job: &Job) -> Result<(), CliError> {
-    let all = artifacts(job);
-    let row = |one: &ArtifactPointer| {
-        let (plain, stored) = (show::size(one.plain_bytes), show::size(one.stored_bytes));
-        vec![plain, stored, one.encoding.to_string(), one.content_type.clone(), one.name.to_string()]
-    };
-    let rows: Vec<_> = all.iter().map(row).collect();
-    app.output().table(&["SIZE", "STORED", "ENCODING", "TYPE", "NAME"], &rows)?;
-    if all.is_empty() {
-        app.output().line("no artifacts")?;
-    }
-    app.output().document(&Listing { artifacts: all })
-}
-
-async fn cat(engine: &Engine, pointer: &ArtifactPointer) -> Result<(), CliError> {
-    let mut pieces = engine.artifacts.read(pointer).await?;
+async fn cat(mut pieces: PlainBytes) -> Result<(), CliError> {
     let mut out = tokio::io::stdout();
     while let Some(piece) = pieces.next().await {
         out.write_all(&piece?).await.map_err(write_error)?;
@@ -155,122 +230,85 @@ async fn cat(engine: &Engine, pointer: &ArtifactPointer) -> Result<(), CliError>
 struct Fetched<'a> {
     file: &'a Path,
     bytes: u64,
+    /// Of the whole artifact.
     sha256: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    range: Option<String>,
 }
 
 async fn get(
     app: &App,
-    engine: &Engine,
+    store: &ArtifactStore,
     pointer: &ArtifactPointer,
+    piece: &Piece,
     path: PathBuf,
     force: bool,
 ) -> Result<(), CliError> {
-    let path = save_artifact(engine, pointer, path, force).await?;
-    let bytes = pointer.plain_bytes;
+    let bytes = match piece.range {
+        None => pointer.plain_bytes,
+        Some(range) => range.of(pointer.plain_bytes).map(|range| range.end - range.start)?,
+    };
+    let path = save(piece.read(store, pointer), path, force).await?;
     app.output().line(format_args!("{} ({})", path.display(), show::size(bytes)))?;
-    app.output().document(&Fetched { file: &path, bytes, sha256: &pointer.sha256 })
+    let range = piece.range.map(|range| range.to_string());
+    app.output().document(&Fetched { file: &path, bytes, sha256: &pointer.sha256, range })
 }
 
-/// Fetches an artifact, decoded, to a file that appears only once it is whole and its checksum held; answers where
-/// that is. With `force` an ordinary file that is there is replaced.
-///
-/// # Errors
-/// Where the file can't be written or is there, and where the artifact is gone or damaged.
-pub async fn save_artifact(
+/// What was removed, in JSON.
+#[derive(Serialize)]
+struct Removed<'a> {
+    removed: Vec<&'a FileName>,
+    /// Those that somebody had removed before.
+    gone: Vec<&'a FileName>,
+}
+
+async fn remove(
+    app: &App,
     engine: &Engine,
+    store: &ArtifactStore,
+    pointers: &[ArtifactPointer],
+    yes: bool,
+) -> Result<(), CliError> {
+    if !yes && app.output().is_terminal() {
+        let names = pointers.iter().map(|one| one.name.as_str()).collect::<Vec<_>>().join(", ");
+        return Err(CliError::usage(format_args!("this removes {names} for good"))
+            .hint("say --yes if that is what you want"));
+    }
+    let (mut removed, mut gone) = (Vec::new(), Vec::new());
+    for pointer in pointers {
+        if store.remove(pointer, engine.clock.now()).await? {
+            app.output().line(format_args!("{} removed", pointer.name))?;
+            removed.push(&pointer.name);
+        } else {
+            app.output().line(format_args!("{} was removed before", pointer.name))?;
+            gone.push(&pointer.name);
+        }
+    }
+    app.output().document(&Removed { removed, gone })
+}
+
+/// A lent address, in JSON.
+#[derive(Serialize)]
+struct Lent<'a> {
+    url: &'a str,
+    expires_in_seconds: u64,
+    encoding: &'static str,
+}
+
+async fn lend(
+    app: &App,
+    store: &ArtifactStore,
     pointer: &ArtifactPointer,
-    path: PathBuf,
-    force: bool,
-) -> Result<PathBuf, CliError> {
-    let path = blocking(move || destination(path, force)).await??;
-    let target = path.clone();
-    let beside = blocking(move || new_file_beside(&target)).await?;
-    let (mut file, temporary) = beside.map_err(|error| cannot_write(&path, &error))?.into_parts();
-    let mut pieces = engine.artifacts.read(pointer).await?;
-    while let Some(piece) = pieces.next().await {
-        let piece = piece?;
-        file = blocking(move || file.write_all(&piece).map(|()| file))
-            .await?
-            .map_err(|error| cannot_write(&path, &error))?;
+    expires: TimeSpan,
+) -> Result<(), CliError> {
+    let url = store.presign(pointer, expires.0).await?;
+    if pointer.encoding != crate::domain::Encoding::None {
+        app.output().note(format_args!(
+            "what it leads to is compressed by {}: whoever fetches it has to decode it",
+            pointer.encoding
+        ));
     }
-    // Only now is it known to be what was written: the stream has compared the checksum.
-    let target = path.clone();
-    let kept = blocking(move || {
-        file.sync_all()?;
-        if force { temporary.persist(&target) } else { temporary.persist_noclobber(&target) }
-            .map_err(|error| error.error)
-    });
-    kept.await?.map_err(|error| match error.kind() {
-        std::io::ErrorKind::AlreadyExists => is_there(&path),
-        _ => cannot_write(&path, &error),
-    })?;
-    Ok(path)
-}
-
-/// Where the file goes: a link's own target, so that the link stays. Only an ordinary file is ever replaced. Blocks.
-fn destination(path: PathBuf, force: bool) -> Result<PathBuf, CliError> {
-    let Ok(there) = path.metadata() else { return Ok(path) };
-    if there.is_dir() {
-        return Err(CliError::usage(format_args!("{} is a folder", path.display()))
-            .hint("name the file in it: -o FOLDER/FILE"));
-    }
-    if !there.is_file() {
-        return Err(CliError::usage(format_args!("{} is no ordinary file", path.display()))
-            .hint("-o - writes to standard output"));
-    }
-    if !force {
-        return Err(is_there(&path));
-    }
-    path.canonicalize().map_err(|error| cannot_write(&path, &error))
-}
-
-/// A new file in the folder of `path`, with the permissions that any new file would have; gone unless it is kept.
-fn new_file_beside(path: &Path) -> std::io::Result<tempfile::NamedTempFile> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut files = tempfile::Builder::new();
-    #[cfg(unix)]
-    files.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    files.prefix(".presswork-").suffix(".part").tempfile_in(folder)
-}
-
-fn is_there(path: &Path) -> CliError {
-    CliError::usage(format_args!("{} is there already", path.display()))
-        .hint("--force replaces it, -o FILE writes elsewhere")
-}
-
-fn cannot_write(path: &Path, error: &std::io::Error) -> CliError {
-    match error.kind() {
-        std::io::ErrorKind::NotFound => {
-            CliError::usage(format_args!("{}: its folder is not there", path.display()))
-        }
-        _ => CliError::new(
-            ErrorKind::Unavailable,
-            format_args!("{} can't be written: {error}", path.display()),
-        ),
-    }
-}
-
-#[cfg(all(test, unix))]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_an_ordinary_file_is_replaced_and_a_link_stays() {
-        let folder = tempfile::tempdir().unwrap();
-        let folder = folder.path().canonicalize().unwrap();
-        let at = |name: &str| folder.join(name);
-        std::fs::write(at("file"), "x").unwrap();
-        std::os::unix::fs::symlink(at("file"), at("link")).unwrap();
-        let _socket = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
-        std::os::unix::fs::symlink(at("socket"), at("link-to-socket")).unwrap();
-
-        assert_eq!(destination(at("new"), false).unwrap(), at("new"));
-        assert_eq!(destination(at("link"), true).unwrap(), at("file"));
-        for (name, force) in
-            [("file", false), ("link", false), ("socket", true), ("link-to-socket", true), ("", true)]
-        {
-            let error = destination(at(name), force).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Usage, "{name}: {error}");
-        }
-    }
+    app.output().line(url.as_str())?;
+    let (expires_in_seconds, encoding) = (expires.0.as_secs(), pointer.encoding.name());
+    app.output().document(&Lent { url: url.as_str(), expires_in_seconds, encoding })
 }

@@ -138,6 +138,9 @@ impl From<EngineError> for CliError {
                 "free disk space or mend its permissions, or choose another with --data-dir"
             }
             EngineError::Unavailable { .. } => "try again; another program may hold its files",
+            EngineError::Storage(_) => {
+                "mend --storage-url or PRESSWORK_STORAGE_URL, or what the environment says of it (AWS_… and so on)"
+            }
             EngineError::Redis { .. } => "start it, or mend --redis-url or PRESSWORK_REDIS_URL",
             EngineError::MasterKey(_) => {
                 "the same master keys belong to all processes; without them nothing that is sealed can be read"
@@ -230,7 +233,13 @@ impl From<ArtifactError> for CliError {
                 Self::new(ErrorKind::Damaged, error)
             }
             ArtifactError::Invalid(problem) => Self::usage(problem),
-            ArtifactError::Storage { .. } | ArtifactError::Stopped(_) => Self::unavailable(error),
+            ArtifactError::Removed { .. } => Self::not_found(error),
+            ArtifactError::Storage { .. }
+            | ArtifactError::Stopped(_)
+            | ArtifactError::StartOver(_)
+            | ArtifactError::LeaseLost
+            | ArtifactError::Keys { .. }
+            | ArtifactError::Seal(_) => Self::unavailable(error),
         }
     }
 }

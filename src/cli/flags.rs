@@ -19,6 +19,9 @@ pub(super) struct Flags {
     /// The Redis that jobs are kept on, as in redis://host:6379 or redis+cluster://a,b; a password belongs in PRESSWORK_REDIS_URL [default: none, a file in the data directory]
     #[arg(long, global = true, value_name = "URL")]
     redis_url: Option<String>,
+    /// The storage that artifacts are kept on, as in s3://bucket/prefix, gs://, az:// or file:///folder; credentials come from the environment (AWS_ACCESS_KEY_ID and so on) [default: objects in the data directory]
+    #[arg(long, global = true, value_name = "URL")]
+    storage_url: Option<String>,
     /// A file of master keys, one a line, the newest first; a key itself belongs in PRESSWORK_MASTER_KEY [default: one that is made in the data directory when it is needed; with a Redis none]
     #[arg(long, global = true, value_name = "FILE")]
     master_key_file: Option<PathBuf>,
@@ -43,15 +46,20 @@ impl Flags {
     /// What they say of the settings.
     ///
     /// # Errors
-    /// Where the Redis URL is none. It is read here and not by clap, which shows what it refuses: a password may be in it.
+    /// Where a URL is none. They are read here and not by clap, which shows what it refuses: a password may be in them.
     pub(super) fn layer(self) -> Result<Layer, ConfigError> {
         let redis_url = match self.redis_url {
             Some(text) => Some(text.parse().map_err(|problem| ConfigError::wrong("--redis-url", problem))?),
             None => None,
         };
+        let storage_url = match self.storage_url {
+            Some(text) => Some(text.parse().map_err(|problem| ConfigError::wrong("--storage-url", problem))?),
+            None => None,
+        };
         Ok(Layer {
             data_dir: self.data_dir,
             redis_url,
+            storage_url,
             master_key_file: self.master_key_file,
             tenant: self.tenant,
             log: self.log,

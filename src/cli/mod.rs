@@ -27,6 +27,7 @@ mod kinds;
 mod limits;
 mod output;
 mod pause;
+mod save;
 mod schedules;
 mod show;
 mod stats;
@@ -41,11 +42,11 @@ use std::{ffi::OsString, process::ExitCode, sync::Arc, time::Duration};
 use clap::FromArgMatches as _;
 
 pub use app::App;
-pub use artifacts::save_artifact;
 pub use choice::one_of;
 pub use command::Command;
 pub use error::{CliError, ErrorKind};
 pub use output::Output;
+pub use save::save_artifact;
 pub use show::size;
 pub use submit::{Door, Submit};
 
@@ -319,6 +320,13 @@ mod tests {
             "app jobs wait job_01kanp6f5rwe9b4p0e4y0m8sjg --timeout 10m",
             "app jobs cancel job_01kanp6f5rwe9b4p0e4y0m8sjg job_01kanp6f5rwe9b4p0e4y0m8sjh",
             "app artifacts get job_01kanp6f5rwe9b4p0e4y0m8sjg book.epub -o x.epub --force",
+            "app artifacts cat job_01kanp6f5rwe9b4p0e4y0m8sjg --range -500",
+            "app artifacts get job_01kanp6f5rwe9b4p0e4y0m8sjg book.epub --range 0-499",
+            "app artifacts list job_01kanp6f5rwe9b4p0e4y0m8sjg",
+            "app artifacts verify --all",
+            "app artifacts verify job_01kanp6f5rwe9b4p0e4y0m8sjg book.epub",
+            "app artifacts rm job_01kanp6f5rwe9b4p0e4y0m8sjg --yes",
+            "app artifacts url job_01kanp6f5rwe9b4p0e4y0m8sjg --expires 5m",
             "app tenants set acme --limit export=20/min:5 --weight 2 --max-running 8 --max-waiting none",
             "app jobs why job_01kanp6f5rwe9b4p0e4y0m8sjg",
             "app tenants set acme --seal on",
@@ -359,6 +367,9 @@ mod tests {
             "app batches open --size 3 --payload {}",
             "app watch 17",
             "app up --concurrency many",
+            "app artifacts cat job_01kanp6f5rwe9b4p0e4y0m8sjg --range 5-3",
+            "app artifacts verify",
+            "app artifacts verify job_01kanp6f5rwe9b4p0e4y0m8sjg --all",
             "app jobs why",
             "app jobs why batch_01kanp6f5rwe9b4p0e4y0m8sjg",
             "app batches show job_01kanp6f5rwe9b4p0e4y0m8sjg",

@@ -2,6 +2,7 @@
 //! Must not know: what they are used for.
 
 mod limits;
+mod log;
 mod master;
 mod quantity;
 mod redis;
@@ -17,21 +18,24 @@ use std::{
 use serde::Deserialize;
 
 pub use limits::LimitsSetting;
+pub use log::{LogFormat, LogFormatError};
 pub use master::MasterKeySetting;
 pub use quantity::{ByteSize, ByteSizeError, TimeSpan, TimeSpanError};
 
 pub use redis::RedisSetting;
 
-use crate::{domain::TenantId, limits::LimitRules, security::MasterKeys};
+use crate::{artifact::StorageUrl, domain::TenantId, limits::LimitRules, security::MasterKeys};
 
 /// What a process works with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Where everything is kept. Default `./presswork-data`.
     pub data_dir: PathBuf,
-    /// The Redis that keeps jobs, records and progress; `None` for a SQLite file in the data directory. Artifacts and
-    /// temporary files stay in the data directory either way.
+    /// The Redis that keeps jobs, records and progress; `None` for a SQLite file in the data directory. Temporary files
+    /// stay in the data directory either way.
     pub redis_url: Option<RedisSetting>,
+    /// The storage that keeps artifacts, and what producers upload; `None` for the folder `objects` in the data directory.
+    pub storage_url: Option<StorageUrl>,
     /// Whose jobs commands speak of. Default `default`.
     pub tenant: TenantId,
     /// How many jobs a worker runs at once; `None` for two a core and at least four.
@@ -61,6 +65,7 @@ impl Default for Settings {
         Self {
             data_dir: PathBuf::from("presswork-data"),
             redis_url: None,
+            storage_url: None,
             tenant: default_tenant(),
             concurrency: None,
             lease: Duration::from_secs(15),
@@ -81,33 +86,6 @@ fn default_tenant() -> TenantId {
     "default".parse().expect("`default` is a name")
 }
 
-/// How a log line is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// For programs: one object a line.
-    Json,
-}
-
-/// The text is not a log format.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a log format: text or json")]
-pub struct LogFormatError;
-
-impl FromStr for LogFormat {
-    type Err = LogFormatError;
-
-    fn from_str(text: &str) -> Result<Self, LogFormatError> {
-        match text {
-            "text" => Ok(Self::Text),
-            "json" => Ok(Self::Json),
-            _ => Err(LogFormatError),
-        }
-    }
-}
-
 /// What one place says: flags, the environment or the file. `None` where it says nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -116,6 +94,8 @@ pub struct Layer {
     pub data_dir: Option<PathBuf>,
     /// [`Settings::redis_url`].
     pub redis_url: Option<RedisSetting>,
+    /// [`Settings::storage_url`].
+    pub storage_url: Option<StorageUrl>,
     /// [`Settings::tenant`].
     pub tenant: Option<TenantId>,
     /// [`Settings::concurrency`].
@@ -233,6 +213,7 @@ impl Settings {
         Ok(Self {
             data_dir,
             redis_url: layer.redis_url.or(self.redis_url),
+            storage_url: layer.storage_url.or(self.storage_url),
             tenant: layer.tenant.unwrap_or(self.tenant),
             concurrency,
             lease: bounded("lease", layer.lease, self.lease, 1, 3_600)?,
@@ -267,6 +248,7 @@ impl Layer {
         Ok(Self {
             data_dir: path("PRESSWORK_DATA_DIR"),
             redis_url: parse(variable, "PRESSWORK_REDIS_URL")?,
+            storage_url: parse(variable, "PRESSWORK_STORAGE_URL")?,
             tenant: parse(variable, "PRESSWORK_TENANT")?,
             concurrency: parse(variable, "PRESSWORK_CONCURRENCY")?,
             lease: parse(variable, "PRESSWORK_LEASE")?,

@@ -4,9 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use redis::RedisError;
 
-use super::{Backing, Engine, EngineError, file_error, local_storage, make_folder, master_source};
+use super::{Backing, Engine, EngineError, file_error, make_folder, master_source, open_storage};
 use crate::{
-    artifact::ArtifactStore,
+    artifact::{ArtifactStore, Storage},
     cache::{Cache, CacheOptions},
     config::Settings,
     domain::{Clock, Random, Rate, SystemRandom, clock::SystemClock},
@@ -53,6 +53,8 @@ impl Engine {
         let queue = Arc::new(RedisQueue::new(redis.clone(), None));
         Ok(Self {
             queue: Arc::new(SealingQueue::new(queue, keyring.clone(), random.clone())),
+            storage: storage.objects().clone(),
+            artifacts: ArtifactStore::new(storage).with_keys(Arc::new(keyring.clone()), random.clone()),
             keyring,
             limiter: Arc::new(FallbackLimiter::new(limiter, clock.clone(), random.clone())),
             rules: Arc::new(Rules::new(settings.limits.clone(), records.clone(), clock.clone())),
@@ -60,8 +62,6 @@ impl Engine {
             schedules: Schedules::new(&records, clock.clone()),
             records,
             progress: Arc::new(RedisProgress::new(redis.clone(), None)),
-            artifacts: ArtifactStore::new(storage.clone()),
-            storage,
             clock,
             random,
             backing: Backing::Fleet(redis),
@@ -104,12 +104,10 @@ impl Engine {
     }
 }
 
-fn open_files(
-    settings: &Settings,
-) -> Result<(Arc<dyn object_store::ObjectStore>, MasterSource), EngineError> {
+fn open_files(settings: &Settings) -> Result<(Storage, MasterSource), EngineError> {
     let folder = &settings.data_dir;
     make_folder(folder).map_err(|error| file_error(folder, folder, error))?;
-    Ok((local_storage(folder)?, master_source(settings)?))
+    Ok((open_storage(settings)?, master_source(settings)?))
 }
 
 fn warn(findings: &[Finding]) {

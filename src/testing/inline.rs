@@ -22,7 +22,7 @@ use crate::{
     queue::{Claim, Lease},
     security::{Keyring, MasterSource},
     store::Records,
-    worker::{Kind, Parts, PayloadError, Registry, inline, new_job},
+    worker::{Kind, Parts, PayloadError, Registry, checkpoint::Parted, inline, new_job},
 };
 
 /// One attempt of one job, to be run without a queue: the handler has a real [`Context`](crate::worker::Context) on a storage in memory.
@@ -125,7 +125,7 @@ impl<K: Kind> Inline<K> {
         let parts = Parts {
             queue: Arc::new(memory.clone()),
             progress: Arc::new(memory.clone()),
-            storage: self.storage.clone(),
+            artifacts: ArtifactStore::new(self.storage.clone()),
             limiter: Arc::new(MemoryLimiter::new(clock.clone(), random.clone())),
             rules: Arc::new(Rules::new(self.limits, records.clone(), clock.clone())),
             cache: Cache::in_memory(CacheOptions::default(), clock, random),
@@ -159,7 +159,7 @@ impl Ran {
 
     /// What it saved last, read.
     pub fn checkpoint<T: DeserializeOwned>(&self) -> Option<T> {
-        serde_json::from_slice(&self.checkpoint.as_ref()?.0).ok()
+        serde_json::from_slice(&Parted::of(self.checkpoint.as_ref()).handler?).ok()
     }
 
     /// The payloads of the jobs of a kind that it has enqueued.

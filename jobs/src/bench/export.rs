@@ -13,7 +13,7 @@ use async_compression::{Level, tokio::write::ZstdEncoder};
 use bytes::Bytes;
 use clap::Args;
 use futures_util::{StreamExt as _, stream};
-use object_store::{local::LocalFileSystem, prefix::PrefixStore};
+use object_store::{ObjectStore, local::LocalFileSystem, prefix::PrefixStore};
 use presswork::{
     cli::{App, CliError},
     config::{ByteSize, Settings},
@@ -27,7 +27,7 @@ use tokio::io::AsyncWriteExt as _;
 use super::{mib, rounded, scratch};
 use crate::{
     book::{BookError, Metadata, names::chapter_name, project::ProjectWriter},
-    export::{Export, Format},
+    export::{Export, Format, What},
     handbook,
     import::{BookSink, Source, SourceFile, SourceFormat, import},
     in_process::{Working, completed, enqueue},
@@ -160,7 +160,8 @@ async fn in_a_process(data: &Path, format: Format, size: ByteSize) -> Result<Exp
 async fn export_one(app: &App, data: &Path, format: Format) -> Result<Exported, CliError> {
     let engine = app.engine_with(&own(app, data)).await?;
     let project: ProjectId = PROJECT.parse()?;
-    let export = Export { project, format, compression: None, chunk_bytes: None };
+    let export =
+        Export { project, format, what: What::Book, chapters: None, compression: None, chunk_bytes: None };
     let job = new_job(JobId::new(engine.clock.now(), &*engine.random), app.tenant().clone(), &export)?;
     let id = job.id;
     enqueue(&engine, vec![job]).await?;
@@ -242,8 +243,13 @@ async fn prepare(app: &App, engine: &Engine, scratch: &Path, size: u64) -> Resul
     let (book, metadata) = read.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
     let root = presswork::artifact::key([app.tenant().as_str(), "projects", PROJECT]);
     // Past the engine, which puts each file on the disk for good before it goes on: this book need not outlive us.
-    let objects = LocalFileSystem::new_with_prefix(engine.local_path("")).map_err(|error| failed(&error))?;
-    let storage = Arc::new(PrefixStore::new(objects, root));
+    let storage: Arc<dyn ObjectStore> = match engine.local_path("") {
+        Some(folder) => {
+            let objects = LocalFileSystem::new_with_prefix(folder).map_err(|error| failed(&error))?;
+            Arc::new(PrefixStore::new(objects, root))
+        }
+        None => Arc::new(PrefixStore::new(engine.storage.clone(), root)),
+    };
     let mut writer = ProjectWriter::begin(storage, "bench").map_err(|error| failed(&error))?;
     for (name, media_type, bytes) in book.assets {
         let pieces = stream::iter([Ok(Bytes::from(bytes))]).boxed();

@@ -5,11 +5,13 @@
 //! - [`check`]: the adapter that holds the stream's invariants between an importer and whatever follows.
 //! - [`description`]: `book.json`, what a project says of its book.
 //! - [`project`]: a project on storage, read and written.
+//! - [`characters`]: who is in the book, beside it in the project.
 //! - [`names`]: names of chapters, pictures and anchors, made from titles.
 //! - [`markdown`]: a chapter's Markdown read as events.
 //! - [`writer`]: events written as a chapter's Markdown.
 //! - [`error`]: what can go wrong, one variant per next action.
 
+pub mod characters;
 pub mod check;
 pub mod description;
 pub mod error;
@@ -23,6 +25,7 @@ pub mod names;
 pub mod project;
 pub mod writer;
 
+pub use characters::{Character, CharacterId, Characters};
 pub use check::Checked;
 pub use description::{Asset, Book, ChapterEntry, LinkTarget, Metadata};
 pub use error::BookError;

@@ -24,7 +24,7 @@ use serde::Serialize;
 
 use self::fleet::Fleet;
 use crate::{
-    export::{Export, Format},
+    export::{Export, Format, What},
     handbook,
     import::{Import, ImportArguments},
     in_process::{Working, completed, enqueue},
@@ -140,6 +140,8 @@ impl Stage<'_> {
             let export = Export {
                 project: project.clone(),
                 format,
+                what: What::Book,
+                chapters: None,
                 compression: None,
                 chunk_bytes: Some(self.app.settings().chunk_size),
             };

@@ -1,4 +1,4 @@
-//! The formats that a book can be exported to. Pure names: nothing here writes.
+//! What of a project goes out, and the formats that it can be exported to. Pure names: nothing here writes.
 
 use std::{fmt, str::FromStr};
 
@@ -21,13 +21,50 @@ pub enum Format {
     Text,
     /// The stream as JSON, for programs; see [`json::SCHEMA`](super::json::SCHEMA).
     Json,
+    /// A table for spreadsheets, of characters only.
+    Csv,
+}
+
+/// What of a project goes out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum What {
+    /// Its book, or a part of it.
+    #[default]
+    Book,
+    /// Its characters, each as a sheet or a row.
+    Characters,
+}
+
+impl What {
+    /// The formats that it goes out to.
+    pub const fn formats(self) -> &'static [Format] {
+        match self {
+            Self::Book => &Format::ALL,
+            Self::Characters => &[Format::Csv, Format::Json, Format::Markdown],
+        }
+    }
+
+    /// Whether it is the book, which need not be said.
+    pub(super) fn is_book(&self) -> bool {
+        *self == Self::Book
+    }
+}
+
+impl fmt::Display for What {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Book => "book",
+            Self::Characters => "characters",
+        })
+    }
 }
 
 impl Format {
-    /// All of them.
+    /// Those that a book can be exported to.
     pub const ALL: [Self; 6] = [Self::Epub, Self::Docx, Self::Html, Self::Markdown, Self::Text, Self::Json];
 
-    /// The name users write: `epub`, `docx`, `html`, `markdown`, `text`, `json`.
+    /// The name users write: `epub`, `docx`, `html`, `markdown`, `text`, `json`, `csv`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Epub => "epub",
@@ -36,6 +73,7 @@ impl Format {
             Self::Markdown => "markdown",
             Self::Text => "text",
             Self::Json => "json",
+            Self::Csv => "csv",
         }
     }
 
@@ -48,6 +86,7 @@ impl Format {
             Self::Markdown => "md",
             Self::Text => "txt",
             Self::Json => "json",
+            Self::Csv => "csv",
         }
     }
 
@@ -60,6 +99,7 @@ impl Format {
             Self::Markdown => "text/markdown; charset=utf-8",
             Self::Text => "text/plain; charset=utf-8",
             Self::Json => "application/json",
+            Self::Csv => "text/csv; charset=utf-8; header=present",
         }
     }
 
@@ -67,7 +107,7 @@ impl Format {
     pub const fn encoding(self) -> Encoding {
         match self {
             Self::Epub | Self::Docx => Encoding::None,
-            Self::Html | Self::Markdown | Self::Text | Self::Json => Encoding::Zstd,
+            Self::Html | Self::Markdown | Self::Text | Self::Json | Self::Csv => Encoding::Zstd,
         }
     }
 }
@@ -80,14 +120,14 @@ impl fmt::Display for Format {
 
 /// The text is not a format.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a format: one of epub, docx, html, markdown, text, json")]
+#[error("not a format: one of epub, docx, html, markdown, text, json, csv")]
 pub struct FormatError;
 
 impl FromStr for Format {
     type Err = FormatError;
 
     fn from_str(text: &str) -> Result<Self, FormatError> {
-        Self::ALL.into_iter().find(|format| format.name() == text).ok_or(FormatError)
+        Self::ALL.into_iter().chain([Self::Csv]).find(|format| format.name() == text).ok_or(FormatError)
     }
 }
 
@@ -97,7 +137,7 @@ mod tests {
 
     #[test]
     fn names_are_read_back() {
-        for format in Format::ALL {
+        for format in Format::ALL.into_iter().chain([Format::Csv]) {
             assert_eq!(format.to_string().parse(), Ok(format));
             assert_eq!(serde_json::to_string(&format).unwrap(), format!("\"{format}\""));
         }

@@ -1,4 +1,5 @@
-//! The job kind `export`: reads a project chapter by chapter, turns it into one file, streams that to an artifact.
+//! The job kind `export`: reads a project chapter by chapter, turns it into one file, streams that to an artifact. Or its
+//! characters, one after the other.
 //!
 //! Two lanes: chapters are fetched ahead by a task, a few megabytes of them; a blocking thread parses and writes, and
 //! waits wherever storage is slower. Memory is bounded by those chapters, the exporter's open one and the pipeline.
@@ -25,9 +26,14 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
 };
 
-use super::{AssetSource, Exporter, Format, exporter};
+use super::{
+    AssetSource, Chapters, Exporter, Format, What, exporter,
+    part::{Boundary, Part},
+    sheets::Sheets,
+};
 use crate::book::{
-    Asset, BookError, Checked, Event, EventSink, Losses, markdown::read_chapter, project::ProjectReader,
+    Asset, Book, BookError, Characters, Checked, Event, EventSink, Losses, markdown::read_chapter,
+    project::ProjectReader,
 };
 
 /// Turns a project's book into one file, an artifact of the job.
@@ -38,6 +44,13 @@ pub struct Export {
     pub project: ProjectId,
     /// Into what.
     pub format: Format,
+    /// What of the project: its book where nothing is said.
+    #[serde(default, skip_serializing_if = "What::is_book")]
+    pub what: What,
+    /// Which chapters, as `3`, `2-5` or `2-`; the whole book where nothing is said. Links to other chapters become plain
+    /// text, and the cover stays with the whole book.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chapters: Option<Chapters>,
     /// How the artifact is stored; what suits the format where nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compression: Option<Encoding>,
@@ -55,6 +68,9 @@ pub struct Exported {
     pub file: FileName,
     /// How many chapters went out.
     pub chapters: usize,
+    /// How many characters went out, where it was them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub characters: Option<u64>,
     /// What could not be carried over, counted.
     pub dropped: Losses,
 }
@@ -66,6 +82,14 @@ impl Kind for Export {
     type Output = Exported;
 
     fn check(&self) -> Result<(), String> {
+        let (what, format, formats) = (self.what, self.format, self.what.formats());
+        if !formats.contains(&format) {
+            let names = formats.iter().map(|format| format.name()).collect::<Vec<_>>().join(", ");
+            return Err(format!("{what} can't go out to {format}: choose one of {names}"));
+        }
+        if what == What::Characters && self.chapters.is_some() {
+            return Err("chapters are parts of the book: leave them out where characters go out".to_owned());
+        }
         match self.chunk_bytes {
             Some(bytes) if !(256..=128 << 10).contains(&bytes) => {
                 Err(format!("a chunk size of {bytes} bytes: choose 256 bytes to 128 KiB"))
@@ -75,28 +99,78 @@ impl Kind for Export {
     }
 
     async fn run(self, context: Context) -> Result<Exported, Failure> {
-        let file = self.file().map_err(Failure::fatal)?;
-        let reader = Arc::new(ProjectReader::open(context.project(&self.project)).await?);
-        let options = ArtifactOptions {
-            content_type: self.format.media_type().to_owned(),
-            encoding: self.compression.unwrap_or(self.format.encoding()),
-            chunk_bytes: self.chunk_bytes.unwrap_or(CHUNK_BYTES),
-        };
-        let out = Out::new(context.artifact(&file, options)?, context.clone());
-        let chapters = fetch_ahead(reader.clone());
-        let (format, runtime) = (self.format, Handle::current());
-        let writing =
-            tokio::task::spawn_blocking(move || write_book(format, reader, &runtime, chapters, out));
-        let (artifact, dropped, chapters) = writing.await.map_err(Failure::retry)??;
-        artifact.finish().await?;
-        Ok(Exported { format, file, chapters, dropped })
+        match self.what {
+            What::Book => self.export_book(context).await,
+            What::Characters => self.export_characters(context).await,
+        }
     }
 }
 
 impl Export {
-    /// `novel.epub` for the project `novel`.
+    async fn export_book(self, context: Context) -> Result<Exported, Failure> {
+        let file = self.file().map_err(Failure::fatal)?;
+        let reader = Arc::new(ProjectReader::open(context.project(&self.project)).await?);
+        let options = ArtifactOptions { source: Some(self.source(reader.book())?), ..self.options() };
+        let part = Part::of(reader.book(), self.chapters)?;
+        let out = Out::new(context.artifact(&file, options).await?, context.clone());
+        let chapters = fetch_ahead(reader.clone(), part.book().clone());
+        let (format, runtime) = (self.format, Handle::current());
+        let writing =
+            tokio::task::spawn_blocking(move || write_book(format, &part, reader, &runtime, chapters, out));
+        let (artifact, dropped, chapters) = writing.await.map_err(Failure::retry)??;
+        artifact.finish().await?;
+        Ok(Exported { format, file, chapters, characters: None, dropped })
+    }
+
+    async fn export_characters(self, context: Context) -> Result<Exported, Failure> {
+        let file = self.file().map_err(Failure::fatal)?;
+        let characters = Characters::of(context.project(&self.project));
+        if characters.ids().next().await.transpose()?.is_none() {
+            let project = &self.project;
+            let how = format_args!("project {project} has no characters: put some in with `characters add`");
+            return Err(Failure::fatal(how));
+        }
+        let mut sheets = Sheets::new(self.format, &characters)?;
+        let mut artifact = context.artifact(&file, self.options()).await?;
+        let mut piece = Vec::new();
+        while sheets.fill(&mut piece).await? {
+            if context.is_cancelled() {
+                return Err(Failure::Cancelled);
+            }
+            artifact.write(&piece).await?;
+            piece.clear();
+            context.progress(sheets.count(), 0, "characters");
+        }
+        let count = sheets.count();
+        artifact.finish().await?;
+        let (format, dropped) = (self.format, Losses::default());
+        Ok(Exported { format, file, chapters: 0, characters: Some(count), dropped })
+    }
+
+    fn options(&self) -> ArtifactOptions {
+        ArtifactOptions {
+            content_type: self.format.media_type().to_owned(),
+            encoding: self.compression.unwrap_or(self.format.encoding()),
+            chunk_bytes: self.chunk_bytes.unwrap_or(CHUNK_BYTES),
+            source: None,
+        }
+    }
+
+    /// What the file is made from: what was asked for, of which book, by which program. A book's chapters lie in a folder
+    /// that is another one for each revision.
+    fn source(&self, book: &Book) -> Result<String, Failure> {
+        let source = serde_json::to_string(&(env!("CARGO_PKG_VERSION"), self, book));
+        source.map_err(|error| Failure::fatal(format_args!("the book can't be described: {error}")))
+    }
+
+    /// `novel.epub` for the project `novel`, `novel-chapters-2-5.epub` for a part of it, `novel-characters.csv`.
     fn file(&self) -> Result<FileName, String> {
-        format!("{}.{}", self.project, self.format.extension()).parse().map_err(|error| format!("{error}"))
+        let part = match self.what {
+            What::Book => self.chapters.map(|chapters| format!("-{}", chapters.label())).unwrap_or_default(),
+            What::Characters => "-characters".to_owned(),
+        };
+        let name = format!("{}{part}.{}", self.project, self.format.extension());
+        name.parse().map_err(|error| format!("{error}"))
     }
 }
 
@@ -109,12 +183,12 @@ const AHEAD_BYTES: u32 = 4 << 20;
 const SIDE_BY_SIDE: usize = 4;
 
 /// Fetches the chapters ahead of whoever reads them, in order; ends early once nobody does.
-fn fetch_ahead(reader: Arc<ProjectReader>) -> mpsc::Receiver<Fetched> {
+fn fetch_ahead(reader: Arc<ProjectReader>, book: Arc<Book>) -> mpsc::Receiver<Fetched> {
     let (ahead, chapters) = mpsc::channel(64);
     let room = Arc::new(Semaphore::new(AHEAD_BYTES as usize));
     tokio::spawn(async move {
-        let all = 0..reader.book().chapters.len();
-        let fetch = async |index: usize| reader.chapter(&reader.book().chapters[index]).await;
+        let all = 0..book.chapters.len();
+        let fetch = async |index: usize| reader.chapter(&book.chapters[index]).await;
         let mut fetched = std::pin::pin!(stream::iter(all).map(fetch).buffered(SIDE_BY_SIDE));
         while let Some(chapter) = fetched.next().await {
             let chapter = match chapter {
@@ -140,15 +214,17 @@ async fn with_room(text: String, room: &Arc<Semaphore>) -> Fetched {
 /// The blocking side: parses each chapter and sends it through the exporter.
 fn write_book(
     format: Format,
+    part: &Part,
     reader: Arc<ProjectReader>,
     runtime: &Handle,
     mut chapters: mpsc::Receiver<Fetched>,
     out: Out,
 ) -> Result<(ContextArtifact, Losses, usize), BookError> {
-    let book = reader.book().clone();
+    let book = part.book();
     let context = out.context.clone();
     let assets = StoredAssets { reader, runtime: runtime.clone() };
-    let page = Page { exporter: exporter(format, book.clone(), Box::new(assets)), out };
+    let exporter = exporter(format, book.clone(), Box::new(assets))?;
+    let page = Page { exporter, boundary: part.boundary(), out };
     let (mut stream, mut losses) = (Checked::new(page, "the project's book"), Losses::default());
     let total = book.chapters.len() as u64;
     stream.event(Event::BookStart)?;
@@ -162,17 +238,23 @@ fn write_book(
     let (page, mended) = stream.into_parts();
     losses.merge(&mended);
     losses.merge(page.exporter.losses());
+    losses.merge(page.boundary.as_ref().map_or(&Losses::default(), Boundary::losses));
     Ok((page.out.into_artifact()?, losses, book.chapters.len()))
 }
 
 /// The end of the stream: the exporter, writing to the artifact.
 struct Page {
     exporter: Box<dyn Exporter>,
+    /// Where a part ends, if it is one.
+    boundary: Option<Boundary>,
     out: Out,
 }
 
 impl EventSink for Page {
     fn event(&mut self, event: Event<'_>) -> Result<(), BookError> {
+        if self.boundary.as_mut().is_some_and(|boundary| boundary.hides(&event)) {
+            return Ok(());
+        }
         self.exporter.event(event, &mut self.out)
     }
 }

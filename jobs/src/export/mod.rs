@@ -8,6 +8,8 @@
 //! - `lookup`: chapters and pictures by name. `anchors`: ids, and which of them links may name.
 //! - `escape`, `url`, `language`: text, addresses and language tags made safe for markup.
 //! - `markup`: blocks as XHTML that HTML parsers read as well; EPUB and HTML share it.
+//! - `part`: some of a book's chapters as a book of their own.
+//! - [`sheets`]: a project's characters, in formats of their own.
 //! - `job`: the job kind [`Export`]. `submit`: its arguments on the command line.
 //! - `epub` and `docx` (on `zip` and `archived`), `html`, `markdown`, `text`, [`json`]: one format each.
 
@@ -31,6 +33,8 @@ mod language;
 mod lookup;
 mod markdown;
 mod markup;
+mod part;
+pub mod sheets;
 mod submit;
 #[cfg(test)]
 mod tests;
@@ -38,8 +42,9 @@ mod text;
 mod url;
 mod zip;
 
-pub use format::Format;
+pub use format::{Format, What};
 pub use job::{Export, Exported};
+pub use part::{Chapters, ChaptersError};
 pub use submit::ExportArguments;
 #[cfg(test)]
 pub(crate) use tests::random_chapter;
@@ -71,14 +76,22 @@ pub trait AssetSource: Send {
 }
 
 /// An exporter of `book` to `format`.
-pub fn exporter(format: Format, book: Arc<Book>, assets: Box<dyn AssetSource>) -> Box<dyn Exporter> {
+///
+/// # Errors
+/// [`BookError::Input`] where no book goes out to it: see [`What::formats`].
+pub fn exporter(
+    format: Format,
+    book: Arc<Book>,
+    assets: Box<dyn AssetSource>,
+) -> Result<Box<dyn Exporter>, BookError> {
     let lookup = Arc::new(lookup::Lookup::new(book));
-    match format {
+    Ok(match format {
         Format::Epub => Box::new(epub::Epub::new(lookup, assets)),
         Format::Docx => Box::new(docx::Docx::new(lookup, assets)),
         Format::Html => Box::new(html::Html::new(lookup, assets)),
         Format::Markdown => Box::new(markdown::Markdown::new(lookup, assets)),
         Format::Text => Box::new(text::Text::new(lookup)),
         Format::Json => Box::new(json::Json::new(lookup, assets)),
-    }
+        Format::Csv => return Err(BookError::input("book.json", "a book has no form in csv")),
+    })
 }

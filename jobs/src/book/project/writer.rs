@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 
 use super::{DESCRIPTION, MEDIA_TYPES, MOST_CHAPTER_BYTES, ProjectReader, check, checked_path};
 use crate::book::{
+    characters::FOLDER,
     description::{Asset, Book, ChapterEntry, Metadata},
     error::BookError,
     names::UniqueNames,
@@ -47,7 +48,12 @@ impl ProjectWriter {
     /// # Errors
     /// `Input` where the name can't be a folder's.
     pub fn begin(storage: Arc<dyn ObjectStore>, revision: &str) -> Result<Self, BookError> {
-        let revision = revision.parse().map_err(|error| BookError::input(revision, format!("{error}")))?;
+        let name: FileName =
+            revision.parse().map_err(|error| BookError::input(revision, format!("{error}")))?;
+        if name.as_str().eq_ignore_ascii_case(FOLDER) {
+            return Err(BookError::input(revision, "is the folder of the project's characters"));
+        }
+        let revision = name;
         let (names, pictures) = (UniqueNames::default(), UniqueNames::default());
         Ok(Self {
             storage,
@@ -190,8 +196,9 @@ impl ProjectWriter {
     }
 
     /// Removes the revisions of the book `before` this one, and what no one has written to for the time `left_behind`.
-    /// All else may be the work of an import that runs now, which would publish a book without files.
-    pub(super) async fn clear(&self, before: Option<&Book>, left_behind: Duration) {
+    /// All else may be the work of an import that runs now, which would publish a book without files; and the characters
+    /// are no part of the book.
+    pub(in crate::book) async fn clear(&self, before: Option<&Book>, left_behind: Duration) {
         let revision = |file: &str| file.split_once('/').map(|(revision, _)| revision.to_owned());
         let own = Some(self.revision.to_string());
         let replaced: HashSet<String> = before
@@ -207,7 +214,7 @@ impl ProjectWriter {
             let of = revision(object.location.as_ref());
             let is_old = newest.is_some_and(|newest| object.last_modified + left_behind <= newest);
             let goes = of.as_ref().is_some_and(|of| replaced.contains(of)) || is_old;
-            if of.is_some()
+            if of.as_deref().is_some_and(|of| of != FOLDER)
                 && of != own
                 && goes
                 && let Err(error) = self.storage.delete(&object.location).await

@@ -4,7 +4,7 @@ use std::io;
 
 use super::element;
 use crate::{
-    book::Metadata,
+    book::{Asset, Metadata},
     export::{
         escape::escaped,
         language,
@@ -41,6 +41,11 @@ pub(super) fn write(
         language, direction
     ))?;
     write(&metadata(lookup, facts, &language))?;
+    if let Some((index, _)) = lookup.cover() {
+        // What EPUB 2 called the cover: older devices and shops look for nothing else.
+        write(&format!("<meta name=\"cover\" content=\"i{}\"/>\n", index + 1))?;
+    }
+    write("</metadata>\n")?;
     write("<manifest>\n")?;
     let mut item = |id: &str, file: &str, media_type: &str, properties: &str| {
         let properties = if properties.is_empty() { "" } else { &format!(" properties=\"{properties}\"") };
@@ -76,6 +81,8 @@ pub(super) fn write(
     write("</spine>\n</package>\n")
 }
 
+/// The metadata up to its end tag. What is said of accessibility is what the program knows; conformance to a standard is
+/// for people to judge, so none is claimed.
 fn metadata(lookup: &Lookup, facts: &Facts<'_>, language: &str) -> String {
     let metadata = &lookup.book().metadata;
     let date = date(&metadata.date);
@@ -134,13 +141,18 @@ fn metadata(lookup: &Lookup, facts: &Facts<'_>, language: &str) -> String {
     }
     let is_told = !facts.has_silent_image;
     meta("schema:accessModeSufficient", if is_told { "textual" } else { "textual,visual" });
-    for feature in ["tableOfContents", "readingOrder", "structuralNavigation", "displayTransformability"] {
+    for feature in
+        ["tableOfContents", "readingOrder", "structuralNavigation", "displayTransformability", "ARIA"]
+    {
         meta("schema:accessibilityFeature", feature);
     }
     if has_images && is_told {
         meta("schema:accessibilityFeature", "alternativeText");
     }
-    meta("schema:accessibilityHazard", "none");
+    // These may move, and nobody has looked at how they flash.
+    let may_move = |asset: &Asset| matches!(&*asset.media_type, "image/gif" | "image/webp" | "image/svg+xml");
+    let is_moving = lookup.book().assets.iter().zip(facts.used).any(|(asset, used)| *used && may_move(asset));
+    meta("schema:accessibilityHazard", if is_moving { "unknown" } else { "none" });
     meta(
         "schema:accessibilitySummary",
         if is_told {
@@ -149,7 +161,6 @@ fn metadata(lookup: &Lookup, facts: &Facts<'_>, language: &str) -> String {
             "The text can be reflowed and read aloud; some images have no alternative text."
         },
     );
-    out.push_str("</metadata>\n");
     out
 }
 

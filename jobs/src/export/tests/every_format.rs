@@ -123,6 +123,35 @@ fn every_link_of_an_epub_finds_its_place_and_every_id_is_unique() {
 }
 
 #[test]
+fn an_epub_says_what_reading_systems_and_shops_ask_for() {
+    let files = files();
+    let page = |name: &str| std::str::from_utf8(&files[&format!("EPUB/{name}")]).unwrap();
+    let (package, navigation) = (page("package.opf"), page("nav.xhtml"));
+    let says = |property: &str| -> Vec<&str> {
+        let begin = format!("<meta property=\"{property}\">");
+        package.split(&begin).skip(1).filter_map(|rest| rest.split('<').next()).collect()
+    };
+    assert_eq!(says("schema:accessMode"), ["textual", "visual"]);
+    assert_eq!(says("schema:accessModeSufficient").len(), 1);
+    for feature in ["tableOfContents", "readingOrder", "structuralNavigation", "ARIA"] {
+        assert!(says("schema:accessibilityFeature").contains(&feature), "{feature}");
+    }
+    // The sample has a drawing that could move.
+    assert_eq!(says("schema:accessibilityHazard"), ["unknown"]);
+    assert_eq!(says("schema:accessibilitySummary").len(), 1);
+    assert_eq!(says("dcterms:modified"), ["1843-07-01T00:00:00Z"]);
+    assert!(
+        package.contains("properties=\"cover-image\"")
+            && package.contains("<meta name=\"cover\" content=\"i1\"/>")
+    );
+    let (_, landmarks) = navigation.split_once("epub:type=\"landmarks\"").unwrap();
+    assert_eq!(values(landmarks, "epub:type"), ["cover", "titlepage", "toc", "bodymatter"]);
+    for target in values(landmarks, "href") {
+        assert!(files.contains_key(&format!("EPUB/{target}")), "{target}");
+    }
+}
+
+#[test]
 fn what_is_lost_is_counted_by_what_it_was() {
     let losses = |format| {
         let losses = exported(format).1;

@@ -1,0 +1,75 @@
+//! Characters as CSV (RFC 4180), a row each, for spreadsheets.
+//!
+//! A cell that begins with `=`, `+`, `-`, `@`, a tab or a carriage return gets an apostrophe in front: spreadsheets would
+//! take it for a formula and run it, and it may come from somebody else's manuscript. Lists stand in one cell, separated by
+//! `; `, with a backslash before a semicolon or backslash of their own; relationships as `id: kind`. What else a file
+//! has stands in the last column, as JSON.
+
+use csv::{Terminator, WriterBuilder};
+
+use crate::book::{BookError, Character};
+
+/// The columns, in order.
+pub(super) const COLUMNS: [&str; 12] = [
+    "id",
+    "name",
+    "aliases",
+    "role",
+    "description",
+    "traits",
+    "appearance",
+    "background",
+    "relationships",
+    "notes",
+    "first_chapter",
+    "extra",
+];
+
+/// Writes the columns' names.
+pub(super) fn head(out: &mut Vec<u8>) -> Result<(), BookError> {
+    record(&COLUMNS.map(str::to_owned), out)
+}
+
+/// Writes a character's row.
+pub(super) fn row(character: &Character, out: &mut Vec<u8>) -> Result<(), BookError> {
+    let extra = if character.extra.is_empty() {
+        String::new()
+    } else {
+        serde_json::to_string(&character.extra)
+            .map_err(|error| BookError::storage("writing a character", error))?
+    };
+    let relationships =
+        character.relationships.iter().map(|one| format!("{}: {}", one.to, one.kind)).collect::<Vec<_>>();
+    let cells = [
+        character.id.to_string(),
+        character.name.clone(),
+        list(&character.aliases),
+        character.role.clone(),
+        character.description.clone(),
+        list(&character.traits),
+        character.appearance.clone(),
+        character.background.clone(),
+        list(&relationships),
+        character.notes.clone(),
+        character.first_chapter.map(|number| number.to_string()).unwrap_or_default(),
+        extra,
+    ];
+    record(&cells.map(harmless), out)
+}
+
+fn record(cells: &[String; COLUMNS.len()], out: &mut Vec<u8>) -> Result<(), BookError> {
+    let failed = |error: csv::Error| BookError::storage("writing a row", error);
+    let mut writer = WriterBuilder::new().terminator(Terminator::CRLF).from_writer(out);
+    writer.write_record(cells).map_err(failed)?;
+    writer.flush().map_err(|error| BookError::storage("writing a row", error))
+}
+
+fn list(items: &[String]) -> String {
+    let escaped = |item: &String| item.replace('\\', "\\\\").replace(';', "\\;");
+    items.iter().map(escaped).collect::<Vec<_>>().join("; ")
+}
+
+/// A cell that no spreadsheet runs.
+fn harmless(cell: String) -> String {
+    if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{cell}") } else { cell }
+}
