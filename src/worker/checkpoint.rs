@@ -117,7 +117,12 @@ impl Checkpoints {
         let checkpoint = parted.joined().map_err(Failure::fatal)?;
         let mut pause = Duration::from_millis(50);
         loop {
-            let saved = self.lease.save(checkpoint.clone()).await;
+            // A store that never answers holds nobody beyond the lease.
+            let saved = tokio::select! {
+                biased;
+                saved = self.lease.save(checkpoint.clone()) => saved,
+                () = self.lease.told(Order::Lost) => return Err(Failure::LeaseLost),
+            };
             if self.lease.order() == Order::Lost {
                 return Err(Failure::LeaseLost);
             }

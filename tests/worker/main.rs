@@ -10,6 +10,7 @@ mod kinds;
 mod limits;
 mod observed;
 mod testing;
+mod uploads;
 mod world;
 
 use std::{

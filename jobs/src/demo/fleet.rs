@@ -81,11 +81,13 @@ impl Member {
         let failed = |error: std::io::Error| {
             CliError::unavailable(format_args!("a worker process can't be started: {error}"))
         };
+        let storage = app.settings().storage_url.as_ref().map(ToString::to_string);
         let mut process = Command::new(std::env::current_exe().map_err(failed)?)
             .args(["up", "--json", "--log", "warn", "--concurrency", SLOTS, "--data-dir"])
             .arg(&app.settings().data_dir)
             // Not as an argument: every process of the machine may read those.
             .env("PRESSWORK_REDIS_URL", url.reveal())
+            .envs(storage.map(|url| ("PRESSWORK_STORAGE_URL", url)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
