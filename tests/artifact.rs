@@ -1,6 +1,11 @@
 //! The artifact pipeline over real storages: what goes in comes out, nothing is half-seen, orphans go.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+#[path = "artifact/server.rs"]
+mod server;
+#[path = "servers/mod.rs"]
+mod servers;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
