@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt as _, stream};
-use http_body_util::{BodyExt as _, Full, StreamBody, combinators::UnsyncBoxBody};
+use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
 use hyper::{
     Request, Response, StatusCode,
     body::{Frame, Incoming},
@@ -104,7 +104,7 @@ impl Door {
             return Ok(Response::from_parts(head, body.map_err(Into::into).boxed_unsync()));
         }
         // The server still works while it answers these, and says in the text how it ended.
-        let text = body.collect().await?.to_bytes();
+        let text = BodyExt::collect(body).await?.to_bytes();
         let words = String::from_utf8_lossy(&text);
         let id = between(&words, "<UploadId>", "</UploadId>").map(str::to_owned);
         if !words.contains("<Error>") {
@@ -157,7 +157,7 @@ fn refusal(status: StatusCode, code: &str) -> Answer {
 /// The head of an answer and the first half of its body; then the connection ends.
 async fn cut_in_the_middle(answer: Answer) -> Result<Answer, BoxError> {
     let (mut head, body) = answer.into_parts();
-    let text = body.collect().await?.to_bytes();
+    let text = BodyExt::collect(body).await?.to_bytes();
     if text.is_empty() {
         head.headers.remove(CONTENT_LENGTH);
     }
