@@ -26,8 +26,8 @@ use apalis_core::backend::{BackendConfig, finalize::Ephemeral};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
-use object_store::memory::InMemory;
 use presswork::{
+    artifact::{ArtifactStore, Storage},
     cache::{Cache, CacheOptions},
     domain::{
         Batch, BatchId, Event, Failure, Job, JobId, KindLimits, KindName, NewBatch, NewJob, Payload,
@@ -231,7 +231,7 @@ async fn worker(count: usize) -> Cost {
     let parts = Parts {
         queue: queue.clone(),
         progress: Arc::new(Silence),
-        storage: Arc::new(InMemory::new()),
+        artifacts: ArtifactStore::new(Storage::memory()),
         limiter: Arc::new(MemoryLimiter::new(clock.clone(), random.clone())),
         rules: Arc::new(Rules::new(LimitRules::default(), records, clock.clone())),
         cache: Cache::in_memory(CacheOptions::default(), clock.clone(), random.clone()),

@@ -51,7 +51,7 @@ async fn write(
     plain: &[u8],
 ) -> ArtifactPointer {
     let name: FileName = name.parse().unwrap();
-    let mut writer = store.create(&tenant(), job(), epoch, &name, options(encoding)).unwrap();
+    let mut writer = store.create(&tenant(), job(), epoch, &name, options(encoding)).await.unwrap();
     for piece in plain.chunks(10_007) {
         writer.write(piece).await.unwrap();
     }
@@ -124,7 +124,7 @@ async fn the_same_bytes_in_other_pieces_make_the_same_artifact() {
     let first = write(&one, 1, "x", Encoding::Zstd, &plain).await;
     let name = "x".parse().unwrap();
     let chunked = ArtifactOptions { chunk_bytes: 4_099, ..options(Encoding::Zstd) };
-    let mut writer = two.create(&tenant(), job(), 1, &name, chunked).unwrap();
+    let mut writer = two.create(&tenant(), job(), 1, &name, chunked).await.unwrap();
     let writer = tokio::task::spawn_blocking(move || {
         plain.chunks(1_234_567).try_for_each(|piece| writer.write_blocking(piece)).map(|()| writer)
     });
@@ -142,7 +142,7 @@ async fn a_writer_that_is_dropped_leaves_nothing_to_see() {
     let storage = Arc::new(LocalFileSystem::new_with_prefix(folder.path()).unwrap());
     let store = ArtifactStore::new(storage.clone());
     let name = "x".parse().unwrap();
-    let mut writer = store.create(&tenant(), job(), 1, &name, options(Encoding::None)).unwrap();
+    let mut writer = store.create(&tenant(), job(), 1, &name, options(Encoding::None)).await.unwrap();
     writer.write(&content(3 * PART_BYTES)).await.unwrap();
     drop(writer);
     // Another artifact in the same folder, finished: by then the first one's stage has seen its window close or not;
@@ -184,7 +184,7 @@ async fn a_storage_that_fails_is_told_as_such() {
     std::fs::write(folder.path().join("acme"), "in the way").unwrap();
     let name = "x".parse().unwrap();
     for bytes in [10, 4 * PART_BYTES] {
-        let mut writer = store.create(&tenant(), job(), 1, &name, options(Encoding::None)).unwrap();
+        let mut writer = store.create(&tenant(), job(), 1, &name, options(Encoding::None)).await.unwrap();
         let written = writer.write(&content(bytes)).await;
         let ended = match written {
             Ok(()) => writer.finish().await.map(drop),
@@ -199,7 +199,7 @@ async fn chunk_sizes_out_of_bounds_are_refused() {
     let store = ArtifactStore::new(Arc::new(InMemory::new()));
     for chunk_bytes in [0, 255, 1 << 20] {
         let options = ArtifactOptions { chunk_bytes, ..ArtifactOptions::default() };
-        let refused = store.create(&tenant(), job(), 1, &"x".parse().unwrap(), options);
+        let refused = store.create(&tenant(), job(), 1, &"x".parse().unwrap(), options).await;
         assert!(matches!(refused, Err(ArtifactError::Invalid(_))));
     }
 }

@@ -24,7 +24,7 @@ pub fn sweep_staging(root: &Path, before: Timestamp) -> io::Result<usize> {
             let Ok(metadata) = entry.path().symlink_metadata() else { continue };
             if metadata.is_dir() {
                 folders.push(entry.path());
-            } else if metadata.is_file() && is_staging(&entry.file_name().to_string_lossy()) {
+            } else if metadata.is_file() && staging_of(&entry.file_name().to_string_lossy()).is_some() {
                 let written = metadata.modified()?.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
                 if Timestamp::EPOCH.after(written) < before && fs::remove_file(entry.path()).is_ok() {
                     removed += 1;
@@ -35,10 +35,11 @@ pub fn sweep_staging(root: &Path, before: Timestamp) -> io::Result<usize> {
     Ok(removed)
 }
 
-/// `object_store` percent-encodes `#` in keys, so that only its staging files have one.
-fn is_staging(name: &str) -> bool {
+/// The file that a staging file becomes, and its number. `object_store` percent-encodes `#` in keys, so that only
+/// staging files have one.
+pub(super) fn staging_of(name: &str) -> Option<(&str, &str)> {
     name.rsplit_once('#')
-        .is_some_and(|(_, number)| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
+        .filter(|(_, number)| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 #[cfg(test)]

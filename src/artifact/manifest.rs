@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Encoding, FileName, JobId, TenantId};
+use crate::domain::{Encoding, FileName, JobId, SealedAs, TenantId};
 
 /// What an artifact is. JSON at `<tenant>/artifacts/<job>/<epoch>/.manifests/<name>.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +39,9 @@ pub struct Manifest {
     pub frames: Vec<u64>,
     /// How many parts were uploaded; 0 where one put was enough.
     pub parts: u32,
+    /// How it is sealed; not at all where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seal: Option<SealedAs>,
 }
 
 impl Manifest {

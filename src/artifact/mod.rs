@@ -20,8 +20,10 @@ mod error;
 mod key;
 mod local;
 mod manifest;
+mod places;
 mod reader;
 mod stage;
+mod storage;
 mod store;
 pub mod sweep;
 mod upload;
@@ -32,6 +34,7 @@ pub(crate) use key::folder_names;
 pub use key::key;
 pub use local::sweep_staging;
 pub use manifest::Manifest;
+pub use storage::{Storage, StorageError, StorageUrl, StorageUrlError, StoredPart, Unfinished};
 pub use store::{ArtifactOptions, ArtifactStore};
 pub use writer::ArtifactWriter;
 

@@ -1,13 +1,11 @@
 //! Where artifacts are: their keys, and the door to writing, reading and removing them.
 
-use std::sync::Arc;
-
 use futures_util::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
-use object_store::{GetOptions, ObjectStore, ObjectStoreExt as _, path::Path};
+use object_store::{GetOptions, ObjectStoreExt as _, path::Path};
 
 use super::{
     CHUNK_BYTES, FRAME_BYTES, WINDOW_BYTES, error::ArtifactError, key::key, manifest::Manifest, reader,
-    writer::ArtifactWriter,
+    storage::Storage, writer::ArtifactWriter,
 };
 use crate::domain::{ArtifactPointer, Encoding, FileName, JobId, TenantId};
 
@@ -20,6 +18,9 @@ pub struct ArtifactOptions {
     pub encoding: Encoding,
     /// In what pieces they go down the pipeline: 256 bytes to 128 KiB.
     pub chunk_bytes: usize,
+    /// What it is made from, in words of the maker's choice that are other words once that has changed: a restarted attempt
+    /// goes on only with an upload of the same source. `None` where nobody can tell: then each attempt starts over.
+    pub source: Option<String>,
 }
 
 impl Default for ArtifactOptions {
@@ -29,6 +30,7 @@ impl Default for ArtifactOptions {
             content_type: "application/octet-stream".to_owned(),
             encoding: Encoding::Zstd,
             chunk_bytes: CHUNK_BYTES,
+            source: None,
         }
     }
 }
@@ -36,17 +38,17 @@ impl Default for ArtifactOptions {
 /// All tenants' artifacts on one storage.
 #[derive(Clone, Debug)]
 pub struct ArtifactStore {
-    storage: Arc<dyn ObjectStore>,
+    storage: Storage,
 }
 
 impl ArtifactStore {
     /// The artifacts on `storage`.
-    pub fn new(storage: Arc<dyn ObjectStore>) -> Self {
-        Self { storage }
+    pub fn new(storage: impl Into<Storage>) -> Self {
+        Self { storage: storage.into() }
     }
 
     /// The storage, from its root.
-    pub(super) fn storage(&self) -> &Arc<dyn ObjectStore> {
+    pub fn storage(&self) -> &Storage {
         &self.storage
     }
 
@@ -54,7 +56,7 @@ impl ArtifactStore {
     ///
     /// # Errors
     /// [`ArtifactError::Invalid`] where the chunk size is out of bounds.
-    pub fn create(
+    pub async fn create(
         &self,
         tenant: &TenantId,
         job: JobId,
@@ -89,9 +91,10 @@ impl ArtifactStore {
             frame_bytes: FRAME_BYTES as u64,
             frames: Vec::new(),
             parts: 0,
+            seal: None,
         };
         let manifest_key = key([folder.as_ref(), ".manifests", &format!("{name}.json")]);
-        Ok(ArtifactWriter::begin(self.storage.clone(), object, manifest_key, manifest, &options))
+        Ok(ArtifactWriter::begin(self.storage.objects().clone(), object, manifest_key, manifest, &options))
     }
 
     /// The manifest behind a pointer, checked against it.
@@ -102,7 +105,7 @@ impl ArtifactStore {
         let damaged = |problem: String| ArtifactError::Damaged { key: pointer.manifest.clone(), problem };
         let key = Path::parse(&pointer.manifest).map_err(|error| damaged(error.to_string()))?;
         let failed = |error| ArtifactError::storage("read a manifest", error);
-        let found = self.storage.get_opts(&key, GetOptions::default()).await.map_err(failed)?;
+        let found = self.storage.objects().get_opts(&key, GetOptions::default()).await.map_err(failed)?;
         if found.meta.size > Manifest::MOST_BYTES {
             return Err(damaged("its manifest is too large".to_owned()));
         }
@@ -127,7 +130,7 @@ impl ArtifactStore {
         pointer: &ArtifactPointer,
     ) -> Result<BoxStream<'static, Result<bytes::Bytes, ArtifactError>>, ArtifactError> {
         let manifest = self.manifest(pointer).await?;
-        reader::read(self.storage.clone(), manifest).await
+        reader::read(self.storage.objects().clone(), manifest).await
     }
 
     /// Removes everything that an attempt has stored; answers how many objects that were.
@@ -145,8 +148,9 @@ impl ArtifactStore {
 
     /// Removes everything below a folder.
     pub(super) async fn remove_below(&self, folder: &Path) -> Result<usize, ArtifactError> {
-        let keys = self.storage.list(Some(folder)).map_ok(|meta| meta.location).boxed();
-        let removed = self.storage.delete_stream(keys).try_fold(0, |count, _| async move { Ok(count + 1) });
+        let keys = self.storage.objects().list(Some(folder)).map_ok(|meta| meta.location).boxed();
+        let removed =
+            self.storage.objects().delete_stream(keys).try_fold(0, |count, _| async move { Ok(count + 1) });
         removed.await.map_err(|error| ArtifactError::storage("remove an artifact", error))
     }
 
@@ -156,7 +160,7 @@ impl ArtifactStore {
     /// [`ArtifactError::Storage`].
     pub async fn exists(&self, key: &str) -> Result<bool, ArtifactError> {
         let key = Path::parse(key).map_err(|error| ArtifactError::Invalid(error.to_string()))?;
-        match self.storage.head(&key).await {
+        match self.storage.objects().head(&key).await {
             Ok(_) => Ok(true),
             Err(object_store::Error::NotFound { .. }) => Ok(false),
             Err(error) => Err(ArtifactError::storage("look for an artifact", error)),

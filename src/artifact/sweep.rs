@@ -80,7 +80,7 @@ impl ArtifactStore {
 
     /// The names of the folders in a folder.
     async fn folders(&self, folder: Option<&Path>) -> Result<Vec<String>, ArtifactError> {
-        let names = folder_names(&**self.storage(), folder).await;
+        let names = folder_names(&**self.storage().objects(), folder).await;
         names.map_err(|error| ArtifactError::storage("list artifacts", error))
     }
 }

@@ -134,6 +134,7 @@ impl ArtifactWriter {
             plain_bytes: manifest.plain_bytes,
             stored_bytes: manifest.stored_bytes,
             sha256: manifest.plain_sha256,
+            seal: manifest.seal,
         })
     }
 }

@@ -1,4 +1,4 @@
-//! `doctor`: whether the data directory is sound, and the Redis, where there is one.
+//! `doctor`: whether the data directory is sound, the storage, and the Redis, where there is one.
 
 use std::path::Path;
 
@@ -61,7 +61,7 @@ const NO_SPACE: u64 = 16 << 20;
 
 impl Command for Doctor {
     const NAME: &'static str = "doctor";
-    const ABOUT: &'static str = "Checks the data directory and the Redis: permissions, space, integrity, versions, settings that could lose jobs";
+    const ABOUT: &'static str = "Checks the data directory, the Redis and the storage: permissions, space, integrity, versions, settings that could lose jobs";
     type Arguments = DoctorArguments;
 
     async fn run(_: DoctorArguments, app: &App) -> Result<(), CliError> {
@@ -169,6 +169,10 @@ async fn examine(engine: &Engine) -> Result<Vec<Check>, CliError> {
     if let Some(health) = engine.check_shared().await {
         checks.extend(shared(&health));
     }
+    checks.push(match engine.check_storage().await {
+        Ok(()) => Check::new("storage", Health::Ok, "objects can be stored, read and removed"),
+        Err(problem) => Check::new("storage", Health::Bad, problem),
+    });
     let paused = engine.queue.paused().await?;
     let pauses = if paused.is_empty() {
         Check::new("pauses", Health::Ok, "nothing is paused")

@@ -137,6 +137,9 @@ impl From<EngineError> for CliError {
                 "free disk space or mend its permissions, or choose another with --data-dir"
             }
             EngineError::Unavailable { .. } => "try again; another program may hold its files",
+            EngineError::Storage(_) => {
+                "mend --storage-url or PRESSWORK_STORAGE_URL, or what the environment says of it (AWS_… and so on)"
+            }
             EngineError::Redis { .. } => "start it, or mend --redis-url or PRESSWORK_REDIS_URL",
             EngineError::Unusable { .. } => {
                 "use the version that wrote it, restore it from a backup, or choose another with --data-dir"

@@ -19,6 +19,9 @@ pub(super) struct Flags {
     /// The Redis that jobs are kept on, as in redis://host:6379 or redis+cluster://a,b; a password belongs in PRESSWORK_REDIS_URL [default: none, a file in the data directory]
     #[arg(long, global = true, value_name = "URL")]
     redis_url: Option<String>,
+    /// The storage that artifacts are kept on, as in s3://bucket/prefix, gs://, az:// or file:///folder; credentials come from the environment (AWS_ACCESS_KEY_ID and so on) [default: objects in the data directory]
+    #[arg(long, global = true, value_name = "URL")]
+    storage_url: Option<String>,
     /// Whose jobs [default: default]
     #[arg(long, global = true)]
     pub(super) tenant: Option<TenantId>,
@@ -40,15 +43,20 @@ impl Flags {
     /// What they say of the settings.
     ///
     /// # Errors
-    /// Where the Redis URL is none. It is read here and not by clap, which shows what it refuses: a password may be in it.
+    /// Where a URL is none. They are read here and not by clap, which shows what it refuses: a password may be in them.
     pub(super) fn layer(self) -> Result<Layer, ConfigError> {
         let redis_url = match self.redis_url {
             Some(text) => Some(text.parse().map_err(|problem| ConfigError::wrong("--redis-url", problem))?),
             None => None,
         };
+        let storage_url = match self.storage_url {
+            Some(text) => Some(text.parse().map_err(|problem| ConfigError::wrong("--storage-url", problem))?),
+            None => None,
+        };
         Ok(Layer {
             data_dir: self.data_dir,
             redis_url,
+            storage_url,
             tenant: self.tenant,
             log: self.log,
             log_format: self.log_format,

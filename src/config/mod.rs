@@ -20,16 +20,18 @@ pub use quantity::{ByteSize, ByteSizeError, TimeSpan, TimeSpanError};
 
 pub use redis::RedisSetting;
 
-use crate::{domain::TenantId, limits::LimitRules};
+use crate::{artifact::StorageUrl, domain::TenantId, limits::LimitRules};
 
 /// What a process works with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Where everything is kept. Default `./presswork-data`.
     pub data_dir: PathBuf,
-    /// The Redis that keeps jobs, records and progress; `None` for a SQLite file in the data directory. Artifacts and
-    /// temporary files stay in the data directory either way.
+    /// The Redis that keeps jobs, records and progress; `None` for a SQLite file in the data directory. Temporary files
+    /// stay in the data directory either way.
     pub redis_url: Option<RedisSetting>,
+    /// The storage that keeps artifacts, and what producers upload; `None` for the folder `objects` in the data directory.
+    pub storage_url: Option<StorageUrl>,
     /// Whose jobs commands speak of. Default `default`.
     pub tenant: TenantId,
     /// How many jobs a worker runs at once; `None` for two a core and at least four.
@@ -57,6 +59,7 @@ impl Default for Settings {
         Self {
             data_dir: PathBuf::from("presswork-data"),
             redis_url: None,
+            storage_url: None,
             tenant: default_tenant(),
             concurrency: None,
             lease: Duration::from_secs(15),
@@ -111,6 +114,8 @@ pub struct Layer {
     pub data_dir: Option<PathBuf>,
     /// [`Settings::redis_url`].
     pub redis_url: Option<RedisSetting>,
+    /// [`Settings::storage_url`].
+    pub storage_url: Option<StorageUrl>,
     /// [`Settings::tenant`].
     pub tenant: Option<TenantId>,
     /// [`Settings::concurrency`].
@@ -222,6 +227,7 @@ impl Settings {
         Ok(Self {
             data_dir,
             redis_url: layer.redis_url.or(self.redis_url),
+            storage_url: layer.storage_url.or(self.storage_url),
             tenant: layer.tenant.unwrap_or(self.tenant),
             concurrency,
             lease: bounded("lease", layer.lease, self.lease, 1, 3_600)?,
@@ -254,6 +260,7 @@ impl Layer {
         Ok(Self {
             data_dir: variable("PRESSWORK_DATA_DIR").filter(|path| !path.is_empty()).map(PathBuf::from),
             redis_url: parse(variable, "PRESSWORK_REDIS_URL")?,
+            storage_url: parse(variable, "PRESSWORK_STORAGE_URL")?,
             tenant: parse(variable, "PRESSWORK_TENANT")?,
             concurrency: parse(variable, "PRESSWORK_CONCURRENCY")?,
             lease: parse(variable, "PRESSWORK_LEASE")?,

@@ -25,7 +25,7 @@ pub use id::{BatchId, IdempotencyKey, JobId, WorkerId};
 pub use job::{Checkpoint, Job, NewJob, Payload, Priority, Unique, Window};
 pub use limits::{KindLimits, LaneLimits, TenantLimits};
 pub use names::{FileName, KindName, NameError, ProjectId, ScheduleName, TenantId};
-pub use output::{ArtifactPointer, Encoding, Output};
+pub use output::{ArtifactPointer, Encoding, Hex, Output, SealedAs};
 pub use progress::{Event, EventBody, Progress};
 pub use random::{Random, SeededRandom, SystemRandom};
 pub use retry::RetryPolicy;

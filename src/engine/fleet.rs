@@ -1,10 +1,10 @@
 //! The engine on Redis: opened, and looked after. Must not know: any key.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use redis::RedisError;
 
-use super::{Backing, Engine, EngineError, file_error, local_storage, make_folder};
+use super::{Backing, Engine, EngineError, file_error, make_folder, open_storage};
 use crate::{
     artifact::ArtifactStore,
     cache::{Cache, CacheOptions},
@@ -38,9 +38,13 @@ impl Engine {
     pub(super) async fn connect_redis(settings: &Settings, url: &RedisUrl) -> Result<Self, EngineError> {
         let unusable = |cause: RedisError| EngineError::Redis { url: url.to_string(), cause: cause.into() };
         let redis = Redis::reach(url.clone()).await.map_err(unusable)?;
-        let folder = settings.data_dir.clone();
-        let opened = tokio::task::spawn_blocking(move || open_storage(&folder)).await;
-        let storage = opened.map_err(|error| EngineError::Unavailable {
+        let named = settings.clone();
+        let opened = tokio::task::spawn_blocking(move || {
+            make_folder(&named.data_dir)
+                .map_err(|error| file_error(&named.data_dir, &named.data_dir, error))?;
+            open_storage(&named)
+        });
+        let storage = opened.await.map_err(|error| EngineError::Unavailable {
             folder: settings.data_dir.clone(),
             cause: error.into(),
         })??;
@@ -56,8 +60,8 @@ impl Engine {
             schedules: Schedules::new(&records, clock.clone()),
             records,
             progress: Arc::new(RedisProgress::new(redis.clone(), None)),
-            artifacts: ArtifactStore::new(storage.clone()),
-            storage,
+            storage: storage.objects().clone(),
+            artifacts: ArtifactStore::new(storage),
             clock,
             random,
             backing: Backing::Fleet(redis),
@@ -98,11 +102,6 @@ impl Engine {
         let found = redis.check().await;
         found.map(Some).map_err(|cause| EngineError::Redis { url: format!("{redis:?}"), cause: cause.into() })
     }
-}
-
-fn open_storage(folder: &Path) -> Result<Arc<dyn object_store::ObjectStore>, EngineError> {
-    make_folder(folder).map_err(|error| file_error(folder, folder, error))?;
-    local_storage(folder)
 }
 
 fn warn(findings: &[Finding]) {

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use object_store::{ObjectStoreExt as _, PutPayload};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{Engine, scratch, uploads};
@@ -102,9 +103,11 @@ impl Engine {
             Ok(removed) => tracing::info!(removed, "swept uploads that no job needs any more"),
             Err(error) => tracing::warn!(%error, "the uploads can't be swept"),
         }
-        let (objects, tmp) = (self.folder.join("objects"), self.folder.join("tmp"));
+        let objects = self.artifacts.storage().local_folder().map(ToOwned::to_owned);
+        let tmp = self.folder.join("tmp");
         let swept = tokio::task::spawn_blocking(move || {
-            Ok::<_, std::io::Error>((sweep_staging(&objects, before)?, scratch::sweep(&tmp, before)?))
+            let staging = objects.map_or(Ok(0), |objects| sweep_staging(&objects, before))?;
+            Ok::<_, std::io::Error>((staging, scratch::sweep(&tmp, before)?))
         });
         match swept.await {
             Ok(Ok((0, 0))) => {}
@@ -114,6 +117,38 @@ impl Engine {
             Ok(Err(error)) => tracing::warn!(%error, "abandoned files can't be swept"),
             Err(error) => tracing::warn!(%error, "abandoned files can't be swept"),
         }
+    }
+}
+
+/// How long the storage may take to be found sound.
+const STORAGE_WITHIN: Duration = Duration::from_secs(20);
+
+impl Engine {
+    /// Stores something on the storage, reads it back and removes it.
+    ///
+    /// # Errors
+    /// What does not work, and why.
+    pub async fn check_storage(&self) -> Result<(), String> {
+        let checked = tokio::time::timeout(STORAGE_WITHIN, self.try_storage()).await;
+        checked.unwrap_or_else(|_| Err(format!("no answer within {} s", STORAGE_WITHIN.as_secs())))
+    }
+
+    async fn try_storage(&self) -> Result<(), String> {
+        let told = |what: &str| {
+            let place = self.storage.to_string();
+            let what = what.to_owned();
+            move |error: object_store::Error| format!("{place}: {what}: {error}")
+        };
+        let mut bytes = [0; 16];
+        self.random.fill(&mut bytes);
+        // No tenant's name begins with a dot.
+        let key = object_store::path::Path::from(format!(".doctor/{:032x}", u128::from_be_bytes(bytes)));
+        let put = self.storage.put(&key, PutPayload::from(bytes.to_vec())).await;
+        put.map_err(told("an object can't be stored"))?;
+        let found = self.storage.get(&key).await.map_err(told("an object can't be read"))?.bytes().await;
+        let found = found.map_err(told("an object can't be read"))?;
+        self.storage.delete(&key).await.map_err(told("an object can't be removed"))?;
+        (found[..] == bytes).then_some(()).ok_or_else(|| "what is read is not what was stored".to_owned())
     }
 }
 
@@ -175,7 +210,7 @@ mod tests {
         let write = async |epoch| {
             let (lease, name) = (&claim.lease, "book.txt".parse().unwrap());
             let options = ArtifactOptions::default();
-            let writer = engine.artifacts.create(&lease.tenant, lease.job, epoch, &name, options);
+            let writer = engine.artifacts.create(&lease.tenant, lease.job, epoch, &name, options).await;
             let mut writer = writer.unwrap();
             writer.write(b"words").await.unwrap();
             writer.finish().await.unwrap()

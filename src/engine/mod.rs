@@ -5,7 +5,7 @@
 //! ```text
 //! <data_dir>/            0700
 //!   presswork.db         the queue, the records, the progress (and SQLite's own files beside it); not with a Redis
-//!   objects/             storage: a folder a tenant
+//!   objects/             storage: a folder a tenant; not with a storage of another address
 //!   tmp/                 scratch, a folder a process, locked as long as the process lives
 //! ```
 
@@ -22,10 +22,10 @@ use std::{
     time::Duration,
 };
 
-use object_store::{ObjectStore, local::LocalFileSystem};
+use object_store::ObjectStore;
 
 use crate::{
-    artifact::ArtifactStore,
+    artifact::{ArtifactStore, Storage, StorageError},
     cache::{Cache, CacheOptions},
     config::Settings,
     domain::{Clock, Random, SystemRandom, clock::SystemClock},
@@ -123,6 +123,9 @@ pub enum EngineError {
         /// What is wrong with it.
         problem: String,
     },
+    /// Mend its address, its credentials or its folder.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
 }
 
 /// The cause behind an [`EngineError`].
@@ -166,7 +169,7 @@ impl Engine {
         let tables = [sqlite_queue::MIGRATIONS, SqliteRecords::MIGRATIONS, SqliteProgress::MIGRATIONS];
         let database = Database::open(&folder.join("presswork.db"), &tables);
         let database = Arc::new(database.map_err(|error| database_error(&folder, error))?);
-        let storage = local_storage(&folder)?;
+        let storage = open_storage(settings)?;
         let records: Arc<dyn Records> = Arc::new(SqliteRecords::new(database.clone(), clock.clone()));
         Ok(Self {
             limiter: Arc::new(RecordsLimiter::new(records.clone(), clock.clone(), random.clone())),
@@ -176,8 +179,8 @@ impl Engine {
             schedules: Schedules::new(&records, clock.clone()),
             records,
             progress: Arc::new(SqliteProgress::new(database.clone(), clock.clone())),
-            artifacts: ArtifactStore::new(storage.clone()),
-            storage,
+            storage: storage.objects().clone(),
+            artifacts: ArtifactStore::new(storage),
             clock,
             random,
             backing: Backing::Embedded(database),
@@ -203,7 +206,7 @@ impl Engine {
         Ok(Parts {
             queue: self.queue.clone(),
             progress: self.progress.clone(),
-            storage: self.storage.clone(),
+            artifacts: self.artifacts.clone(),
             limiter: self.limiter.clone(),
             rules: self.rules.clone(),
             cache: self.cache.clone(),
@@ -224,9 +227,9 @@ impl Engine {
         &self.folder
     }
 
-    /// Where the bytes of a storage key are on this machine.
-    pub fn local_path(&self, key: &str) -> PathBuf {
-        self.folder.join("objects").join(key)
+    /// Where the bytes of a storage key are on this machine, where they are on it.
+    pub fn local_path(&self, key: &str) -> Option<PathBuf> {
+        Some(self.artifacts.storage().local_folder()?.join(key))
     }
 
     /// What SQLite finds wrong with the database file; nothing where it is whole, or where there is none. Reads all of it.
@@ -268,16 +271,18 @@ impl std::fmt::Debug for Engine {
     }
 }
 
-/// The folders of a data directory, made where they are missing, and the storage in it.
-fn local_storage(folder: &Path) -> Result<Arc<dyn ObjectStore>, EngineError> {
-    let objects = folder.join("objects");
-    for needed in [&objects, &folder.join("tmp")] {
+/// The folders of a data directory, made where they are missing, and the storage, in it or elsewhere.
+fn open_storage(settings: &Settings) -> Result<Storage, EngineError> {
+    let (folder, objects) = (&settings.data_dir, settings.data_dir.join("objects"));
+    let tmp = folder.join("tmp");
+    let here = settings.storage_url.is_none().then_some(&objects);
+    for needed in here.into_iter().chain([&tmp]) {
         make_folder(needed).map_err(|error| file_error(folder, needed, error))?;
     }
-    let storage = LocalFileSystem::new_with_prefix(&objects)
-        .map_err(|error| EngineError::Unavailable { folder: folder.to_owned(), cause: error.into() })?;
-    // What the queue calls published must survive a power cut; and emptied folders must not pile up.
-    Ok(Arc::new(storage.with_fsync(true).with_automatic_cleanup(true)))
+    Ok(match &settings.storage_url {
+        Some(url) => Storage::open(url)?,
+        None => Storage::folder(objects)?,
+    })
 }
 
 fn make_folder(path: &Path) -> io::Result<()> {

@@ -122,7 +122,7 @@ impl<K: Kind> Inline<K> {
         let parts = Parts {
             queue: Arc::new(memory.clone()),
             progress: Arc::new(memory.clone()),
-            storage: self.storage.clone(),
+            artifacts: ArtifactStore::new(self.storage.clone()),
             limiter: Arc::new(MemoryLimiter::new(clock.clone(), random.clone())),
             rules: Arc::new(Rules::new(self.limits, Arc::new(memory.clone()), clock.clone())),
             cache: Cache::in_memory(CacheOptions::default(), clock, random),

@@ -125,14 +125,14 @@ impl Context {
     ///
     /// # Errors
     /// Where the options make no sense.
-    pub fn artifact(
+    pub async fn artifact(
         &self,
         name: &FileName,
         options: ArtifactOptions,
     ) -> Result<ContextArtifact, ArtifactError> {
         self.made().begun = true;
         let JobFacts { id, tenant, epoch, .. } = &self.0.job;
-        let writer = self.0.surroundings.artifacts.create(tenant, *id, *epoch, name, options)?;
+        let writer = self.0.surroundings.artifacts.create(tenant, *id, *epoch, name, options).await?;
         Ok(ContextArtifact { writer, context: self.clone() })
     }
 

@@ -21,7 +21,6 @@ pub mod shutdown;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use object_store::ObjectStore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -54,8 +53,8 @@ pub struct Parts {
     pub queue: Arc<dyn Queue>,
     /// Where progress goes.
     pub progress: Arc<dyn ProgressBus>,
-    /// The root of the storage, of all tenants.
-    pub storage: Arc<dyn ObjectStore>,
+    /// What jobs make, and the storage that it is on, of all tenants.
+    pub artifacts: ArtifactStore,
     /// What handlers may use, and how much of it was used.
     pub limiter: Arc<dyn Limiter>,
     /// Which rate holds for whom.
@@ -257,8 +256,8 @@ impl Worker {
 fn surroundings(parts: &Parts, publisher: Publisher) -> Surroundings {
     Surroundings {
         queue: parts.queue.clone(),
-        storage: parts.storage.clone(),
-        artifacts: ArtifactStore::new(parts.storage.clone()),
+        storage: parts.artifacts.storage().objects().clone(),
+        artifacts: parts.artifacts.clone(),
         publisher,
         limiter: parts.limiter.clone(),
         rules: parts.rules.clone(),

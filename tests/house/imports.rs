@@ -12,12 +12,15 @@ const TIERS: [&[&str]; 5] = [
 ];
 
 /// Who may know whom within a tier.
-const BESIDE: [(&str, &str); 9] = [
+const BESIDE: [(&str, &str); 12] = [
     ("queue", "store"),
     ("queue", "progress"),
     ("progress", "store"),
     ("limits", "store"),
     ("cache", "store"),
+    ("security", "store"),
+    ("security", "queue"),
+    ("artifact", "security"),
     ("engine", "config"),
     ("engine", "telemetry"),
     ("telemetry", "config"),

@@ -74,7 +74,8 @@ impl Kind for Act {
                 Ok(String::new())
             }
             Self::Write => {
-                let mut artifact = context.artifact(&"a.txt".parse().unwrap(), ArtifactOptions::default())?;
+                let mut artifact =
+                    context.artifact(&"a.txt".parse().unwrap(), ArtifactOptions::default()).await?;
                 artifact.write(b"hello").await?;
                 artifact.finish().await?;
                 Ok(String::new())
@@ -83,7 +84,8 @@ impl Kind for Act {
                 if let Some(page) = context.checkpoint::<u32>() {
                     return Ok(format!("page {page}"));
                 }
-                let mut artifact = context.artifact(&"a.txt".parse().unwrap(), ArtifactOptions::default())?;
+                let mut artifact =
+                    context.artifact(&"a.txt".parse().unwrap(), ArtifactOptions::default()).await?;
                 artifact.write(b"half").await?;
                 artifact.finish().await?;
                 context.save(&7_u32).await?;

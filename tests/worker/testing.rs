@@ -41,7 +41,7 @@ impl Kind for Print {
             context.progress(u64::from(page) + 1, u64::from(self.pages), "printing");
             context.save(&(page + 1)).await?;
         }
-        let mut artifact = context.artifact(&"book.txt".parse().unwrap(), ArtifactOptions::default())?;
+        let mut artifact = context.artifact(&"book.txt".parse().unwrap(), ArtifactOptions::default()).await?;
         artifact.write(format!("pages {first} to {}", self.pages).as_bytes()).await?;
         artifact.finish().await?;
         let mut bind = context.child(&Bind { pages: self.pages })?;

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use object_store::{ObjectStore, memory::InMemory};
 use presswork::{
+    artifact::ArtifactStore,
     cache::{Cache, CacheOptions},
     domain::{
         Clock, Event, EventBody, Job, JobId, KindName, ManualClock, NewJob, Payload, SeededRandom, State,
@@ -133,7 +134,7 @@ impl World {
         let parts = Parts {
             queue: self.queue.clone(),
             progress: self.bus.clone(),
-            storage: self.storage.clone(),
+            artifacts: ArtifactStore::new(self.storage.clone()),
             limiter: Arc::new(limiter),
             rules: self.rules.clone(),
             cache: Cache::in_memory(CacheOptions::default(), clock, random),

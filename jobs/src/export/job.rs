@@ -81,8 +81,9 @@ impl Kind for Export {
             content_type: self.format.media_type().to_owned(),
             encoding: self.compression.unwrap_or(self.format.encoding()),
             chunk_bytes: self.chunk_bytes.unwrap_or(CHUNK_BYTES),
+            source: None,
         };
-        let out = Out::new(context.artifact(&file, options)?, context.clone());
+        let out = Out::new(context.artifact(&file, options).await?, context.clone());
         let chapters = fetch_ahead(reader.clone());
         let (format, runtime) = (self.format, Handle::current());
         let writing =

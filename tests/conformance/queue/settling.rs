@@ -20,6 +20,7 @@ pub(crate) async fn a_done_job_publishes_its_output(world: &World) {
             plain_bytes: 9,
             stored_bytes: 9,
             sha256: "0".repeat(64),
+            seal: None,
         }],
     };
     let lease = world.claim_one().await.lease;

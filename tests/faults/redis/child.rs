@@ -10,9 +10,8 @@ use std::{
     time::Duration,
 };
 
-use object_store::local::LocalFileSystem;
 use presswork::{
-    artifact::ArtifactOptions,
+    artifact::{ArtifactOptions, ArtifactStore, Storage},
     cache::{Cache, CacheOptions},
     domain::{
         Clock, Failure, JobId, KindName, Random, Reason, RetryPolicy, SystemRandom, WorkerId,
@@ -96,7 +95,8 @@ impl Kind for Task {
                 }
             }
             Self::Write => {
-                let mut artifact = context.artifact(&"a.txt".parse().unwrap(), ArtifactOptions::default())?;
+                let mut artifact =
+                    context.artifact(&"a.txt".parse().unwrap(), ArtifactOptions::default()).await?;
                 artifact.write(format!("attempt {attempt}, ").as_bytes()).await?;
                 note("half");
                 if attempt == 1 {
@@ -142,7 +142,7 @@ fn a_worker_to_be_broken() {
             limiter: Arc::new(RedisLimiter::new(redis, random.clone())),
             rules: Arc::new(Rules::new(LimitRules::default(), records, clock.clone())),
             cache: Cache::in_memory(CacheOptions::default(), clock.clone(), random.clone()),
-            storage: Arc::new(LocalFileSystem::new_with_prefix(storage_of(&orders.folder)).unwrap()),
+            artifacts: ArtifactStore::new(Storage::folder(storage_of(&orders.folder)).unwrap()),
             registry: Arc::new(Registry::new().register::<Task>()),
             scratch: orders.folder.join("tmp"),
             clock,

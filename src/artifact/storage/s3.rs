@@ -1,0 +1,146 @@
+//! What S3 tells of unfinished uploads (`ListParts`, `ListMultipartUploads`), which `object_store` does not ask. The
+//! requests are signed addresses, made by `object_store`; answers are bounded, and so is the wait for them.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use object_store::{
+    Error, Result,
+    aws::AmazonS3,
+    path::Path,
+    signer::{SignedUrlOptions, Signer as _},
+};
+
+use super::{
+    StoredPart, Unfinished,
+    xml::{elements, text},
+};
+
+/// How long a signed address is good for: the request goes at once.
+const SIGNED_FOR: Duration = Duration::from_secs(60);
+/// An answer names at most 1,000 parts or uploads.
+const MOST_ANSWER_BYTES: usize = 8 << 20;
+/// More pages than 10,000 parts have, and enough uploads for one round of the sweep.
+const MOST_PAGES: usize = 50;
+const TRIES: u32 = 3;
+
+/// A bucket of S3, and where in it the storage begins.
+#[derive(Debug)]
+pub(super) struct S3Uploads {
+    s3: AmazonS3,
+    root: Path,
+    http: reqwest::Client,
+}
+
+fn failed(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    Error::Generic { store: "S3", source: cause.into() }
+}
+
+impl S3Uploads {
+    pub(super) fn new(s3: AmazonS3, root: Path) -> std::result::Result<Self, reqwest::Error> {
+        let http = reqwest::Client::builder()
+            .connect_timeout(Duration::from_secs(5))
+            .timeout(Duration::from_secs(30))
+            .build()?;
+        Ok(Self { s3, root, http })
+    }
+
+    /// Asks once more where the server is in trouble: what is asked changes nothing.
+    async fn ask(&self, key: &Path, query: &[(&str, &str)]) -> Result<String> {
+        let mut pause = Duration::from_millis(200);
+        let mut tries = 1;
+        loop {
+            match self.ask_once(key, query).await {
+                Err(Error::Generic { .. }) if tries < TRIES => tokio::time::sleep(pause).await,
+                answer => return answer,
+            }
+            (pause, tries) = (pause * 4, tries + 1);
+        }
+    }
+
+    async fn ask_once(&self, key: &Path, query: &[(&str, &str)]) -> Result<String> {
+        let options = SignedUrlOptions::default().with_query(query.iter().copied());
+        let url = self.s3.signed_url_opts(reqwest::Method::GET, key, SIGNED_FOR, &options).await?;
+        // The address is a secret for a minute: it must not be in an error.
+        let answer = self.http.get(url).send().await.map_err(|error| failed(error.without_url()))?;
+        let status = answer.status();
+        let mut answer = answer;
+        let mut body = Vec::new();
+        while let Some(piece) = answer.chunk().await.map_err(|error| failed(error.without_url()))? {
+            if body.len() + piece.len() > MOST_ANSWER_BYTES {
+                return Err(failed("the answer is too long"));
+            }
+            body.extend_from_slice(&piece);
+        }
+        let body = String::from_utf8(body).map_err(failed)?;
+        if status.is_success() {
+            return Ok(body);
+        }
+        let code = text(&body, "Code").unwrap_or_default().into_owned();
+        if status == reqwest::StatusCode::NOT_FOUND && code != "NoSuchBucket" {
+            return Err(Error::NotFound { path: key.to_string(), source: code.into() });
+        }
+        let path = key.to_string();
+        match status.as_u16() {
+            401 => Err(Error::Unauthenticated { path, source: code.into() }),
+            403 => Err(Error::PermissionDenied { path, source: code.into() }),
+            _ => Err(failed(format!("{status} {code}"))),
+        }
+    }
+
+    fn full(&self, key: &Path) -> Path {
+        Path::from_iter(self.root.parts().chain(key.parts()))
+    }
+}
+
+#[async_trait]
+impl Unfinished for S3Uploads {
+    async fn parts(&self, key: &Path, upload: &str) -> Result<Vec<StoredPart>> {
+        let (full, mut parts, mut marker) = (self.full(key), Vec::new(), String::from("0"));
+        for _ in 0..MOST_PAGES {
+            let query = [("uploadId", upload), ("max-parts", "1000"), ("part-number-marker", &marker)];
+            let answer = self.ask(&full, &query).await?;
+            parts.extend(elements(&answer, "Part").filter_map(part));
+            if text(&answer, "IsTruncated").as_deref() != Some("true") {
+                return Ok(parts);
+            }
+            let next = text(&answer, "NextPartNumberMarker");
+            marker =
+                next.ok_or_else(|| failed("a list of parts does not say where it goes on"))?.into_owned();
+        }
+        Err(failed("a list of parts has no end"))
+    }
+
+    async fn uploads(&self, folder: &Path) -> Result<Vec<(Path, String)>> {
+        let prefix = format!("{}/", self.full(folder));
+        let (mut uploads, mut markers) = (Vec::new(), None::<(String, String)>);
+        for _ in 0..MOST_PAGES {
+            let mut query = vec![("uploads", ""), ("prefix", prefix.as_str()), ("max-uploads", "1000")];
+            if let Some((key, upload)) = &markers {
+                query.extend([("key-marker", key.as_str()), ("upload-id-marker", upload.as_str())]);
+            }
+            let answer = self.ask(&Path::default(), &query).await?;
+            let found = elements(&answer, "Upload").filter_map(|upload| {
+                let key = Path::parse(text(upload, "Key")?).ok()?;
+                let below = Path::from_iter(key.prefix_match(&self.root)?);
+                Some((below, text(upload, "UploadId")?.into_owned()))
+            });
+            // S3 takes the prefix at its word; not everybody who speaks S3 does.
+            uploads.extend(found.filter(|(key, _)| key.prefix_matches(folder)));
+            let next = (text(&answer, "NextKeyMarker"), text(&answer, "NextUploadIdMarker"));
+            match (text(&answer, "IsTruncated").as_deref(), next) {
+                (Some("true"), (Some(key), Some(upload))) => {
+                    markers = Some((key.into_owned(), upload.into_owned()));
+                }
+                _ => break,
+            }
+        }
+        Ok(uploads)
+    }
+}
+
+fn part(element: &str) -> Option<StoredPart> {
+    let number: u32 = text(element, "PartNumber")?.parse().ok()?;
+    let (bytes, id) = (text(element, "Size")?.parse().ok()?, text(element, "ETag")?.into_owned());
+    Some(StoredPart { index: number.checked_sub(1)?, bytes, id })
+}
