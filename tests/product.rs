@@ -16,11 +16,15 @@ mod demo;
 mod disk;
 #[path = "product/fleet.rs"]
 mod fleet;
+#[path = "product/kills/mod.rs"]
+mod kills;
 #[path = "product/processes.rs"]
 mod processes;
 #[path = "product/producers.rs"]
 mod producers;
 #[path = "servers/mod.rs"]
 mod servers;
+#[path = "product/storage.rs"]
+mod storage;
 #[path = "product/world.rs"]
 mod world;

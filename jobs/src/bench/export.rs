@@ -129,8 +129,7 @@ async fn measure(arguments: &ExportArguments, app: &App, place: &Place) -> Resul
     } else {
         None
     };
-    let formats =
-        if arguments.formats.is_empty() { Format::ALL.to_vec() } else { arguments.formats.clone() };
+    let formats = if arguments.formats.is_empty() { Format::ALL.to_vec() } else { arguments.formats.clone() };
     let mut rows = Vec::new();
     for format in formats {
         let (exported, _) = place.in_a_process(format, LARGE, None).await?;
@@ -226,8 +225,10 @@ impl Place {
             let name = format!("presswork-bench-{:08x}", SystemRandom.below(1 << 32));
             let within = format!("{}/{name}", url.trim_end_matches('/'));
             settings.storage_url = Some(within.parse().map_err(|_| {
-                CliError::usage("this storage can't be measured: each format is exported by a process of its own")
-                    .hint("name one that processes share, as in s3://bucket/prefix or file:///folder")
+                CliError::usage(
+                    "this storage can't be measured: each format is exported by a process of its own",
+                )
+                .hint("name one that processes share, as in s3://bucket/prefix or file:///folder")
             })?);
             storage = url.split(':').next().unwrap_or_default().to_owned();
         }
@@ -247,9 +248,8 @@ impl Place {
             return Ok(Arc::new(PrefixStore::new(self.engine.storage.clone(), root)));
         };
         // Past the engine, which puts each file on the disk for good before it goes on: this book need not outlive us.
-        let objects = LocalFileSystem::new_with_prefix(folder).map_err(|error| {
-            CliError::unavailable(format_args!("the book can't be made: {error}"))
-        })?;
+        let objects = LocalFileSystem::new_with_prefix(folder)
+            .map_err(|error| CliError::unavailable(format_args!("the book can't be made: {error}")))?;
         Ok(Arc::new(PrefixStore::new(objects, root)))
     }
 

@@ -1,6 +1,9 @@
 //! What a request asks for, and how often each was asked and done.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use hyper::{Method, Request};
 
@@ -127,6 +130,10 @@ pub(crate) struct Figures {
     pub(crate) bytes_in: u64,
     /// The most parts that were on their way at once.
     pub(crate) most_parts_at_once: u32,
+    /// The keys of objects that were put, or completed.
+    pub(crate) written: BTreeSet<String>,
+    /// Requests that came to be held.
+    pub(crate) held: u32,
     pub(super) parts_now: u32,
 }
 
@@ -189,6 +196,9 @@ impl Figures {
         }
         if let Some(part) = self.part(asked) {
             part.stored += 1;
+        }
+        if matches!(asked.operation, Operation::Put | Operation::CompleteUpload) {
+            self.written.insert(asked.key.clone());
         }
         let state = match asked.operation {
             Operation::CompleteUpload => UploadState::Completed,

@@ -44,9 +44,9 @@ impl Door {
         let _under_way = UnderWay::of(&asked, &self.figures);
 
         let (head, body) = request.into_parts();
-        held(&ordered, Moment::Arrived).await?;
+        self.held(&ordered, Moment::Arrived).await?;
         let body = self.take(body, &ordered).await?;
-        held(&ordered, Moment::Whole).await?;
+        self.held(&ordered, Moment::Whole).await?;
         match ordered.fault {
             Some(Fault::InternalError) => {
                 return Ok(refusal(StatusCode::INTERNAL_SERVER_ERROR, "InternalError"));
@@ -57,7 +57,7 @@ impl Door {
             _ => {}
         }
         let answer = tokio::spawn(self.clone().work(head, body, asked)).await??;
-        held(&ordered, Moment::Done).await?;
+        self.held(&ordered, Moment::Done).await?;
         match ordered.fault {
             Some(Fault::LoseAnswer) => Err("the answer is lost".into()),
             Some(Fault::CutAnswer) => cut_in_the_middle(answer).await,
@@ -88,7 +88,15 @@ impl Door {
         if ordered.fault == Some(Fault::CutRequest(place)) {
             return Err("cut in the middle of the request".into());
         }
-        held(ordered, Moment::Body(place)).await
+        self.held(ordered, Moment::Body(place)).await
+    }
+
+    /// Holds a request where that is ordered; an error where its connection is to be cut.
+    async fn held(&self, ordered: &Ordered, moment: Moment) -> Result<(), BoxError> {
+        if ordered.reach(moment) {
+            self.figures.send_modify(|figures| figures.held += 1);
+        }
+        if ordered.pass(moment).await { Ok(()) } else { Err("cut where it was held".into()) }
     }
 
     /// Has the server do it, and counts it where it was done.
@@ -112,10 +120,6 @@ impl Door {
         }
         Ok(Response::from_parts(head, Full::new(text).map_err(|never| match never {}).boxed_unsync()))
     }
-}
-
-async fn held(ordered: &Ordered, moment: Moment) -> Result<(), BoxError> {
-    if ordered.pass(moment).await { Ok(()) } else { Err("cut where it was held".into()) }
 }
 
 /// A part on its way, counted as long as it is.

@@ -11,7 +11,7 @@ use crate::servers::READY_WITHIN;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Matching {
     operation: Option<Operation>,
-    key_holds: Option<String>,
+    key_holds: Vec<String>,
     part: Option<u32>,
 }
 
@@ -26,9 +26,10 @@ impl Matching {
         Self { operation: Some(operation), ..Self::default() }
     }
 
-    /// Of these, those whose key holds a text.
-    pub(crate) fn key(self, text: &str) -> Self {
-        Self { key_holds: Some(text.to_owned()), ..self }
+    /// Of these, those whose key holds a text, and every other one asked for.
+    pub(crate) fn key(mut self, text: &str) -> Self {
+        self.key_holds.push(text.to_owned());
+        self
     }
 
     /// Of these, those of one part number.
@@ -38,7 +39,7 @@ impl Matching {
 
     fn fits(&self, asked: &Asked) -> bool {
         self.operation.is_none_or(|operation| operation == asked.operation)
-            && self.key_holds.as_ref().is_none_or(|text| asked.key.contains(text))
+            && self.key_holds.iter().all(|text| asked.key.contains(text))
             && self.part.is_none_or(|number| asked.part == Some(number))
     }
 }
@@ -119,8 +120,8 @@ impl Gate {
         self.state.send_replace(Gating::Cut);
     }
 
-    /// Holds the request that calls; whether it may go on.
-    pub(super) async fn pass(&self) -> bool {
+    /// A request has come to be held here.
+    fn reach(&self) {
         self.state.send_if_modified(|now| {
             let is_awaited = *now == Gating::Awaited;
             if is_awaited {
@@ -128,6 +129,10 @@ impl Gate {
             }
             is_awaited
         });
+    }
+
+    /// Holds the request that calls; whether it may go on.
+    async fn pass(&self) -> bool {
         let mut state = self.state.subscribe();
         let told = state.wait_for(|now| matches!(now, Gating::GoOn | Gating::Cut)).await;
         told.is_ok_and(|now| *now == Gating::GoOn)
@@ -162,14 +167,23 @@ pub(super) struct Ordered {
 }
 
 impl Ordered {
+    /// Comes to the holds of a moment; whether there are any.
+    pub(super) fn reach(&self, moment: Moment) -> bool {
+        self.at(moment).inspect(|gate| gate.reach()).count() > 0
+    }
+
     /// Passes the holds of a moment; whether the request may go on.
     pub(super) async fn pass(&self, moment: Moment) -> bool {
-        for (when, gate) in &self.holds {
-            if *when == moment && !gate.pass().await {
+        for gate in self.at(moment) {
+            if !gate.pass().await {
                 return false;
             }
         }
         true
+    }
+
+    fn at(&self, moment: Moment) -> impl Iterator<Item = &Gate> {
+        self.holds.iter().filter(move |(when, _)| *when == moment).map(|(_, gate)| gate)
     }
 
     /// After how many bytes of the body something is to happen, in order.
