@@ -4,6 +4,7 @@
 //! Markdown, at a size that they can bear.
 
 mod book;
+mod figures;
 mod others;
 mod stage;
 
@@ -27,6 +28,7 @@ use serde::{Deserialize, Serialize};
 
 use self::{
     book::TheBook,
+    figures::{Baseline, Figures},
     others::Other,
     stage::{Stage, zstd3},
 };
@@ -71,40 +73,6 @@ struct Exported {
     artifact: ArtifactPointer,
 }
 
-/// One line of the result.
-#[derive(Debug, Serialize)]
-struct Figures {
-    bench: &'static str,
-    format: Format,
-    sealed: bool,
-    storage: String,
-    source_mib: f64,
-    output_mib: f64,
-    stored_mib: f64,
-    seconds: f64,
-    mib_per_s: f64,
-    peak_mib: f64,
-    zstd3_seconds: f64,
-    zstd3_mib_per_s: f64,
-    times_zstd3: f64,
-    stage: Stage,
-    baseline: Option<Baseline>,
-}
-
-/// Another program beside ours on the same small book. Both are measured as processes, from start to end: ours opens its
-/// database and takes the job from its queue meanwhile.
-#[derive(Debug, Serialize)]
-struct Baseline {
-    program: &'static str,
-    source_mib: f64,
-    seconds: f64,
-    peak_mib: f64,
-    our_seconds: f64,
-    our_peak_mib: f64,
-    times_its_speed: f64,
-    part_of_its_memory: f64,
-}
-
 /// The project that is measured.
 const LARGE: &str = "bench";
 /// The one that others can bear.
@@ -139,7 +107,7 @@ async fn measure(arguments: &ExportArguments, app: &App, place: &Place) -> Resul
         // Gone before the next, so that the disk need hold only one.
         engine.artifacts.sweep(&Nothing).await?;
         let baseline = match &small {
-            Some(small) => small.beside(app, place, format).await?,
+            Some(small) => small.beside(place, format).await?,
             None => None,
         };
         let figures = Figures::of(format, place, source_bytes, &exported, zstd, stage, baseline);
@@ -149,60 +117,6 @@ async fn measure(arguments: &ExportArguments, app: &App, place: &Place) -> Resul
     let header =
         ["FORMAT", "OUT", "STORED", "TIME", "SPEED", "PEAK", "ZSTD -3", "RATIO", "STAGE ADDS", "BESIDE"];
     app.output().table(&header, &rows)
-}
-
-impl Figures {
-    fn of(
-        format: Format,
-        place: &Place,
-        source_bytes: u64,
-        exported: &Exported,
-        zstd: Duration,
-        stage: Stage,
-        baseline: Option<Baseline>,
-    ) -> Self {
-        let (source_mib, output_mib) = (mib(source_bytes), mib(exported.artifact.plain_bytes));
-        let zstd3_seconds = zstd.as_secs_f64();
-        Self {
-            bench: "export",
-            format,
-            sealed: place.sealed,
-            storage: place.storage.clone(),
-            source_mib: rounded(source_mib),
-            output_mib: rounded(output_mib),
-            stored_mib: rounded(mib(exported.artifact.stored_bytes)),
-            seconds: rounded(exported.seconds),
-            mib_per_s: rounded(source_mib / exported.seconds.max(1e-9)),
-            peak_mib: rounded(mib(exported.peak_bytes)),
-            zstd3_seconds: rounded(zstd3_seconds),
-            zstd3_mib_per_s: rounded(output_mib / zstd3_seconds.max(1e-9)),
-            times_zstd3: rounded(exported.seconds / zstd3_seconds.max(1e-9)),
-            stage,
-            baseline,
-        }
-    }
-
-    fn row(&self) -> Vec<String> {
-        let beside = self.baseline.as_ref().map_or_else(
-            || "-".to_owned(),
-            |beside| {
-                let Baseline { program, times_its_speed, part_of_its_memory, .. } = beside;
-                format!("{times_its_speed:.1} x {program}'s speed, {part_of_its_memory:.2} of its memory")
-            },
-        );
-        vec![
-            self.format.name().to_owned(),
-            format!("{:.0} MiB", self.output_mib),
-            format!("{:.0} MiB", self.stored_mib),
-            format!("{:.1} s", self.seconds),
-            format!("{:.0} MiB/s", self.mib_per_s),
-            format!("{:.1} MiB", self.peak_mib),
-            format!("{:.1} s", self.zstd3_seconds),
-            format!("{:.2}", self.times_zstd3),
-            format!("{:.0} %", self.stage.adds * 100.0),
-            beside,
-        ]
-    }
 }
 
 /// Where the benchmark works: a data directory of its own, and on a storage that is named a folder of its own.
@@ -321,16 +235,17 @@ impl Small {
     }
 
     /// The other program and ours, one after the other; `None` where nobody else makes the format, or who does is not here.
-    async fn beside(&self, app: &App, place: &Place, format: Format) -> Result<Option<Baseline>, CliError> {
+    async fn beside(&self, place: &Place, format: Format) -> Result<Option<Baseline>, CliError> {
         let Some(other) = Other::of(format.name()) else { return Ok(None) };
         if other.reads_html() {
             place.in_a_process(Format::Html, SMALL, Some(&self.folder.join(others::HTML))).await?;
         }
         let Some(theirs) = other.run(&self.folder).await? else {
-            app.output().note(format_args!(
-                "{format}: no baseline: {} is not installed; on Debian: apt-get install {}",
-                other.program, other.program
-            ));
+            // Also beside JSON: `"baseline": null` does not say why.
+            tracing::warn!(
+                "{format}: no baseline: {0} is not installed; on Debian: apt-get install {0}",
+                other.program
+            );
             return Ok(None);
         };
         let (ours, lived) = place.in_a_process(format, SMALL, None).await?;
