@@ -224,7 +224,7 @@ async fn the_sweep_removes_orphans_and_nothing_else() {
     let old = write(&store, 1, "x", Encoding::Zstd, b"old").await;
     let live = write(&store, 2, "x", Encoding::Zstd, b"new").await;
     let sweep = async |keep: Keep| store.sweep(&Known([(job(), keep)].into())).await.unwrap();
-    assert_eq!(sweep(Keep::Attempt(2)).await, 2);
+    assert_eq!(sweep(Keep::Attempts([2].into())).await, 2);
     assert!(!store.exists(&old.manifest).await.unwrap());
     assert_eq!(sweep(Keep::Published(vec![live.manifest.clone()])).await, 0);
     assert_eq!(read(&store, &live).await.unwrap(), b"new");

@@ -29,12 +29,34 @@ pub enum ArtifactError {
     /// The call itself is wrong.
     #[error("{0}")]
     Invalid(String),
+    /// Try again: what was stored of an upload can't be gone on with and has been given up; the next attempt starts over.
+    #[error("the upload can't be gone on with: {0}; it starts over")]
+    StartOver(String),
+    /// Stop: another attempt may have the job.
+    #[error("the lease is gone: the upload is another attempt's now")]
+    LeaseLost,
+    /// The key that the tenant's artifacts are sealed with can't be had.
+    #[error("the key of the tenant's artifacts: {cause}")]
+    Keys {
+        /// Why.
+        #[source]
+        cause: Box<dyn std::error::Error + Send + Sync>,
+        /// Whether it may be there soon.
+        soon: bool,
+    },
+    /// More than the sealing format takes.
+    #[error(transparent)]
+    Seal(#[from] crate::security::seal::SealError),
     /// Compressing failed, or the pipeline's thread ended: our bug, or the program is ending.
     #[error("the artifact pipeline stopped: {0}")]
     Stopped(String),
 }
 
 impl ArtifactError {
+    pub(super) fn changed() -> Self {
+        Self::StartOver("what it is made from has changed since it was begun".to_owned())
+    }
+
     pub(super) fn storage(doing: &'static str, cause: object_store::Error) -> Self {
         match cause {
             object_store::Error::NotFound { path, .. } => Self::Missing { key: path },

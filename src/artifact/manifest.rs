@@ -1,8 +1,13 @@
 //! The manifest: what an artifact is, written beside it when its last byte is stored.
 
+use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Encoding, FileName, JobId, SealedAs, TenantId};
+use super::{begin::Maker, store::ArtifactOptions};
+use crate::{
+    domain::{Encoding, FileName, JobId, SealedAs, TenantId},
+    security::seal::sealed_bytes,
+};
 
 /// What an artifact is. JSON at `<tenant>/artifacts/<job>/<epoch>/.manifests/<name>.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +55,35 @@ impl Manifest {
     /// A manifest of more than this is not ours: 1 TiB of artifact needs about 8 MiB.
     pub(super) const MOST_BYTES: u64 = 16 << 20;
 
+    /// That of an artifact whose bytes are still to come.
+    pub(super) fn begun(
+        maker: &Maker,
+        name: &FileName,
+        object: &Path,
+        options: &ArtifactOptions,
+        frame_bytes: usize,
+    ) -> Self {
+        Self {
+            format: Self::FORMAT.to_owned(),
+            version: Self::VERSION,
+            tenant: maker.tenant.clone(),
+            job: maker.job,
+            epoch: maker.epoch,
+            name: name.clone(),
+            object: object.to_string(),
+            content_type: options.content_type.clone(),
+            encoding: options.encoding,
+            plain_bytes: 0,
+            stored_bytes: 0,
+            plain_sha256: String::new(),
+            stored_sha256: String::new(),
+            frame_bytes: frame_bytes as u64,
+            frames: Vec::new(),
+            parts: 0,
+            seal: None,
+        }
+    }
+
     /// What is inconsistent in it, if anything.
     pub(super) fn problem(&self) -> Option<String> {
         if self.format != Self::FORMAT {
@@ -63,6 +97,7 @@ impl Manifest {
             ));
         }
         let stored = self.frames.iter().try_fold(0_u64, |sum, bytes| sum.checked_add(*bytes));
+        let stored = if self.seal.is_some() { stored.map(sealed_bytes) } else { stored };
         (stored != Some(self.stored_bytes)).then(|| "its frames do not add up to its size".to_owned())
     }
 }

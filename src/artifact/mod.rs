@@ -4,36 +4,47 @@
 //! queue, what the bytes mean, or what kind of storage it is.
 //!
 //! ```text
-//! handler ──chunks──▶ bounded window ──▶ stage (a blocking thread): SHA-256, compress, SHA-256, fill a part
-//!                                           └─ at most two parts ──▶ multipart upload ──▶ manifest, last
+//! handler ──chunks──▶ bounded window ──▶ stage (a blocking thread): SHA-256, compress, seal, SHA-256, fill a part
+//!                                           ├─ at most two parts ──▶ multipart upload ──▶ manifest, last
+//!                                           └─ which parts are stored ──▶ the job's checkpoint
 //! ```
 //!
 //! Nothing is published here: a manifest that no completed job points to is an orphan, and [`sweep`](mod@sweep)
 //! removes it. The queue publishes the pointer in the step that settles the job, under the epoch check, so that
 //! readers see all of an artifact or nothing, and a zombie's work is never seen.
 //!
-//! Memory a writer needs: the chunk, the window ([`WINDOW_BYTES`]), one frame's encoder, two parts of [`PART_BYTES`]
-//! and 8 bytes a frame, whatever the artifact's size.
+//! Memory a writer needs: the chunk, the window ([`WINDOW_BYTES`]), one frame's encoder, three parts of [`PART_BYTES`]
+//! (of 64 MiB behind the first 39 GiB), 8 bytes a frame and some 60 a part, whatever the artifact's size.
 
+mod begin;
 mod codec;
+mod cut;
 mod error;
 mod key;
+mod keys;
 mod local;
 mod manifest;
+mod place;
 mod places;
 mod reader;
 mod stage;
+mod state;
 mod storage;
 mod store;
 pub mod sweep;
+mod tail;
+mod tracker;
 mod upload;
 mod writer;
 
+pub use begin::Maker;
 pub use error::ArtifactError;
 pub(crate) use key::folder_names;
 pub use key::key;
+pub use keys::{Keys, sealed_object};
 pub use local::sweep_staging;
 pub use manifest::Manifest;
+pub use state::{Ledger, UploadState};
 pub use storage::{Storage, StorageError, StorageUrl, StorageUrlError, StoredPart, Unfinished};
 pub use store::{ArtifactOptions, ArtifactStore};
 pub use writer::ArtifactWriter;

@@ -10,15 +10,6 @@ const LARGE_PART_BYTES: usize = 64 << 20;
 /// More parts than this no storage takes.
 pub(super) const MOST_PARTS: u32 = 10_000;
 
-/// How many bytes a part has, all but the last one; `None` where there can't be such a part.
-pub(super) const fn bytes(part: u32) -> Option<usize> {
-    match part {
-        0..SMALL_PARTS => Some(PART_BYTES),
-        SMALL_PARTS..MOST_PARTS => Some(LARGE_PART_BYTES),
-        _ => None,
-    }
-}
-
 /// Where a part begins, which is where the one before it ends.
 pub(super) fn begin(part: u32) -> Option<u64> {
     let (small, large) = (u64::from(part.min(SMALL_PARTS)), u64::from(part.saturating_sub(SMALL_PARTS)));
@@ -33,8 +24,9 @@ mod tests {
     fn each_part_begins_where_the_one_before_it_ends() {
         assert_eq!(begin(0), Some(0));
         for part in 0..MOST_PARTS {
-            assert_eq!(begin(part).unwrap() + bytes(part).unwrap() as u64, begin(part + 1).unwrap());
+            let bytes = begin(part + 1).unwrap() - begin(part).unwrap();
+            assert_eq!(bytes, if part < 8_000 { PART_BYTES as u64 } else { 64 << 20 });
         }
-        assert_eq!((bytes(MOST_PARTS), begin(MOST_PARTS + 1)), (None, None));
+        assert_eq!(begin(MOST_PARTS + 1), None);
     }
 }

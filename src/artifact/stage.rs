@@ -1,5 +1,6 @@
-//! The stage between a handler's chunks and the upload: hashes, compresses, cuts into frames. Runs on a blocking
-//! thread: what takes processor time must not hold up the async runtime.
+//! The stage between a handler's chunks and the upload: hashes, cuts into frames, compresses. Runs on a blocking thread: what
+//! takes processor time must not hold up the async runtime. Where an upload is gone on with, the frames that are stored are
+//! hashed and dropped: compressing them again would tell nothing new.
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
@@ -9,16 +10,26 @@ use super::{
     FRAME_BYTES,
     codec::{self, FrameEncoder},
     error::ArtifactError,
+    keys::Sealing,
+    tail::{GoingOn, Tail, digest},
     upload::Upload,
 };
-use crate::domain::Encoding;
+use crate::domain::{Encoding, Hex};
 
 /// What comes down the window.
 #[derive(Debug)]
 pub(super) enum Input {
     Chunk(Bytes),
-    /// The artifact is whole. A window that closes without it is an artifact given up.
+    /// The artifact is whole. A window that closes without it is an attempt that ended.
     Finish,
+}
+
+/// What the stage begins with.
+pub(super) struct Begin {
+    pub(super) encoding: Encoding,
+    pub(super) sealing: Option<Sealing>,
+    pub(super) upload: Upload,
+    pub(super) going_on: Option<GoingOn>,
 }
 
 /// What the stage has stored.
@@ -32,111 +43,122 @@ pub(super) struct Stored {
     pub(super) parts: u32,
 }
 
-/// Takes chunks until the end and uploads them; `None` where the artifact was given up.
+/// Takes chunks until the end and uploads them; `None` where the window closed before.
 pub(super) fn run(
     runtime: &Handle,
     mut window: mpsc::Receiver<Input>,
-    encoding: Encoding,
-    mut upload: Upload,
+    begin: Begin,
 ) -> Result<Option<Stored>, ArtifactError> {
-    let mut frames = Frames::new(encoding);
-    loop {
+    let Begin { encoding, sealing, upload, going_on } = begin;
+    let skip = going_on.as_ref().map(|from| (from.point.frame, from.point.plain));
+    let tail = runtime.block_on(Tail::new(upload, sealing, going_on))?;
+    let mut frames = Frames::new(encoding, tail, skip);
+    let ended = loop {
         match window.blocking_recv() {
             Some(Input::Chunk(chunk)) => {
-                if let Err(error) = frames.write(runtime, &chunk, &mut upload) {
-                    runtime.block_on(upload.abort());
-                    return Err(error);
+                if let Err(error) = frames.write(runtime, &chunk) {
+                    break Err(error);
                 }
             }
-            Some(Input::Finish) => return frames.finish(runtime, upload).map(Some),
-            None => {
-                runtime.block_on(upload.abort());
-                return Ok(None);
-            }
+            Some(Input::Finish) => break frames.finish(runtime).map(Some),
+            None => break Ok(None),
         }
+    };
+    if !matches!(ended, Ok(Some(_))) {
+        runtime.block_on(frames.tail.upload.leave(ended.as_ref().err()));
     }
+    ended
 }
 
 struct Frames {
     encoding: Encoding,
     encoder: Option<FrameEncoder>,
-    /// Plain bytes in the open frame.
+    /// The open frame, or the next one.
+    frame: u64,
+    /// Plain bytes in it.
     filled: usize,
-    /// Stored bytes of the open frame.
-    frame_stored: u64,
-    frames: Vec<u64>,
+    /// Compressed bytes before it.
+    begun_at: u64,
     ready: Vec<u8>,
     plain: (u64, Sha256),
-    stored: (u64, Sha256),
+    /// The frame before which nothing has to be made again, and the plain bytes' SHA-256 there.
+    skip: Option<(u64, Hex<32>)>,
+    tail: Tail,
 }
 
 impl Frames {
-    fn new(encoding: Encoding) -> Self {
-        let hash = || (0, Sha256::new());
-        let (frames, ready) = (Vec::new(), Vec::new());
-        let (plain, stored) = (hash(), hash());
-        Self { encoding, encoder: None, filled: 0, frame_stored: 0, frames, ready, plain, stored }
+    fn new(encoding: Encoding, tail: Tail, skip: Option<(u64, Hex<32>)>) -> Self {
+        let (ready, plain) = (Vec::new(), (0, Sha256::new()));
+        Self { encoding, encoder: None, frame: 0, filled: 0, begun_at: 0, ready, plain, skip, tail }
     }
 
-    fn write(
-        &mut self,
-        runtime: &Handle,
-        mut plain: &[u8],
-        upload: &mut Upload,
-    ) -> Result<(), ArtifactError> {
-        self.plain.0 += plain.len() as u64;
-        self.plain.1.update(plain);
+    fn write(&mut self, runtime: &Handle, mut plain: &[u8]) -> Result<(), ArtifactError> {
         let whole = codec::frames(self.encoding);
         while !plain.is_empty() {
+            if self.filled == 0 {
+                self.begin_frame(runtime)?;
+            }
             let room = if whole { FRAME_BYTES - self.filled } else { plain.len() };
             let (now, later) = plain.split_at(plain.len().min(room));
-            let encoder = self.encoder.get_or_insert_with(|| FrameEncoder::new(self.encoding));
-            encoder.write(now, &mut self.ready)?;
+            self.plain.0 += now.len() as u64;
+            self.plain.1.update(now);
+            if let Some(encoder) = &mut self.encoder {
+                encoder.write(now, &mut self.ready)?;
+                self.pass_on(runtime)?;
+            }
             self.filled += now.len();
             plain = later;
-            self.pass_on(runtime, upload)?;
             if whole && self.filled == FRAME_BYTES {
-                self.end_frame(runtime, upload)?;
+                self.end_frame(runtime)?;
             }
         }
         Ok(())
     }
 
-    fn end_frame(&mut self, runtime: &Handle, upload: &mut Upload) -> Result<(), ArtifactError> {
+    fn begin_frame(&mut self, runtime: &Handle) -> Result<(), ArtifactError> {
+        let before = digest(&self.plain.1);
+        match self.skip {
+            Some((frame, _)) if self.frame < frame => return Ok(()),
+            Some((_, plain)) if plain != before => return Err(ArtifactError::changed()),
+            _ => self.skip = None,
+        }
+        self.encoder = Some(FrameEncoder::new(self.encoding));
+        self.begun_at = self.tail.compressed();
+        runtime.block_on(self.tail.begin_frame(self.frame, before))
+    }
+
+    fn end_frame(&mut self, runtime: &Handle) -> Result<(), ArtifactError> {
         if let Some(encoder) = self.encoder.take() {
             encoder.finish(&mut self.ready)?;
-            self.pass_on(runtime, upload)?;
-            self.frames.push(std::mem::take(&mut self.frame_stored));
-            self.filled = 0;
+            self.pass_on(runtime)?;
+            self.tail.upload.frame_ended(self.tail.compressed() - self.begun_at);
         }
+        (self.frame, self.filled) = (self.frame + 1, 0);
         Ok(())
     }
 
-    /// Counts what the encoder has given and sends it on.
-    fn pass_on(&mut self, runtime: &Handle, upload: &mut Upload) -> Result<(), ArtifactError> {
+    fn pass_on(&mut self, runtime: &Handle) -> Result<(), ArtifactError> {
         if self.ready.is_empty() {
             return Ok(());
         }
-        self.frame_stored += self.ready.len() as u64;
-        self.stored.0 += self.ready.len() as u64;
-        self.stored.1.update(&self.ready);
-        let sent = runtime.block_on(upload.write(&self.ready));
+        let sent = runtime.block_on(self.tail.write(&self.ready));
         self.ready.clear();
         sent
     }
 
-    fn finish(mut self, runtime: &Handle, mut upload: Upload) -> Result<Stored, ArtifactError> {
-        if let Err(error) = self.end_frame(runtime, &mut upload) {
-            runtime.block_on(upload.abort());
-            return Err(error);
+    fn finish(&mut self, runtime: &Handle) -> Result<Stored, ArtifactError> {
+        if self.filled > 0 {
+            self.end_frame(runtime)?;
         }
-        let parts = runtime.block_on(upload.finish())?;
+        runtime.block_on(self.tail.finish())?;
+        let (stored_bytes, stored_sha256) = self.tail.stored();
+        let parts = runtime.block_on(self.tail.upload.finish(stored_bytes, stored_sha256))?;
         Ok(Stored {
             plain_bytes: self.plain.0,
-            stored_bytes: self.stored.0,
-            plain_sha256: hex(&self.plain.1.finalize()),
-            stored_sha256: hex(&self.stored.1.finalize()),
-            frames: self.frames,
+            stored_bytes,
+            plain_sha256: digest(&self.plain.1).to_string(),
+            stored_sha256: stored_sha256.to_string(),
+            frames: self.tail.upload.take_frames(),
             parts,
         })
     }

@@ -1,13 +1,15 @@
 //! Where artifacts are: their keys, and the door to writing, reading and removing them.
 
+use std::sync::Arc;
+
 use futures_util::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
 use object_store::{GetOptions, ObjectStoreExt as _, path::Path};
 
 use super::{
-    CHUNK_BYTES, FRAME_BYTES, WINDOW_BYTES, error::ArtifactError, key::key, manifest::Manifest, reader,
+    CHUNK_BYTES, begin::Maker, error::ArtifactError, keys::Keys, manifest::Manifest, reader,
     storage::Storage, writer::ArtifactWriter,
 };
-use crate::domain::{ArtifactPointer, Encoding, FileName, JobId, TenantId};
+use crate::domain::{ArtifactPointer, Encoding, FileName, JobId, Random, SystemRandom, TenantId};
 
 /// How an artifact is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,15 +38,32 @@ impl Default for ArtifactOptions {
 }
 
 /// All tenants' artifacts on one storage.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ArtifactStore {
     storage: Storage,
+    keys: Option<Arc<dyn Keys>>,
+    random: Arc<dyn Random>,
 }
 
 impl ArtifactStore {
-    /// The artifacts on `storage`.
+    /// The artifacts on `storage`, none of them sealed.
     pub fn new(storage: impl Into<Storage>) -> Self {
-        Self { storage: storage.into() }
+        Self { storage: storage.into(), keys: None, random: Arc::new(SystemRandom) }
+    }
+
+    /// The same, with the keys of those tenants who ask for sealing.
+    #[must_use]
+    pub fn with_keys(self, keys: Arc<dyn Keys>, random: Arc<dyn Random>) -> Self {
+        Self { keys: Some(keys), random, ..self }
+    }
+
+    /// The tenants' keys, where there are any.
+    pub(super) fn keys(&self) -> Option<&Arc<dyn Keys>> {
+        self.keys.as_ref()
+    }
+
+    pub(super) fn random(&self) -> Arc<dyn Random> {
+        self.random.clone()
     }
 
     /// The storage, from its root.
@@ -52,10 +71,10 @@ impl ArtifactStore {
         &self.storage
     }
 
-    /// Begins an artifact of an attempt. Must be called inside a tokio runtime.
+    /// Begins an artifact that no other attempt goes on with. Must be called inside a tokio runtime.
     ///
     /// # Errors
-    /// [`ArtifactError::Invalid`] where the chunk size is out of bounds.
+    /// [`ArtifactError::Invalid`] where the chunk size is out of bounds, [`ArtifactError::Keys`].
     pub async fn create(
         &self,
         tenant: &TenantId,
@@ -64,37 +83,8 @@ impl ArtifactStore {
         name: &FileName,
         options: ArtifactOptions,
     ) -> Result<ArtifactWriter, ArtifactError> {
-        let least = 256;
-        let most = WINDOW_BYTES / 2;
-        if !(least..=most).contains(&options.chunk_bytes) {
-            return Err(ArtifactError::Invalid(format!(
-                "a chunk size of {} bytes: choose {least} to {most}",
-                options.chunk_bytes
-            )));
-        }
-        let folder = attempt_folder(tenant, job, epoch);
-        let object = key([folder.as_ref(), name.as_str()]);
-        let manifest = Manifest {
-            format: Manifest::FORMAT.to_owned(),
-            version: Manifest::VERSION,
-            tenant: tenant.clone(),
-            job,
-            epoch,
-            name: name.clone(),
-            object: object.to_string(),
-            content_type: options.content_type.clone(),
-            encoding: options.encoding,
-            plain_bytes: 0,
-            stored_bytes: 0,
-            plain_sha256: String::new(),
-            stored_sha256: String::new(),
-            frame_bytes: FRAME_BYTES as u64,
-            frames: Vec::new(),
-            parts: 0,
-            seal: None,
-        };
-        let manifest_key = key([folder.as_ref(), ".manifests", &format!("{name}.json")]);
-        Ok(ArtifactWriter::begin(self.storage.objects().clone(), object, manifest_key, manifest, &options))
+        let maker = Maker { tenant: tenant.clone(), job, epoch };
+        self.begin_with(maker, name, options, None).await
     }
 
     /// The manifest behind a pointer, checked against it.
@@ -165,6 +155,12 @@ impl ArtifactStore {
             Err(object_store::Error::NotFound { .. }) => Ok(false),
             Err(error) => Err(ArtifactError::storage("look for an artifact", error)),
         }
+    }
+}
+
+impl std::fmt::Debug for ArtifactStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ArtifactStore").field("storage", &self.storage).finish_non_exhaustive()
     }
 }
 

@@ -4,25 +4,54 @@
 //! Safe at any time and from many processes: what is stored is listed first and the job is asked afterwards, so that an
 //! epoch that is listed had been claimed before the answer; it is live then, published, or gone for good.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
-use object_store::path::Path;
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use object_store::{ObjectStoreExt as _, path::Path};
 
 use super::{
     error::ArtifactError,
-    key::folder_names,
-    store::{ArtifactStore, tenant_folder},
+    key::{folder_names, key},
+    place::{MANIFESTS, UPLOADS},
+    store::{ArtifactStore, attempt_folder, tenant_folder},
+    upload::Marker,
 };
 use crate::domain::{JobId, TenantId};
 
 /// What of a job's artifacts must stay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Keep {
-    /// The attempt with this epoch may still be writing.
-    Attempt(u64),
+    /// The attempts with these epochs may still be writing, or be gone on with.
+    Attempts(BTreeSet<u64>),
     /// What these manifests, by their storage keys, describe.
     Published(Vec<String>),
     /// Nothing.
     Nothing,
+}
+
+impl Keep {
+    /// Whether something of an attempt, whose folder this is, must stay.
+    fn keeps(&self, folder: &Path, epoch: u64) -> bool {
+        match self {
+            Self::Attempts(epochs) => epochs.contains(&epoch),
+            Self::Published(manifests) => {
+                manifests.iter().any(|manifest| manifest.starts_with(&format!("{folder}/")))
+            }
+            Self::Nothing => false,
+        }
+    }
+
+    /// Whether this object of such an attempt must stay.
+    fn keeps_object(&self, folder: &Path, object: &Path) -> bool {
+        let Self::Published(manifests) = self else { return true };
+        let manifests = manifests.iter().filter_map(|manifest| {
+            let name = manifest.strip_prefix(&format!("{folder}/{MANIFESTS}/"))?.strip_suffix(".json")?;
+            Some((manifest.as_str(), key([folder.as_ref(), name])))
+        });
+        let mut manifests = manifests;
+        manifests.any(|(manifest, published)| manifest == object.as_ref() || published == *object)
+    }
 }
 
 /// Who knows what must stay: the queue, told through the engine.
@@ -36,7 +65,7 @@ pub trait Keeper: Send + Sync {
 }
 
 impl ArtifactStore {
-    /// Removes the orphans of all tenants; answers how many objects that were.
+    /// Removes the orphans of all tenants, and gives up their uploads; answers how many objects that were.
     ///
     /// # Errors
     /// [`ArtifactError::Storage`], or what `keeper` says. What was removed before stays removed.
@@ -44,10 +73,12 @@ impl ArtifactStore {
         let mut removed = 0;
         for tenant in self.folders(None).await? {
             let Ok(tenant) = tenant.parse::<TenantId>() else { continue };
-            for job in self.folders(Some(&tenant_folder(tenant.as_str()))).await? {
+            let folder = tenant_folder(tenant.as_str());
+            for job in self.folders(Some(&folder)).await? {
                 let Ok(job) = job.parse::<JobId>() else { continue };
                 removed += self.sweep_job(&tenant, job, keeper).await?;
             }
+            self.sweep_uploads(&tenant, &folder, keeper).await?;
         }
         Ok(removed)
     }
@@ -59,23 +90,88 @@ impl ArtifactStore {
         keeper: &dyn Keeper,
     ) -> Result<usize, ArtifactError> {
         let folder = tenant_folder(tenant.as_str()).join(job.to_string());
-        let attempts = self.folders(Some(&folder)).await?;
+        let objects = self.storage().objects();
+        let found = objects.list(Some(&folder)).map_ok(|meta| meta.location).try_collect::<Vec<_>>().await;
+        let found = found.map_err(|error| ArtifactError::storage("list artifacts", error))?;
         let keep = keeper.keep(tenant, job).await?;
-        let mut removed = 0;
-        for attempt in attempts {
-            let below = folder.clone().join(attempt.as_str());
-            let prefix = format!("{below}/");
-            let stays = match &keep {
-                Keep::Attempt(epoch) => attempt.parse() == Ok(*epoch),
-                // An attempt that published at all published all that it finished.
-                Keep::Published(manifests) => manifests.iter().any(|key| key.starts_with(&prefix)),
-                Keep::Nothing => false,
-            };
-            if !stays {
-                removed += self.remove_below(&below).await?;
+        let orphans = found.into_iter().filter(|object| {
+            let attempt = object.prefix_match(&folder).and_then(|mut parts| parts.next());
+            let Some(attempt) = attempt else { return false };
+            let below = folder.clone().join(attempt.as_ref());
+            let kept = attempt.as_ref().parse().is_ok_and(|epoch| keep.keeps(&below, epoch));
+            !(kept && keep.keeps_object(&below, object))
+        });
+        let orphans: Vec<Path> = orphans.collect();
+        for marker in orphans.iter().filter(|object| is_marker(&folder, object)) {
+            self.give_up_marked(&folder, marker).await?;
+        }
+        let keys = futures_util::stream::iter(orphans).map(Ok).boxed();
+        let removed = objects.delete_stream(keys).try_fold(0, |count, _| async move { Ok(count + 1) });
+        removed.await.map_err(|error| ArtifactError::storage("remove an artifact", error))
+    }
+
+    /// Gives up the upload that a marker names.
+    async fn give_up_marked(&self, folder: &Path, marker: &Path) -> Result<(), ArtifactError> {
+        let failed = |error| ArtifactError::storage("read an upload's marker", error);
+        let bytes = match self.storage().objects().get(marker).await {
+            Ok(found) if found.meta.size <= MOST_MARKER_BYTES => found.bytes().await.map_err(failed)?,
+            Ok(_) | Err(object_store::Error::NotFound { .. }) => return Ok(()),
+            Err(error) => return Err(failed(error)),
+        };
+        let named = serde_json::from_slice::<Marker>(&bytes).ok();
+        let named = named.and_then(|marker| Some((Path::parse(&marker.key).ok()?, marker.upload)));
+        match named.filter(|(key, _)| key.prefix_matches(folder)) {
+            Some((key, upload)) => self.abort(&key, &upload).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Gives up the uploads of a tenant that no marker names: their attempt was killed before it could write one.
+    async fn sweep_uploads(
+        &self,
+        tenant: &TenantId,
+        folder: &Path,
+        keeper: &dyn Keeper,
+    ) -> Result<(), ArtifactError> {
+        let Some(unfinished) = self.storage().unfinished() else { return Ok(()) };
+        let uploads = match unfinished.uploads(folder).await {
+            Ok(uploads) => uploads,
+            // Then the markers must do.
+            Err(
+                object_store::Error::PermissionDenied { .. } | object_store::Error::NotImplemented { .. },
+            ) => {
+                return Ok(());
+            }
+            Err(error) => return Err(ArtifactError::storage("list uploads", error)),
+        };
+        for (key, upload) in uploads {
+            let names: Vec<String> =
+                key.prefix_match(folder).into_iter().flatten().map(|part| part.as_ref().to_owned()).collect();
+            let [job, attempt, ..] = &names[..] else { continue };
+            let (Ok(job), Ok(epoch)) = (job.parse::<JobId>(), attempt.parse::<u64>()) else { continue };
+            let below = attempt_folder(tenant, job, epoch);
+            let keep = keeper.keep(tenant, job).await?;
+            // What is published is complete.
+            if !matches!(keep, Keep::Attempts(_)) || !keep.keeps(&below, epoch) {
+                self.abort(&key, &upload).await?;
             }
         }
-        Ok(removed)
+        Ok(())
+    }
+
+    async fn abort(&self, key: &Path, upload: &str) -> Result<(), ArtifactError> {
+        match self.storage().multipart().abort_multipart(key, &upload.to_owned()).await {
+            Ok(()) => {
+                tracing::debug!(%key, "gave up an upload that nobody goes on with");
+                Ok(())
+            }
+            Err(object_store::Error::NotFound { .. }) => Ok(()),
+            // One that can't be told from one that is gone must not keep the rest from being swept.
+            Err(error) => {
+                tracing::debug!(%error, %key, "an upload could not be given up");
+                Ok(())
+            }
+        }
     }
 
     /// The names of the folders in a folder.
@@ -83,4 +179,14 @@ impl ArtifactStore {
         let names = folder_names(&**self.storage().objects(), folder).await;
         names.map_err(|error| ArtifactError::storage("list artifacts", error))
     }
+}
+
+/// A marker has a key and an id.
+const MOST_MARKER_BYTES: u64 = 16 << 10;
+
+/// Whether this is `<attempt>/.uploads/<name>.json` below a job's folder.
+fn is_marker(folder: &Path, object: &Path) -> bool {
+    let parts: Vec<String> =
+        object.prefix_match(folder).into_iter().flatten().map(|part| part.as_ref().to_owned()).collect();
+    matches!(&parts[..], [_, uploads, _] if uploads == UPLOADS)
 }

@@ -1,97 +1,328 @@
-//! Parts on their way to storage: one put where a part is enough, a multipart upload where not.
+//! Parts on their way to storage: one put where a part is not filled, a multipart upload by explicit ids where one is. Two
+//! parts are on their way while a third one fills: the three parts of memory that a writer is allowed.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
-use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt as _, PutPayload, path::Path};
+use futures_util::TryStreamExt as _;
+use md5::{Digest as _, Md5};
+use object_store::{Error, ObjectStoreExt as _, PutPayload, multipart::PartId};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
 use tokio::task::JoinHandle;
 
-use super::{PART_BYTES, error::ArtifactError};
+use super::{
+    error::ArtifactError,
+    place::Place,
+    stage::hex,
+    state::{Ledger, Point, UploadState},
+    storage::StoredPart,
+    tracker::{Known, Tracker},
+};
+use crate::domain::Hex;
 
-/// An object that grows part by part. At most one part is on its way while the next one fills: the two parts of
-/// memory that a writer is allowed.
+/// Parts on their way beside the one that fills.
+const UNDER_WAY: usize = 2;
+
+/// An object that grows part by part.
 pub(super) struct Upload {
-    storage: Arc<dyn ObjectStore>,
-    key: Path,
+    place: Place,
+    /// Of the attempt that writes.
+    epoch: u64,
+    resumable: Option<Resumable>,
+    tracker: Arc<Tracker>,
     filling: Vec<u8>,
-    multipart: Option<Box<dyn MultipartUpload>>,
-    under_way: Option<JoinHandle<object_store::Result<()>>>,
-    parts: u32,
+    /// Which part fills.
+    part: u32,
+    stand: Stand,
+    /// What the storage has beyond what the state said.
+    listed: BTreeMap<u32, StoredPart>,
+    under_way: VecDeque<JoinHandle<Result<(), ArtifactError>>>,
+    scribe: Option<JoinHandle<()>>,
+}
+
+/// What an upload that another attempt may go on with has beside.
+pub(super) struct Resumable {
+    pub(super) ledger: Arc<dyn Ledger>,
+    /// All but the upload's id, before there is one.
+    pub(super) state: UploadState,
+}
+
+/// Where the object stands on the storage.
+pub(super) enum Stand {
+    /// Nothing is stored yet.
+    New,
+    /// An upload of this id.
+    Begun(String),
+    /// It was complete when the last attempt was stopped: what comes now must be the same.
+    Complete,
+}
+
+/// Where an upload is gone on with.
+pub(super) struct From {
+    pub(super) stand: Stand,
+    pub(super) known: Known,
+    pub(super) listed: Vec<StoredPart>,
+}
+
+/// Says that there is an upload, for the sweep.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Marker {
+    pub(super) key: String,
+    pub(super) upload: String,
 }
 
 impl Upload {
-    pub(super) fn new(storage: Arc<dyn ObjectStore>, key: Path) -> Self {
-        Self { storage, key, filling: Vec::new(), multipart: None, under_way: None, parts: 0 }
-    }
-
-    /// Appends bytes; waits while a full part can't yet be sent.
-    pub(super) async fn write(&mut self, mut bytes: &[u8]) -> Result<(), ArtifactError> {
-        while self.filling.len() + bytes.len() > PART_BYTES {
-            let (now, later) = bytes.split_at(PART_BYTES - self.filling.len());
-            self.filling.extend_from_slice(now);
-            bytes = later;
-            self.send_part().await?;
-        }
-        self.filling.extend_from_slice(bytes);
-        Ok(())
-    }
-
-    async fn send_part(&mut self) -> Result<(), ArtifactError> {
-        let part = PutPayload::from(std::mem::take(&mut self.filling));
-        self.sent().await?;
-        let upload = match &mut self.multipart {
-            Some(upload) => upload,
-            none => {
-                let begun = self.storage.put_multipart(&self.key).await;
-                none.insert(begun.map_err(|error| ArtifactError::storage("begin an upload", error))?)
-            }
+    pub(super) fn new(place: Place, epoch: u64, resumable: Option<Resumable>, from: From) -> Self {
+        let From { stand, known, listed } = from;
+        let part = u32::try_from(known.ids.len()).unwrap_or(u32::MAX);
+        let listed = listed.into_iter().map(|part| (part.index, part)).collect();
+        let mut upload = Self {
+            place,
+            epoch,
+            resumable,
+            tracker: Arc::new(Tracker::new(known)),
+            filling: Vec::new(),
+            part,
+            listed,
+            under_way: VecDeque::new(),
+            scribe: None,
+            stand,
         };
-        self.under_way = Some(tokio::spawn(upload.put_part(part)));
-        self.parts += 1;
+        if matches!(upload.stand, Stand::Begun(_)) {
+            upload.begin_keeping();
+        }
+        upload
+    }
+
+    fn begin_keeping(&mut self) {
+        if let Some(Resumable { ledger, state }) = &self.resumable {
+            let scribe = self.tracker.scribe(ledger.clone(), self.place.clone(), self.epoch);
+            self.scribe = Some(tokio::spawn(scribe.run(state.clone())));
+        }
+    }
+
+    pub(super) fn frame_ended(&self, bytes: u64) {
+        self.tracker.frame_ended(bytes);
+    }
+
+    pub(super) fn take_frames(&self) -> Vec<u64> {
+        self.tracker.take_frames()
+    }
+
+    /// Appends bytes of the part that fills, no more than it takes.
+    pub(super) fn write(&mut self, bytes: &[u8]) {
+        if !matches!(self.stand, Stand::Complete) {
+            self.filling.extend_from_slice(bytes);
+        }
+    }
+
+    /// The part that fills is full; waits while two others are on their way.
+    pub(super) async fn part_full(&mut self, point: Point) -> Result<(), ArtifactError> {
+        if matches!(self.stand, Stand::Complete) {
+            self.part += 1;
+            return Ok(());
+        }
+        self.tracker.part_full(point);
+        self.send().await
+    }
+
+    async fn send(&mut self) -> Result<(), ArtifactError> {
+        let (part, bytes) = (self.part, std::mem::take(&mut self.filling));
+        self.part += 1;
+        let upload = self.begun().await?;
+        if let Some(id) = self.listed.remove(&part).and_then(|stored| same(stored, &bytes)) {
+            self.tracker.part_stored(part, id);
+            return Ok(());
+        }
+        while self.under_way.len() >= UNDER_WAY {
+            self.oldest().await?;
+        }
+        let (place, tracker) = (self.place.clone(), self.tracker.clone());
+        self.under_way.push_back(tokio::spawn(async move {
+            let multipart = place.storage.multipart();
+            let put =
+                multipart.put_part(&place.object(), &upload, part as usize, PutPayload::from(bytes)).await;
+            match put {
+                Ok(PartId { content_id }) => tracker.part_stored(part, content_id),
+                Err(Error::NotFound { .. }) => return Err(gone()),
+                Err(error) => return Err(ArtifactError::storage("upload a part", error)),
+            }
+            Ok(())
+        }));
         Ok(())
     }
 
-    /// Waits until the part under way is stored.
-    async fn sent(&mut self) -> Result<(), ArtifactError> {
-        let Some(task) = self.under_way.take() else { return Ok(()) };
-        let stored = task.await.map_err(|error| ArtifactError::Stopped(error.to_string()))?;
-        stored.map_err(|error| ArtifactError::storage("upload a part", error))
+    /// Waits until the part that went first is stored.
+    async fn oldest(&mut self) -> Result<(), ArtifactError> {
+        let Some(task) = self.under_way.pop_front() else { return Ok(()) };
+        task.await.map_err(|error| ArtifactError::Stopped(error.to_string()))?
     }
 
-    /// Stores what is left and makes the object visible; answers how many parts it took (0: a single put).
-    pub(super) async fn finish(mut self) -> Result<u32, ArtifactError> {
-        let done = self.try_finish().await;
-        if done.is_err() {
-            self.abort().await;
+    /// The upload's id. Before its first part goes, it is known where the sweep and where the next attempt looks.
+    async fn begun(&mut self) -> Result<String, ArtifactError> {
+        if let Stand::Begun(upload) = &self.stand {
+            return Ok(upload.clone());
         }
-        done
+        let (key, storage) = (self.place.object(), &self.place.storage);
+        let upload = storage.multipart().create_multipart(&key).await;
+        let upload = upload.map_err(|error| ArtifactError::storage("begin an upload", error))?;
+        self.stand = Stand::Begun(upload.clone());
+        let marker = Marker { key: key.to_string(), upload: upload.clone() };
+        let json = serde_json::to_vec(&marker).map_err(|error| ArtifactError::Stopped(error.to_string()))?;
+        let put = storage.objects().put(&self.place.marker(), PutPayload::from(json)).await;
+        put.map_err(|error| ArtifactError::storage("note an upload", error))?;
+        if let Some(Resumable { ledger, state }) = &mut self.resumable {
+            state.upload.clone_from(&upload);
+            match ledger.keep(&self.place.name, Some(state.clone())).await {
+                Ok(()) => self.begin_keeping(),
+                Err(ArtifactError::Invalid(problem)) => {
+                    tracing::warn!(
+                        problem,
+                        "a restart of the job would upload this artifact from its beginning"
+                    );
+                    self.resumable = None;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(upload)
     }
 
-    async fn try_finish(&mut self) -> Result<u32, ArtifactError> {
-        if self.multipart.is_none() {
-            let all = PutPayload::from(std::mem::take(&mut self.filling));
-            let put = self.storage.put(&self.key, all).await;
-            return put.map(|_| 0).map_err(|error| ArtifactError::storage("store an artifact", error));
+    /// Stores what is left and makes the object visible; answers how many parts it took (0: a single put). `bytes` and
+    /// `digest` are all of what is stored.
+    pub(super) async fn finish(&mut self, bytes: u64, digest: Hex<32>) -> Result<u32, ArtifactError> {
+        match &self.stand {
+            Stand::New => {
+                let all = PutPayload::from(std::mem::take(&mut self.filling));
+                let put = self.place.storage.objects().put(&self.place.object(), all).await;
+                put.map(|_| 0).map_err(|error| ArtifactError::storage("store an artifact", error))
+            }
+            Stand::Complete => self.compare(bytes, digest).await,
+            Stand::Begun(_) => {
+                if !self.filling.is_empty() {
+                    self.send().await?;
+                }
+                while !self.under_way.is_empty() {
+                    self.oldest().await?;
+                }
+                self.complete(bytes).await.map(|()| self.part)
+            }
         }
-        if !self.filling.is_empty() {
-            self.send_part().await?;
-        }
-        self.sent().await?;
-        if let Some(upload) = &mut self.multipart {
-            upload.complete().await.map_err(|error| ArtifactError::storage("complete an upload", error))?;
-        }
-        Ok(self.parts)
     }
 
-    /// Gives the upload up; what it had stored is removed, now or by the sweep.
-    pub(super) async fn abort(&mut self) {
-        if let Some(task) = self.under_way.take() {
+    async fn complete(&self, bytes: u64) -> Result<(), ArtifactError> {
+        let Stand::Begun(upload) = &self.stand else { return Ok(()) };
+        // Another attempt may go on with it.
+        if self.resumable.as_ref().is_some_and(|resumable| !resumable.ledger.holds()) {
+            return Err(ArtifactError::LeaseLost);
+        }
+        let ids = self.tracker.ids().filter(|ids| ids.len() == self.part as usize);
+        let ids = ids.ok_or_else(|| ArtifactError::Stopped("a part of the upload has no id".to_owned()))?;
+        let tag = whole_tag(&ids);
+        let parts = ids.into_iter().map(|content_id| PartId { content_id }).collect();
+        let multipart = self.place.storage.multipart();
+        let Err(error) = multipart.complete_multipart(&self.place.object(), upload, parts).await else {
+            return Ok(());
+        };
+        // It may have been done and the answer lost.
+        if let Ok(Some((stored, found))) = self.place.stored().await {
+            let differs = tag.zip(found).is_some_and(|(tag, found)| found.contains('-') && found != tag);
+            if stored == bytes && !differs {
+                return Ok(());
+            }
+        }
+        Err(match error {
+            Error::NotFound { .. } => gone(),
+            error => ArtifactError::storage("complete an upload", error),
+        })
+    }
+
+    /// Whether the object that is complete is what came now; answers how many parts it has.
+    async fn compare(&self, bytes: u64, digest: Hex<32>) -> Result<u32, ArtifactError> {
+        let failed = |error| ArtifactError::storage("read an artifact", error);
+        let found = self.place.storage.objects().get(&self.place.object()).await.map_err(failed)?;
+        let (stored, stream) = (found.meta.size, found.into_stream());
+        let hash = stream.try_fold(Sha256::new(), |mut hash, piece| async move {
+            hash.update(&piece);
+            Ok(hash)
+        });
+        let hash = hash.await.map_err(failed)?;
+        if (stored, Hex(hash.finalize().into())) != (bytes, digest) {
+            return Err(ArtifactError::changed());
+        }
+        let begin = super::places::begin(self.part).unwrap_or(bytes);
+        Ok(self.part + u32::from(bytes > begin))
+    }
+
+    /// The attempt ends before the artifact is whole. What another one may go on with stays; the rest is given up.
+    pub(super) async fn leave(&mut self, error: Option<&ArtifactError>) {
+        let over = matches!(error, Some(ArtifactError::StartOver(_)));
+        match &self.resumable {
+            Some(Resumable { ledger, .. }) if !over || !ledger.holds() => {}
+            Some(Resumable { ledger, .. }) => {
+                if let Some(scribe) = self.scribe.take() {
+                    scribe.abort();
+                    drop(scribe.await);
+                }
+                if let Err(error) = ledger.keep(&self.place.name, None).await {
+                    tracing::debug!(%error, "an upload was not forgotten; the next attempt will find out again");
+                }
+                self.abort().await;
+            }
+            None => self.abort().await,
+        }
+    }
+
+    async fn abort(&mut self) {
+        for task in self.under_way.drain(..) {
             task.abort();
             drop(task.await);
         }
-        if let Some(mut upload) = self.multipart.take()
-            && let Err(error) = upload.abort().await
-        {
-            tracing::debug!(%error, key = %self.key, "an upload could not be aborted: the sweep will do it");
+        match &self.stand {
+            Stand::Begun(upload) => self.place.abort(upload).await,
+            Stand::Complete => drop(self.place.storage.objects().delete(&self.place.object()).await),
+            Stand::New => {}
         }
+    }
+}
+
+fn gone() -> ArtifactError {
+    ArtifactError::StartOver("the storage has it no more".to_owned())
+}
+
+/// The id of a stored part, where it has these bytes for certain: S3's tag of a part is its MD5, unless S3 encrypts it.
+fn same(stored: StoredPart, bytes: &[u8]) -> Option<String> {
+    let is_same = stored.bytes == bytes.len() as u64
+        && stored.id.trim_matches('"').eq_ignore_ascii_case(&hex(&Md5::digest(bytes)));
+    is_same.then_some(stored.id)
+}
+
+/// S3's tag of the whole, where the parts' tags are MD5s.
+fn whole_tag(ids: &[String]) -> Option<String> {
+    let digests = ids.iter().map(|id| id.trim_matches('"').parse::<Hex<16>>().ok());
+    let hash = digests
+        .collect::<Option<Vec<_>>>()?
+        .iter()
+        .fold(Md5::new(), |hash, digest| hash.chain_update(digest.0));
+    Some(format!("\"{}-{}\"", hex(&hash.finalize()), ids.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stored_part_is_known_again_by_its_length_and_its_md5() {
+        let stored = |bytes, id: &str| StoredPart { index: 0, bytes, id: id.to_owned() };
+        let tag = "\"900150983cd24fb0d6963f7d28e17f72\"";
+        assert_eq!(same(stored(3, tag), b"abc").as_deref(), Some(tag));
+        assert_eq!(same(stored(3, tag), b"abd"), None);
+        assert_eq!(same(stored(4, tag), b"abc"), None);
+        let whole = whole_tag(&[tag.to_owned()]).unwrap();
+        assert!(whole.ends_with("-1\"") && !whole.contains("9001509"), "{whole}");
+        assert_eq!(whole_tag(&["5242880".to_owned()]), None);
     }
 }

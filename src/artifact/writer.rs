@@ -3,48 +3,56 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload, path::Path};
+use object_store::{ObjectStoreExt as _, PutPayload};
 use tokio::{runtime::Handle, sync::mpsc, task::JoinHandle};
 
 use super::{
     WINDOW_BYTES,
     error::ArtifactError,
+    keys::Sealing,
     manifest::Manifest,
-    stage::{self, Input, Stored},
-    store::ArtifactOptions,
-    upload::Upload,
+    place::Place,
+    stage::{self, Begin, Input, Stored},
 };
-use crate::domain::ArtifactPointer;
+use crate::domain::{ArtifactPointer, Random};
 
 /// Takes an artifact's plain bytes in any pieces, and waits while storage is slower than they come. Dropped
-/// unfinished, the artifact is given up and nothing of it is seen.
+/// unfinished, nothing of it is seen; what it has stored waits for another attempt where one may go on with it.
 #[derive(Debug)]
 pub struct ArtifactWriter {
     chunk: BytesMut,
     chunk_bytes: usize,
     window: mpsc::Sender<Input>,
     stage: JoinHandle<Result<Option<Stored>, ArtifactError>>,
-    storage: Arc<dyn ObjectStore>,
-    manifest_key: Path,
+    place: Place,
+    seal: Option<Seal>,
     manifest: Manifest,
 }
+
+/// What a manifest is sealed with.
+type Seal = (Sealing, Arc<dyn Random>);
 
 impl ArtifactWriter {
     /// Starts the stage. `manifest` holds what is known before the first byte.
     pub(super) fn begin(
-        storage: Arc<dyn ObjectStore>,
-        object: Path,
-        manifest_key: Path,
+        place: Place,
+        seal: Option<Seal>,
         manifest: Manifest,
-        options: &ArtifactOptions,
+        chunk_bytes: usize,
+        begin: Begin,
     ) -> Self {
-        let chunk_bytes = options.chunk_bytes;
         let (window, chunks) = mpsc::channel((WINDOW_BYTES / chunk_bytes).max(2));
-        let (upload, encoding) = (Upload::new(storage.clone(), object), options.encoding);
         let runtime = Handle::current();
-        let stage = tokio::task::spawn_blocking(move || stage::run(&runtime, chunks, encoding, upload));
-        let chunk = BytesMut::with_capacity(chunk_bytes);
-        Self { chunk, chunk_bytes, window, stage, storage, manifest_key, manifest }
+        let stage = tokio::task::spawn_blocking(move || stage::run(&runtime, chunks, begin));
+        Self {
+            chunk: BytesMut::with_capacity(chunk_bytes),
+            chunk_bytes,
+            window,
+            stage,
+            place,
+            seal,
+            manifest,
+        }
     }
 
     /// Takes more bytes.
@@ -124,11 +132,16 @@ impl ArtifactWriter {
         };
         let json =
             serde_json::to_vec(&manifest).map_err(|error| ArtifactError::Stopped(error.to_string()))?;
-        let put = self.storage.put(&self.manifest_key, PutPayload::from(json)).await;
+        let stored = match &self.seal {
+            Some((sealing, random)) => sealing.manifest(&json, &**random)?,
+            None => json,
+        };
+        let key = self.place.manifest();
+        let put = self.place.storage.objects().put(&key, PutPayload::from(stored)).await;
         put.map_err(|error| ArtifactError::storage("store a manifest", error))?;
         Ok(ArtifactPointer {
             name: manifest.name,
-            manifest: self.manifest_key.to_string(),
+            manifest: key.to_string(),
             content_type: manifest.content_type,
             encoding: manifest.encoding,
             plain_bytes: manifest.plain_bytes,

@@ -212,7 +212,12 @@ impl From<ArtifactError> for CliError {
                 Self::new(ErrorKind::Damaged, error)
             }
             ArtifactError::Invalid(problem) => Self::usage(problem),
-            ArtifactError::Storage { .. } | ArtifactError::Stopped(_) => Self::unavailable(error),
+            ArtifactError::Storage { .. }
+            | ArtifactError::Stopped(_)
+            | ArtifactError::StartOver(_)
+            | ArtifactError::LeaseLost
+            | ArtifactError::Keys { .. }
+            | ArtifactError::Seal(_) => Self::unavailable(error),
         }
     }
 }

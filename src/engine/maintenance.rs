@@ -17,6 +17,7 @@ use crate::{
     },
     domain::{JobId, State, TenantId},
     queue::{Queue, Retention},
+    worker::checkpoint::Parted,
 };
 
 /// How often the queue and the records are swept.
@@ -164,11 +165,17 @@ impl Keeper for QueueKeeper<'_> {
         })?;
         let Some(job) = found.into_iter().next().flatten() else { return Ok(Keep::Nothing) };
         Ok(match (job.state, job.output) {
-            (State::Running, _) => Keep::Attempt(job.epoch),
             (State::Completed, Some(output)) => {
                 Keep::Published(output.artifacts.into_iter().map(|pointer| pointer.manifest).collect())
             }
-            _ => Keep::Nothing,
+            (State::Completed | State::Cancelled | State::Dead, _) => Keep::Nothing,
+            (state, _) => {
+                let running = (state == State::Running).then_some(job.epoch);
+                let left = Parted::of(job.checkpoint.as_ref()).artifacts;
+                Keep::Attempts(
+                    running.into_iter().chain(left.into_values().map(|upload| upload.epoch)).collect(),
+                )
+            }
         })
     }
 }

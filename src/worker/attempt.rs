@@ -1,6 +1,7 @@
 //! The way of one attempt: from a claim to the verdict. Must not know: apalis, how claims and verdicts travel.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, OnceLock},
     task::Poll,
     time::Duration,
@@ -17,7 +18,8 @@ use super::{
     registry::{Registry, Work},
 };
 use crate::{
-    domain::{Failure, Output, Payload, Reason, Verdict},
+    artifact::{Maker, UploadState},
+    domain::{Failure, FileName, Output, Payload, Reason, Verdict},
     queue::Claim,
 };
 
@@ -78,8 +80,13 @@ impl Attempt {
     pub(crate) async fn conclude(&self, outcome: Result<Value, Failure>) -> Option<Verdict> {
         self.context.flush_reports().await;
         let verdict = self.judge(outcome);
-        if !matches!(verdict, Some(Verdict::Done(_))) {
-            self.remove_artifacts().await;
+        match &verdict {
+            Some(Verdict::Done(output)) => self.give_up_unfinished(output).await,
+            Some(Verdict::Cancelled | Verdict::Dead(_)) => {
+                self.give_up_uploads().await;
+                self.remove_artifacts().await;
+            }
+            Some(Verdict::Retry { .. } | Verdict::Snooze { .. }) | None => self.remove_artifacts().await,
         }
         verdict
     }
@@ -92,14 +99,50 @@ impl Attempt {
         &self.span
     }
 
-    /// Removes what the attempt has left on storage and nobody will point to.
+    /// Removes what the attempt has left on storage and nobody will point to. What another attempt may go on with is left
+    /// to it.
     pub(crate) async fn remove_artifacts(&self) {
         if !self.context.has_begun_artifacts() {
             return;
         }
         let JobFacts { tenant, id, epoch, .. } = self.context.job();
+        if self.context.uploads().await.values().any(|upload| upload.epoch == *epoch) {
+            return;
+        }
         if let Err(error) = self.workshop.surroundings.artifacts.remove_attempt(tenant, *id, *epoch).await {
             tracing::warn!(%error, "artifacts of a failed attempt stay behind until the next sweep");
+        }
+    }
+
+    /// The job is done: what its handler began and never finished has no use.
+    async fn give_up_unfinished(&self, output: &Output) {
+        if !self.context.has_begun_artifacts() {
+            return;
+        }
+        let mut left = self.context.uploads().await;
+        left.retain(|name, _| output.artifacts.iter().all(|pointer| pointer.name != *name));
+        self.give_up(left).await;
+    }
+
+    /// No other attempt will come.
+    async fn give_up_uploads(&self) {
+        let left = self.context.uploads().await;
+        let JobFacts { tenant, id, epoch, .. } = self.context.job();
+        let epochs: BTreeSet<u64> = left.values().map(|upload| upload.epoch).collect();
+        self.give_up(left).await;
+        for begun in epochs {
+            if let Err(error) = self.workshop.surroundings.artifacts.remove_attempt(tenant, *id, begun).await
+            {
+                tracing::warn!(%error, epoch, "artifacts of a job that has ended stay behind until the next sweep");
+            }
+        }
+    }
+
+    async fn give_up(&self, uploads: BTreeMap<FileName, UploadState>) {
+        let JobFacts { tenant, id, epoch, .. } = self.context.job();
+        for (name, upload) in uploads.into_iter().filter(|_| self.lease().is_safe()) {
+            let maker = Maker { tenant: tenant.clone(), job: *id, epoch: *epoch };
+            self.workshop.surroundings.artifacts.give_up(&maker, &name, &upload).await;
         }
     }
 

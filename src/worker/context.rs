@@ -2,6 +2,7 @@
 //! every storage handed out here is prefixed with the tenant's root.
 
 use std::{
+    collections::BTreeMap,
     path::PathBuf,
     sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
@@ -12,20 +13,21 @@ use object_store::{ObjectStore, path::Path, prefix::PrefixStore};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
+    checkpoint::Checkpoints,
     keeper::{LeaseHandle, Order},
     kind::{Kind, new_job},
     reports::{Outbox, Publisher},
     reserve::{self, Reserve},
 };
 use crate::{
-    artifact::{ArtifactError, ArtifactOptions, ArtifactStore, ArtifactWriter, key},
+    artifact::{ArtifactError, ArtifactOptions, ArtifactStore, ArtifactWriter, Maker, UploadState, key},
     cache::{Cache, TenantCache},
     domain::{
-        ArtifactPointer, Checkpoint, Clock, Failure, FileName, Job, JobId, KindName, NewJob, Payload,
-        ProjectId, Random, TenantId, Timestamp,
+        ArtifactPointer, Clock, Failure, FileName, Job, JobId, KindName, NewJob, Payload, ProjectId, Random,
+        TenantId, Timestamp,
     },
     limits::{Limiter, Resource, Rules},
-    queue::{Queue, QueueError, Refusal},
+    queue::{Queue, Refusal},
 };
 
 /// What a handler may know of its job.
@@ -65,7 +67,7 @@ pub struct Context(Arc<Inner>);
 
 struct Inner {
     job: JobFacts,
-    checkpoint: Option<Checkpoint>,
+    checkpoints: Arc<Checkpoints>,
     lease: LeaseHandle,
     begun: Timestamp,
     /// Made with the first report: most short jobs have none.
@@ -94,7 +96,7 @@ impl Context {
         let Job { id, tenant, kind, attempt, max_attempts, epoch, checkpoint, payload, .. } = job;
         let inner = Inner {
             job: JobFacts { id, tenant, kind, attempt, max_attempts, epoch },
-            checkpoint,
+            checkpoints: Arc::new(Checkpoints::new(lease.clone(), checkpoint.as_ref())),
             lease,
             begun: surroundings.clock.now(),
             outbox: OnceLock::new(),
@@ -121,10 +123,13 @@ impl Context {
         self.outbox().text(piece);
     }
 
-    /// Begins an artifact of the job. It is published when the job completes; where the attempt fails it is removed.
+    /// Begins an artifact of the job. It is published when the job completes. Where the attempt ends before that, the next
+    /// one goes on with what is stored of it, if the options name the same [source](ArtifactOptions::source); write the same
+    /// bytes again from the first one, and those that are stored are only compared. Where the job ends otherwise, it is
+    /// removed.
     ///
     /// # Errors
-    /// Where the options make no sense.
+    /// Where the options make no sense, or storage or keys can't be reached.
     pub async fn artifact(
         &self,
         name: &FileName,
@@ -132,14 +137,16 @@ impl Context {
     ) -> Result<ContextArtifact, ArtifactError> {
         self.made().begun = true;
         let JobFacts { id, tenant, epoch, .. } = &self.0.job;
-        let writer = self.0.surroundings.artifacts.create(tenant, *id, *epoch, name, options).await?;
+        let maker = Maker { tenant: tenant.clone(), job: *id, epoch: *epoch };
+        let (ledger, left) = (self.0.checkpoints.clone(), self.0.checkpoints.upload(name).await);
+        let writer = self.0.surroundings.artifacts.begin(maker, name, options, ledger, left).await?;
         Ok(ContextArtifact { writer, context: self.clone() })
     }
 
     /// What an earlier attempt has saved, where there is something and `T` can be read from it: else the attempt
     /// starts from the beginning.
     pub fn checkpoint<T: DeserializeOwned>(&self) -> Option<T> {
-        let Checkpoint(bytes) = self.0.checkpoint.as_ref()?;
+        let bytes = self.0.checkpoints.handler()?;
         match serde_json::from_slice(bytes) {
             Ok(checkpoint) => Some(checkpoint),
             Err(error) => {
@@ -151,7 +158,7 @@ impl Context {
     }
 
     /// Saves where a later attempt shall go on from; once it answers, that is durable. At most
-    /// [`Checkpoint::MOST_BYTES`] as JSON. An outage of the store is waited for as long as the lease holds.
+    /// [`Checkpoint::MOST_BYTES`] as JSON, less 8 KiB for each large artifact that is being written. An outage of the store is waited for as long as the lease holds.
     ///
     /// # Errors
     /// [`Failure::LeaseLost`] where another worker may be running the job: return it. [`Failure::Fatal`] where the
@@ -159,24 +166,7 @@ impl Context {
     pub async fn save<T: Serialize + Sync>(&self, checkpoint: &T) -> Result<(), Failure> {
         let bytes = serde_json::to_vec(checkpoint)
             .map_err(|error| Failure::fatal(format_args!("the checkpoint is no JSON: {error}")))?;
-        if bytes.len() > Checkpoint::MOST_BYTES {
-            let (size, most) = (bytes.len(), Checkpoint::MOST_BYTES);
-            return Err(Failure::fatal(format_args!("the checkpoint has {size} bytes, at most {most} fit")));
-        }
-        let checkpoint = Checkpoint(Bytes::from(bytes));
-        let mut pause = Duration::from_millis(50);
-        loop {
-            let saved = self.0.lease.save(checkpoint.clone()).await;
-            if self.0.lease.order() == Order::Lost {
-                return Err(Failure::LeaseLost);
-            }
-            match saved {
-                Ok(()) => return Ok(()),
-                Err(QueueError::Invalid(problem)) => return Err(Failure::fatal(problem)),
-                Err(_) => tokio::time::sleep(pause).await,
-            }
-            pause = (pause * 2).min(Duration::from_secs(1));
-        }
+        self.0.checkpoints.save(Bytes::from(bytes)).await
     }
 
     /// The tenant's storage: paths are relative to its root and can't leave it.
@@ -298,6 +288,11 @@ impl Context {
         self.made().begun
     }
 
+    /// The uploads that a later attempt may go on with.
+    pub(crate) async fn uploads(&self) -> BTreeMap<FileName, UploadState> {
+        self.0.checkpoints.uploads().await
+    }
+
     fn outbox(&self) -> &Arc<Outbox> {
         let Inner { lease, begun, surroundings, .. } = &*self.0;
         self.0.outbox.get_or_init(|| surroundings.publisher.outbox(lease.lease().clone(), *begun))
@@ -322,10 +317,16 @@ impl From<ArtifactError> for Failure {
     /// Storage may be better soon; nothing else about an artifact will.
     fn from(error: ArtifactError) -> Self {
         match error {
-            ArtifactError::Storage { .. } | ArtifactError::Stopped(_) => Self::retry(error),
-            ArtifactError::Missing { .. } | ArtifactError::Damaged { .. } | ArtifactError::Invalid(_) => {
-                Self::fatal(error)
-            }
+            ArtifactError::LeaseLost => Self::LeaseLost,
+            ArtifactError::Storage { .. }
+            | ArtifactError::Stopped(_)
+            | ArtifactError::StartOver(_)
+            | ArtifactError::Keys { soon: true, .. } => Self::retry(error),
+            ArtifactError::Missing { .. }
+            | ArtifactError::Damaged { .. }
+            | ArtifactError::Invalid(_)
+            | ArtifactError::Keys { soon: false, .. }
+            | ArtifactError::Seal(_) => Self::fatal(error),
         }
     }
 }

@@ -8,6 +8,7 @@
 
 mod apalis;
 mod attempt;
+pub(crate) mod checkpoint;
 mod context;
 mod fetch;
 pub(crate) mod inline;

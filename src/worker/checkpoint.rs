@@ -1,0 +1,185 @@
+//! The checkpoint of an attempt's job: the handler's own, and beside it the states of unfinished uploads. Owns: how both
+//! stand in the one that the queue keeps. Must not know: what is in either.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use tokio::sync::Mutex;
+
+use super::keeper::{LeaseHandle, Order};
+use crate::{
+    artifact::{ArtifactError, Ledger, UploadState},
+    domain::{Checkpoint, Failure, FileName},
+    queue::QueueError,
+};
+
+/// What the queue keeps where there are uploads; without any it is the handler's bytes alone.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Envelope {
+    /// Tells it from a handler's own checkpoint.
+    #[serde(rename = "presswork-checkpoint")]
+    version: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    handler: Option<Box<RawValue>>,
+    artifacts: BTreeMap<FileName, UploadState>,
+}
+
+/// A checkpoint, taken apart.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Parted {
+    /// The handler's.
+    pub(crate) handler: Option<Bytes>,
+    /// Uploads that may be gone on with, by the names of their artifacts.
+    pub(crate) artifacts: BTreeMap<FileName, UploadState>,
+}
+
+impl Parted {
+    pub(crate) fn of(checkpoint: Option<&Checkpoint>) -> Self {
+        let Some(Checkpoint(bytes)) = checkpoint else { return Self::default() };
+        match serde_json::from_slice::<Envelope>(bytes) {
+            Ok(Envelope { version: 1, handler, artifacts }) => {
+                let handler = handler.map(|json| Bytes::from(json.get().to_owned()));
+                Self { handler, artifacts }
+            }
+            _ => Self { handler: Some(bytes.clone()), artifacts: BTreeMap::new() },
+        }
+    }
+
+    fn joined(&self) -> Result<Checkpoint, String> {
+        let handler = match &self.handler {
+            Some(bytes) if self.artifacts.is_empty() => return Ok(Checkpoint(bytes.clone())),
+            Some(bytes) => {
+                let json = String::from_utf8(bytes.to_vec()).map_err(|error| error.to_string())?;
+                Some(RawValue::from_string(json).map_err(|error| error.to_string())?)
+            }
+            None => None,
+        };
+        let envelope = Envelope { version: 1, handler, artifacts: self.artifacts.clone() };
+        serde_json::to_vec(&envelope).map(|json| Checkpoint(json.into())).map_err(|error| error.to_string())
+    }
+
+    /// How many bytes the handler has (a state's bound covers its name), so that no upload ever outgrows the rest.
+    fn room(&self) -> usize {
+        let artifacts = self.artifacts.len() * UploadState::MOST_BYTES;
+        let envelope = if artifacts == 0 { 0 } else { 128 };
+        Checkpoint::MOST_BYTES.saturating_sub(artifacts + envelope)
+    }
+}
+
+/// The checkpoint of the attempt that holds a lease. One save at a time: the newest is the last.
+pub(crate) struct Checkpoints {
+    lease: LeaseHandle,
+    begun: Parted,
+    now: Mutex<Parted>,
+}
+
+impl Checkpoints {
+    pub(crate) fn new(lease: LeaseHandle, checkpoint: Option<&Checkpoint>) -> Self {
+        let begun = Parted::of(checkpoint);
+        Self { lease, now: Mutex::new(begun.clone()), begun }
+    }
+
+    /// What the handler of an earlier attempt has saved.
+    pub(crate) fn handler(&self) -> Option<&Bytes> {
+        self.begun.handler.as_ref()
+    }
+
+    /// The upload of an artifact that may be gone on with.
+    pub(crate) async fn upload(&self, name: &FileName) -> Option<UploadState> {
+        self.now.lock().await.artifacts.get(name).cloned()
+    }
+
+    /// All of them.
+    pub(crate) async fn uploads(&self) -> BTreeMap<FileName, UploadState> {
+        self.now.lock().await.artifacts.clone()
+    }
+
+    /// Saves the handler's; waits for an outage as long as the lease holds.
+    pub(crate) async fn save(&self, handler: Bytes) -> Result<(), Failure> {
+        let mut now = self.now.lock().await;
+        let (size, most) = (handler.len(), now.room());
+        if size > most {
+            return Err(Failure::fatal(format_args!("the checkpoint has {size} bytes, at most {most} fit")));
+        }
+        let before = now.handler.replace(handler);
+        let saved = self.store(&now).await;
+        if saved.is_err() {
+            now.handler = before;
+        }
+        saved
+    }
+
+    async fn store(&self, parted: &Parted) -> Result<(), Failure> {
+        let checkpoint = parted.joined().map_err(Failure::fatal)?;
+        let mut pause = Duration::from_millis(50);
+        loop {
+            let saved = self.lease.save(checkpoint.clone()).await;
+            if self.lease.order() == Order::Lost {
+                return Err(Failure::LeaseLost);
+            }
+            match saved {
+                Ok(()) => return Ok(()),
+                Err(QueueError::Invalid(problem)) => return Err(Failure::fatal(problem)),
+                Err(_) => tokio::time::sleep(pause).await,
+            }
+            pause = (pause * 2).min(Duration::from_secs(1));
+        }
+    }
+}
+
+#[async_trait]
+impl Ledger for Checkpoints {
+    async fn keep(&self, name: &FileName, state: Option<UploadState>) -> Result<(), ArtifactError> {
+        let mut now = self.now.lock().await;
+        let mut next = now.clone();
+        let had = match state {
+            Some(state) => next.artifacts.insert(name.clone(), state),
+            None => next.artifacts.remove(name),
+        };
+        if had.is_none() && next.handler.as_ref().map_or(0, Bytes::len) > next.room() {
+            return Err(ArtifactError::Invalid(
+                "its state does not fit into the job's checkpoint".to_owned(),
+            ));
+        }
+        // Before it is tried: whatever becomes of the try, this is what the queue may have.
+        *now = next;
+        match self.store(&now).await {
+            Ok(()) => Ok(()),
+            Err(Failure::LeaseLost) => Err(ArtifactError::LeaseLost),
+            Err(failure) => Err(ArtifactError::Invalid(failure.to_string())),
+        }
+    }
+
+    fn holds(&self) -> bool {
+        self.lease.order() != Order::Lost
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_handlers_checkpoint_stands_alone_where_there_are_no_uploads_and_is_found_among_them() {
+        let handler = Checkpoint(Bytes::from_static(b"{\"page\": 7}"));
+        let parted = Parted::of(Some(&handler));
+        assert_eq!(parted.joined().unwrap(), handler);
+        let state: UploadState = serde_json::from_value(serde_json::json!({
+            "version": 1, "program": "p", "epoch": 3, "upload": "u", "encoding": "zstd", "source": "s"
+        }))
+        .unwrap();
+        let both = Parted { artifacts: [("a.txt".parse().unwrap(), state)].into(), ..parted };
+        assert_eq!(Parted::of(Some(&both.joined().unwrap())), both);
+        assert!(both.room() < Checkpoint::MOST_BYTES - UploadState::MOST_BYTES);
+        let alone = Parted { handler: None, ..both };
+        assert_eq!(Parted::of(Some(&alone.joined().unwrap())), alone);
+        for other in ["[]", "{}", "not JSON", "{\"presswork-checkpoint\":2,\"artifacts\":{}}"] {
+            let other = Checkpoint(Bytes::from_static(other.as_bytes()));
+            assert_eq!(Parted::of(Some(&other)).handler, Some(other.0));
+        }
+    }
+}
