@@ -6,6 +6,7 @@
 mod book;
 mod figures;
 mod others;
+mod prose;
 mod stage;
 
 use std::{

@@ -1,4 +1,4 @@
-//! The book that is exported: the handbook, repeated chapter by chapter, chapters of a novel's length. As a project, and
+//! The book that is exported: the handbook, chapter by chapter in other words, chapters of a novel's length. As a project, and
 //! as one Markdown file for other people's programs. Must not know: what is measured.
 
 use std::{
@@ -11,8 +11,9 @@ use std::{
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use object_store::ObjectStore;
-use presswork::cli::CliError;
+use presswork::{cli::CliError, domain::SeededRandom};
 
+use super::prose::Words;
 use crate::{
     book::{BookError, Metadata, names::chapter_name, project::ProjectWriter},
     handbook,
@@ -45,6 +46,7 @@ pub(super) struct TheBook {
     chapters: Vec<(String, String)>,
     assets: Vec<(String, String, Vec<u8>)>,
     metadata: Metadata,
+    words: Words,
 }
 
 impl TheBook {
@@ -53,18 +55,19 @@ impl TheBook {
         let folder = scratch.join("handbook");
         let read = tokio::task::spawn_blocking(move || read_handbook(&folder)).await;
         let (book, metadata) = read.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
+        let words = Words::of(book.chapters.iter().map(|(_, text)| text.as_str()));
         let chapters = book.chapters.into_iter().map(of_a_novels_length).collect();
-        Ok(Self { chapters, assets: book.assets, metadata })
+        Ok(Self { chapters, assets: book.assets, metadata, words })
     }
 
-    /// Its chapters, again and again, until they have so many bytes. Pictures stand in the first copy only: else the HTML,
-    /// which holds each picture where it stands, would be pictures for the most part.
+    /// Its chapters, again and again with other words, until they have so many bytes; the same ones each time. Pictures stand
+    /// in the first copy only: else the HTML, which holds each picture where it stands, would be pictures for the most part.
     fn repeated(&self, size: u64) -> impl Iterator<Item = (usize, &str, String)> {
-        let mut bytes = 0;
-        let all = self.chapters.iter().cycle().enumerate().map(|(index, (title, markdown))| {
+        let (mut bytes, random) = (0, SeededRandom::new(1));
+        let all = self.chapters.iter().cycle().enumerate().map(move |(index, (title, markdown))| {
             let is_first = index < self.chapters.len();
             let text = if is_first { markdown.clone() } else { without_pictures(markdown) };
-            (index, title.as_str(), text)
+            (index, title.as_str(), self.words.exchanged(&text, &random))
         });
         // The last round is whole, so that a book ends as it should.
         let round = self.chapters.len();
