@@ -112,12 +112,23 @@ impl Gate {
 
     /// Lets the request go on.
     pub(crate) fn open(&self) {
-        self.state.send_replace(Gating::GoOn);
+        self.tell(Gating::GoOn);
     }
 
     /// Cuts its connection. What was not done is not done.
     pub(crate) fn cut(&self) {
-        self.state.send_replace(Gating::Cut);
+        self.tell(Gating::Cut);
+    }
+
+    /// The first word counts.
+    fn tell(&self, word: Gating) {
+        self.state.send_if_modified(|now| {
+            let is_news = matches!(now, Gating::Awaited | Gating::Reached);
+            if is_news {
+                *now = word;
+            }
+            is_news
+        });
     }
 
     /// A request has come to be held here.
