@@ -40,7 +40,11 @@ use presswork::{
         Ask, CancelOutcome, Claim, Cursor, Enqueued, Filter, Lease, Opened, Page, Queue, QueueError, Refusal,
         Renewal, RequeueOutcome, Retention, Scope, Settled, Standing, Stats, Swept, Why,
     },
-    store::sqlite::{Database, SqliteRecords},
+    security::{Keyring, MasterSource},
+    store::{
+        Records,
+        sqlite::{Database, SqliteRecords},
+    },
     worker::{Context, Kind, Options, Parts, Registry, Worker},
 };
 use serde::{Deserialize, Serialize};
@@ -227,14 +231,15 @@ async fn worker(count: usize) -> Cost {
     });
     let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
     let database = Database::open(&folder.path().join("presswork.db"), &[SqliteRecords::MIGRATIONS]).unwrap();
-    let records = Arc::new(SqliteRecords::new(Arc::new(database), clock.clone()));
+    let records: Arc<dyn Records> = Arc::new(SqliteRecords::new(Arc::new(database), clock.clone()));
     let parts = Parts {
         queue: queue.clone(),
         progress: Arc::new(Silence),
         artifacts: ArtifactStore::new(Storage::memory()),
         limiter: Arc::new(MemoryLimiter::new(clock.clone(), random.clone())),
-        rules: Arc::new(Rules::new(LimitRules::default(), records, clock.clone())),
+        rules: Arc::new(Rules::new(LimitRules::default(), records.clone(), clock.clone())),
         cache: Cache::in_memory(CacheOptions::default(), clock.clone(), random.clone()),
+        keyring: Keyring::new(&records, MasterSource::Absent, clock.clone(), random.clone()),
         registry: Arc::new(Registry::new().register::<Noop>()),
         scratch: folder.path().to_owned(),
         clock,

@@ -8,7 +8,10 @@ use async_trait::async_trait;
 use super::error::ArtifactError;
 use crate::{
     domain::{FileName, Hex, JobId, Random, SealedAs, TenantId},
-    security::seal::{self, DataKey, KeyId, PREAMBLE_BYTES, Salt, SealContext, Sealer},
+    security::{
+        Keyring, KeyringError,
+        seal::{self, DataKey, KeyId, PREAMBLE_BYTES, Salt, SealContext, Sealer},
+    },
 };
 
 /// The tenants' data keys.
@@ -75,4 +78,24 @@ impl Sealing {
         let context = SealContext { tenant: &self.tenant, object: &object };
         Ok(seal::seal(&self.key, self.id, &context, json, random)?)
     }
+}
+
+#[async_trait]
+impl Keys for Keyring {
+    async fn newest(&self, tenant: &TenantId) -> Result<Option<(KeyId, Arc<DataKey>)>, ArtifactError> {
+        if !self.seals(tenant).await.map_err(no_key)? {
+            return Ok(None);
+        }
+        Keyring::newest(self, tenant).await.map(Some).map_err(no_key)
+    }
+
+    async fn key(&self, tenant: &TenantId, id: KeyId) -> Result<Arc<DataKey>, ArtifactError> {
+        Keyring::key(self, tenant, &id).await.map_err(no_key)
+    }
+}
+
+fn no_key(error: KeyringError) -> ArtifactError {
+    // A worker that has no master key leaves the job to one that has, as it does with a sealed payload.
+    let soon = !matches!(error, KeyringError::UnknownKey { .. } | KeyringError::Damaged { .. });
+    ArtifactError::Keys { cause: error.into(), soon }
 }

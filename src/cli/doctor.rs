@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     engine::{Engine, SharedHealth},
+    security::Health as KeysHealth,
     store::{
         breaker::Health as StoreHealth,
         redis::{Finding, Severity},
@@ -173,6 +174,7 @@ async fn examine(engine: &Engine) -> Result<Vec<Check>, CliError> {
         Ok(()) => Check::new("storage", Health::Ok, "objects can be stored, read and removed"),
         Err(problem) => Check::new("storage", Health::Bad, problem),
     });
+    checks.push(keys(&engine.keyring.health().await?));
     let paused = engine.queue.paused().await?;
     let pauses = if paused.is_empty() {
         Check::new("pauses", Health::Ok, "nothing is paused")
@@ -202,6 +204,38 @@ fn shared(SharedHealth { limits, cache, hears }: &SharedHealth) -> [Check; 2] {
     [limits, cache]
 }
 
+fn keys(KeysHealth { masters, made, sealing, keys, missing }: &KeysHealth) -> Check {
+    let count = format!("{sealing} tenants seal, {keys} data keys");
+    if !missing.is_empty() {
+        let ids: Vec<String> = missing.iter().map(ToString::to_string).collect();
+        let ids = ids.join(", ");
+        let detail = if masters.is_empty() {
+            format!(
+                "{count}, and no master key here: give {ids} by PRESSWORK_MASTER_KEY or --master-key-file"
+            )
+        } else {
+            format!(
+                "{count}; some are under master keys that are not here: give {ids} as well, behind the newest"
+            )
+        };
+        return Check::new("keys", Health::Bad, detail);
+    }
+    match (masters.is_empty(), *made) {
+        (true, _) if *sealing == 0 => {
+            Check::new("keys", Health::Ok, "no tenant seals, and there is no master key")
+        }
+        (true, _) => Check::new("keys", Health::Bad, format!("{count}, and no master key here")),
+        (false, true) => {
+            let detail =
+                format!("{count}; the master key was made here: keep a copy of master.key in a safe place");
+            Check::new("keys", Health::Warning, detail)
+        }
+        (false, false) => {
+            Check::new("keys", Health::Ok, format!("{count}, all under master keys that are here"))
+        }
+    }
+}
+
 fn integrity(problems: &[String]) -> Check {
     if problems.is_empty() {
         return Check::new("integrity", Health::Ok, "the database is whole");
@@ -227,6 +261,26 @@ fn redis(findings: &[Finding]) -> Vec<Check> {
 mod tests {
     use super::*;
     use crate::domain::Timestamp;
+
+    #[test]
+    fn lost_made_and_missing_master_keys_are_told() {
+        let id = "11".repeat(32).parse::<crate::security::MasterKeys>().unwrap().ids();
+        let told = |masters: bool, made, sealing, missing: bool| {
+            let some = |is: bool| if is { id.clone() } else { Vec::new() };
+            let check =
+                keys(&KeysHealth { masters: some(masters), made, sealing, keys: 2, missing: some(missing) });
+            (check.health, check.detail)
+        };
+        assert_eq!(told(false, false, 0, false).0, Health::Ok);
+        assert_eq!(told(true, false, 2, false).0, Health::Ok);
+        let (health, detail) = told(true, true, 2, false);
+        assert!(health == Health::Warning && detail.contains("keep a copy of master.key"), "{detail}");
+        assert_eq!(told(false, false, 2, false).0, Health::Bad);
+        for masters in [false, true] {
+            let (health, detail) = told(masters, false, 2, true);
+            assert!(health == Health::Bad && detail.contains(&id[0].to_string()), "{detail}");
+        }
+    }
 
     #[test]
     fn what_the_fleet_shares_is_told_well_deaf_or_away() {

@@ -14,6 +14,7 @@ use crate::{
     progress::ProgressError,
     queue::{QueueError, Refusal},
     schedule::ScheduleError,
+    security::KeyringError,
     store::StoreError,
     telemetry::TelemetryError,
     worker::{PayloadError, WorkerError},
@@ -141,6 +142,9 @@ impl From<EngineError> for CliError {
                 "mend --storage-url or PRESSWORK_STORAGE_URL, or what the environment says of it (AWS_… and so on)"
             }
             EngineError::Redis { .. } => "start it, or mend --redis-url or PRESSWORK_REDIS_URL",
+            EngineError::MasterKey(_) => {
+                "the same master keys belong to all processes; without them nothing that is sealed can be read"
+            }
             EngineError::Unusable { .. } => {
                 "use the version that wrote it, restore it from a backup, or choose another with --data-dir"
             }
@@ -181,6 +185,23 @@ impl From<StoreError> for CliError {
         match error {
             StoreError::Invalid(problem) => Self::usage(problem),
             other => Self::unavailable(other),
+        }
+    }
+}
+
+impl From<KeyringError> for CliError {
+    fn from(error: KeyringError) -> Self {
+        match error {
+            KeyringError::Store(error) => error.into(),
+            KeyringError::NoMasterKey | KeyringError::TooMany { .. } => Self::usage(error),
+            KeyringError::UnknownKey { .. } | KeyringError::Damaged { .. } => {
+                Self::new(ErrorKind::Damaged, error)
+            }
+            KeyringError::Broken(_) => Self::new(ErrorKind::Bug, error),
+            KeyringError::MasterKeyLost { .. }
+            | KeyringError::MasterKeyAway { .. }
+            | KeyringError::NoKey { .. }
+            | KeyringError::Master(_) => Self::unavailable(error),
         }
     }
 }

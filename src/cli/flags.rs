@@ -22,6 +22,9 @@ pub(super) struct Flags {
     /// The storage that artifacts are kept on, as in s3://bucket/prefix, gs://, az:// or file:///folder; credentials come from the environment (AWS_ACCESS_KEY_ID and so on) [default: objects in the data directory]
     #[arg(long, global = true, value_name = "URL")]
     storage_url: Option<String>,
+    /// A file of master keys, one a line, the newest first; a key itself belongs in PRESSWORK_MASTER_KEY [default: one that is made in the data directory when it is needed; with a Redis none]
+    #[arg(long, global = true, value_name = "FILE")]
+    master_key_file: Option<PathBuf>,
     /// Whose jobs [default: default]
     #[arg(long, global = true)]
     pub(super) tenant: Option<TenantId>,
@@ -57,6 +60,7 @@ impl Flags {
             data_dir: self.data_dir,
             redis_url,
             storage_url,
+            master_key_file: self.master_key_file,
             tenant: self.tenant,
             log: self.log,
             log_format: self.log_format,

@@ -22,6 +22,7 @@ mod error;
 mod flags;
 mod follow;
 mod jobs;
+mod keys;
 mod kinds;
 mod limits;
 mod output;
@@ -146,6 +147,7 @@ impl Cli {
             Entry::of::<schedules::Schedules>(),
             Entry::of::<tenants::Tenants>(),
             Entry::of::<limits::Limits>(),
+            Entry::of::<keys::Keys>(),
             Entry::of::<kinds::Kinds>(),
             Entry::of::<pause::Pause>(),
             Entry::of::<pause::Resume>(),
@@ -319,6 +321,10 @@ mod tests {
             "app artifacts get job_01kanp6f5rwe9b4p0e4y0m8sjg book.epub -o x.epub --force",
             "app tenants set acme --limit export=20/min:5 --weight 2 --max-running 8 --max-waiting none",
             "app jobs why job_01kanp6f5rwe9b4p0e4y0m8sjg",
+            "app tenants set acme --seal on",
+            "app keys list --tenant acme --master-key-file keys",
+            "app keys rotate",
+            "app keys rewrap --json",
             "app batches show batch_01kanp6f5rwe9b4p0e4y0m8sjg --json",
             "app kinds show export",
             "app kinds set export --max-running 4",
@@ -360,6 +366,8 @@ mod tests {
             "app jobs retry",
             "app jobs retry --all-dead job_01kanp6f5rwe9b4p0e4y0m8sjg",
             "app tenants set acme --limit export=20",
+            "app tenants set acme --seal maybe",
+            "app keys",
             "app up --tenant ../x",
             "app schedules set nightly --kind print",
             "app schedules set ../x --kind print --cron @daily",

@@ -9,8 +9,11 @@ use super::{
     error::{CliError, ErrorKind},
     output::Output,
 };
-use crate::domain::{
-    ArtifactPointer, BatchId, Job, JobId, KindName, Priority, Reason, State, TenantId, Timestamp, Unique,
+use crate::{
+    domain::{
+        ArtifactPointer, BatchId, Job, JobId, KindName, Priority, Reason, State, TenantId, Timestamp, Unique,
+    },
+    security::sealed_with,
 };
 
 /// A job in JSON.
@@ -43,6 +46,9 @@ pub(super) struct JobDocument<'a> {
     payload_version: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
     payload: Option<Box<RawValue>>,
+    /// With which key it is sealed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload_sealed_with: Option<String>,
 }
 
 impl<'a> JobDocument<'a> {
@@ -75,12 +81,21 @@ impl<'a> JobDocument<'a> {
             artifacts: job.output.as_ref().map_or(&[], |output| &output.artifacts),
             payload_version: job.payload.version,
             payload: None,
+            payload_sealed_with: sealed(job),
         }
     }
 
     /// The payload as well.
     pub(super) fn whole(job: &'a Job) -> Self {
         Self { payload: serde_json::from_slice(&job.payload.bytes).ok(), ..Self::new(job) }
+    }
+}
+
+/// With which key the payload is sealed; nothing where it is plain.
+fn sealed(job: &Job) -> Option<String> {
+    match sealed_with(&job.payload) {
+        Ok(key) => key.map(|id| id.to_string()),
+        Err(_) => Some("an unreadable seal".to_owned()),
     }
 }
 
@@ -125,7 +140,12 @@ pub(super) fn job(output: &Output, job: &Job) -> Result<(), CliError> {
     if let Some(reason) = &job.reason {
         line("reason", reason)?;
     }
-    line("payload", &String::from_utf8_lossy(&job.payload.bytes))?;
+    match sealed(job) {
+        Some(key) => {
+            line("payload", &format_args!("sealed with {key}, {}", size(job.payload.bytes.len() as u64)))?
+        }
+        None => line("payload", &String::from_utf8_lossy(&job.payload.bytes))?,
+    }
     if let Some(made) = &job.output {
         line("result", &made.result)?;
         for artifact in &made.artifacts {

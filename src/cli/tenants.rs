@@ -1,14 +1,16 @@
-//! `tenants show|set`: what a tenant may use.
+//! `tenants show|set`: what a tenant may use, and whether its data is sealed.
 
 use std::{fmt, str::FromStr};
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::{app::App, command::Command, error::CliError, show};
+use super::{app::App, choice::one_of, command::Command, error::CliError, show};
 use crate::{
     config::ByteSize,
     domain::{KindName, Rate, TenantId, TenantLimits},
+    engine::Engine,
+    security::{TenantFacts, seal::KeyId},
 };
 
 pub(super) struct Tenants;
@@ -21,7 +23,7 @@ pub(super) struct TenantsArguments {
 
 #[derive(Subcommand)]
 enum Action {
-    /// Shows a tenant's limits
+    /// Shows a tenant's limits, and whether it seals
     Show {
         /// The tenant [default: the one of --tenant]
         name: Option<TenantId>,
@@ -51,7 +53,10 @@ struct Changes {
     /// Jobs of one kind running at once, such as export=2; export=none for no limit; may be repeated
     #[arg(long, value_name = "KIND=N")]
     kind_max_running: Vec<OfKind<u32>>,
-    /// Back to the defaults first
+    /// Whether payloads and artifacts that are made from now on are sealed with a key of the tenant's own: on or off
+    #[arg(long, value_name = "SWITCH", value_parser = one_of::<Switch>(["on", "off"]))]
+    seal: Option<Switch>,
+    /// Limits back to the defaults first
     #[arg(long)]
     reset: bool,
 }
@@ -62,6 +67,30 @@ struct SetArguments {
     name: TenantId,
     #[command(flatten)]
     changes: Changes,
+}
+
+/// On or off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Switch {
+    On,
+    Off,
+}
+
+/// The text is neither.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("on or off")]
+struct SwitchError;
+
+impl FromStr for Switch {
+    type Err = SwitchError;
+
+    fn from_str(text: &str) -> Result<Self, SwitchError> {
+        match text {
+            "on" => Ok(Self::On),
+            "off" => Ok(Self::Off),
+            _ => Err(SwitchError),
+        }
+    }
 }
 
 /// A limit, or the word that lifts it.
@@ -109,10 +138,13 @@ impl Command for Tenants {
                 let engine = app.existing_engine().await?;
                 let name = name.unwrap_or_else(|| app.tenant().clone());
                 let limits = engine.queue.tenant_limits(&name).await?;
-                tell(app, &name, &limits)
+                tell(app, &engine, &name, &limits).await
             }
             Action::Set(SetArguments { name, changes }) => {
                 let engine = app.engine().await?;
+                if let Some(switch) = changes.seal {
+                    engine.keyring.set_seals(&name, switch == Switch::On).await?;
+                }
                 let before = if changes.reset {
                     TenantLimits::default()
                 } else {
@@ -121,7 +153,7 @@ impl Command for Tenants {
                 let limits = changed(before, changes);
                 let stored = (limits != TenantLimits::default()).then(|| limits.clone());
                 engine.queue.set_tenant_limits(&name, stored).await?;
-                tell(app, &name, &limits)
+                tell(app, &engine, &name, &limits).await
             }
         }
     }
@@ -149,9 +181,14 @@ struct Document<'a> {
     tenant: &'a TenantId,
     #[serde(flatten)]
     limits: &'a TenantLimits,
+    seal: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    newest_key: Option<KeyId>,
 }
 
-fn tell(app: &App, tenant: &TenantId, limits: &TenantLimits) -> Result<(), CliError> {
+async fn tell(app: &App, engine: &Engine, tenant: &TenantId, limits: &TenantLimits) -> Result<(), CliError> {
+    let TenantFacts { seal, keys, .. } = engine.keyring.facts(tenant).await?;
+    let newest_key = keys.first().map(|key| key.id);
     let line = |label: &str, text: String| app.output().line(format_args!("{label:<20} {text}"));
     let or_none = |limit: Option<String>| limit.unwrap_or_else(|| "no limit".to_owned());
     line("tenant", tenant.to_string())?;
@@ -165,7 +202,10 @@ fn tell(app: &App, tenant: &TenantId, limits: &TenantLimits) -> Result<(), CliEr
         let both: Vec<String> = [rate, running].into_iter().flatten().collect();
         line(&format!("limit of {kind}"), both.join(", "))?;
     }
-    app.output().document(&Document { tenant, limits })
+    let state = if seal { "on" } else { "off" };
+    let key = newest_key.map_or_else(String::new, |id| format!(", newest key {id}"));
+    line("seal", format!("{state}{key}"))?;
+    app.output().document(&Document { tenant, limits, seal, newest_key })
 }
 
 #[cfg(test)]

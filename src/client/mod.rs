@@ -14,7 +14,11 @@ use crate::{
     domain::{Event, Job, JobId, KindName, NewJob, Payload, Random, SystemRandom, TenantId, clock},
     progress::{ProgressBus, ProgressError, redis::RedisProgress},
     queue::{CancelOutcome, Enqueued, Queue, QueueError, Refusal, WaitError, redis::RedisQueue, wait_for},
-    store::redis::Redis,
+    security::{Keyring, MasterKeys, MasterSource, SealingQueue},
+    store::{
+        Records,
+        redis::{Redis, RedisRecords},
+    },
 };
 
 /// A way into a fleet's queue. Cheap to clone; clones share their connections.
@@ -44,16 +48,34 @@ impl std::fmt::Debug for Client {
 }
 
 impl Client {
-    /// Connects to the Redis that a URL names ([`RedisUrl`](crate::store::redis::RedisUrl)). An outage later on is ridden out: calls fail while it lasts and work again when it is over.
+    /// Connects to the Redis that a URL names ([`RedisUrl`](crate::store::redis::RedisUrl)). An outage later on is ridden out:
+    /// calls fail while it lasts and work again when it is over. Jobs of tenants that seal are refused: see
+    /// [`connect_sealing`](Self::connect_sealing).
     ///
     /// # Errors
     /// Where the server can't be reached, or can't be used.
     pub async fn connect(url: &str) -> Result<Self, RedisError> {
+        Self::connect_by(url, MasterSource::Absent).await
+    }
+
+    /// The same with the fleet's master keys: payloads of tenants that seal are sealed before they leave this process.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub async fn connect_sealing(url: &str, master_keys: MasterKeys) -> Result<Self, RedisError> {
+        Self::connect_by(url, MasterSource::Given(master_keys)).await
+    }
+
+    async fn connect_by(url: &str, masters: MasterSource) -> Result<Self, RedisError> {
         let redis = Redis::connect(url).await?;
+        let random: Arc<dyn Random> = Arc::new(SystemRandom);
+        let records: Arc<dyn Records> = Arc::new(RedisRecords::new(redis.clone(), None));
+        let keyring = Keyring::new(&records, masters, Arc::new(clock::SystemClock), random.clone());
+        let queue = Arc::new(RedisQueue::new(redis.clone(), None));
         Ok(Self {
-            queue: Arc::new(RedisQueue::new(redis.clone(), None)),
+            queue: Arc::new(SealingQueue::new(queue, keyring, random.clone())),
             progress: Arc::new(RedisProgress::new(redis, None)),
-            random: Arc::new(SystemRandom),
+            random,
         })
     }
 

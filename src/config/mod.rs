@@ -2,6 +2,8 @@
 //! Must not know: what they are used for.
 
 mod limits;
+mod log;
+mod master;
 mod quantity;
 mod redis;
 
@@ -16,11 +18,13 @@ use std::{
 use serde::Deserialize;
 
 pub use limits::LimitsSetting;
+pub use log::{LogFormat, LogFormatError};
+pub use master::MasterKeySetting;
 pub use quantity::{ByteSize, ByteSizeError, TimeSpan, TimeSpanError};
 
 pub use redis::RedisSetting;
 
-use crate::{artifact::StorageUrl, domain::TenantId, limits::LimitRules};
+use crate::{artifact::StorageUrl, domain::TenantId, limits::LimitRules, security::MasterKeys};
 
 /// What a process works with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +56,8 @@ pub struct Settings {
     pub limits: LimitRules,
     /// In what pieces artifacts go down the pipeline, in bytes. Default 8 KiB.
     pub chunk_size: usize,
+    /// The master keys; `None` for one that is made in the data directory, with a Redis for none.
+    pub master_key: Option<MasterKeySetting>,
 }
 
 impl Default for Settings {
@@ -70,6 +76,7 @@ impl Default for Settings {
             log_format: None,
             limits: LimitRules::default(),
             chunk_size: 8 << 10,
+            master_key: None,
         }
     }
 }
@@ -77,33 +84,6 @@ impl Default for Settings {
 #[expect(clippy::expect_used, reason = "a constant that a test parses")]
 fn default_tenant() -> TenantId {
     "default".parse().expect("`default` is a name")
-}
-
-/// How a log line is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// For programs: one object a line.
-    Json,
-}
-
-/// The text is not a log format.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a log format: text or json")]
-pub struct LogFormatError;
-
-impl FromStr for LogFormat {
-    type Err = LogFormatError;
-
-    fn from_str(text: &str) -> Result<Self, LogFormatError> {
-        match text {
-            "text" => Ok(Self::Text),
-            "json" => Ok(Self::Json),
-            _ => Err(LogFormatError),
-        }
-    }
 }
 
 /// What one place says: flags, the environment or the file. `None` where it says nothing.
@@ -136,6 +116,11 @@ pub struct Layer {
     pub limits: Option<LimitsSetting>,
     /// [`Settings::chunk_size`].
     pub chunk_size: Option<ByteSize>,
+    /// [`Settings::master_key`] itself: in the environment only, never in a file of settings.
+    #[serde(skip)]
+    pub master_key: Option<MasterKeys>,
+    /// [`Settings::master_key`] as a file.
+    pub master_key_file: Option<PathBuf>,
 }
 
 /// A setting is wrong: mend it where the message says.
@@ -220,6 +205,7 @@ impl Settings {
         let chunk_size = usize::try_from(chunk_size).ok().filter(|size| CHUNK_SIZES.contains(size));
         let chunk_size =
             chunk_size.ok_or_else(|| ConfigError::wrong("chunk_size", "choose 256B to 128KiB"))?;
+        let master_key = MasterKeySetting::of(layer.master_key, layer.master_key_file)?.or(self.master_key);
         let limits = match layer.limits {
             Some(setting) => setting.over(self.limits),
             None => self.limits,
@@ -238,6 +224,7 @@ impl Settings {
             log_format: layer.log_format.or(self.log_format),
             limits,
             chunk_size,
+            master_key,
         })
     }
 }
@@ -257,8 +244,9 @@ impl Layer {
             let text = text.to_str().ok_or_else(|| ConfigError::wrong(name, "not UTF-8"))?;
             text.parse().map(Some).map_err(|problem| ConfigError::wrong(name, problem))
         }
+        let path = |name: &str| variable(name).filter(|path| !path.is_empty()).map(PathBuf::from);
         Ok(Self {
-            data_dir: variable("PRESSWORK_DATA_DIR").filter(|path| !path.is_empty()).map(PathBuf::from),
+            data_dir: path("PRESSWORK_DATA_DIR"),
             redis_url: parse(variable, "PRESSWORK_REDIS_URL")?,
             storage_url: parse(variable, "PRESSWORK_STORAGE_URL")?,
             tenant: parse(variable, "PRESSWORK_TENANT")?,
@@ -271,6 +259,8 @@ impl Layer {
             log_format: parse(variable, "PRESSWORK_LOG_FORMAT")?,
             limits: None,
             chunk_size: parse(variable, "PRESSWORK_CHUNK_SIZE")?,
+            master_key: parse(variable, "PRESSWORK_MASTER_KEY")?,
+            master_key_file: path("PRESSWORK_MASTER_KEY_FILE"),
         })
     }
 
@@ -281,13 +271,13 @@ impl Layer {
     }
 }
 
-/// What is wrong with the file. toml's own words show the line; not where an address may be in it, with its password.
+/// What is wrong with the file. toml's own words show the line; not where a password or a key may be in it.
 fn told(text: &str, error: &toml::de::Error) -> String {
     let begun = error.span().map_or(text.len(), |span| span.start.min(text.len()));
     let number = text.bytes().take(begun).filter(|byte| *byte == b'\n').count();
     // The neighbours as well: what has no end is noticed on the next line.
     let mut near = text.lines().skip(number.saturating_sub(1)).take(3);
-    if near.any(|line| line.contains("redis_url") || line.contains("://")) {
+    if near.any(|line| ["redis_url", "://", "master"].iter().any(|secret| line.contains(secret))) {
         return format!("line {}: {}", number + 1, error.message());
     }
     error.to_string().trim_end().to_owned()
@@ -344,6 +334,7 @@ mod tests {
             "tenant = \"acme\"\nredis_url = \"redis://:hunter2@host",
             "redis-url = \"redis://:hunter2@host\"",
             "redis_url = [\n\"redis://:hunter2@host\"]",
+            "master_key = \"hunter2\"",
         ] {
             let (_folder, path) = file(text);
             let error = Settings::load(Layer::default(), Some(path), &nothing).unwrap_err().to_string();

@@ -4,9 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use redis::RedisError;
 
-use super::{Backing, Engine, EngineError, file_error, make_folder, open_storage};
+use super::{Backing, Engine, EngineError, file_error, make_folder, master_source, open_storage};
 use crate::{
-    artifact::ArtifactStore,
+    artifact::{ArtifactStore, Storage},
     cache::{Cache, CacheOptions},
     config::Settings,
     domain::{Clock, Random, Rate, SystemRandom, clock::SystemClock},
@@ -14,6 +14,7 @@ use crate::{
     progress::redis::RedisProgress,
     queue::redis::RedisQueue,
     schedule::Schedules,
+    security::{Keyring, MasterSource, SealingQueue},
     store::{
         Records,
         redis::{Finding, Redis, RedisRecords, RedisUrl, Severity},
@@ -38,13 +39,9 @@ impl Engine {
     pub(super) async fn connect_redis(settings: &Settings, url: &RedisUrl) -> Result<Self, EngineError> {
         let unusable = |cause: RedisError| EngineError::Redis { url: url.to_string(), cause: cause.into() };
         let redis = Redis::reach(url.clone()).await.map_err(unusable)?;
-        let named = settings.clone();
-        let opened = tokio::task::spawn_blocking(move || {
-            make_folder(&named.data_dir)
-                .map_err(|error| file_error(&named.data_dir, &named.data_dir, error))?;
-            open_storage(&named)
-        });
-        let storage = opened.await.map_err(|error| EngineError::Unavailable {
+        let blocking = settings.clone();
+        let opened = tokio::task::spawn_blocking(move || open_files(&blocking)).await;
+        let (storage, masters) = opened.map_err(|error| EngineError::Unavailable {
             folder: settings.data_dir.clone(),
             cause: error.into(),
         })??;
@@ -52,16 +49,19 @@ impl Engine {
             (Arc::new(RedisRecords::new(redis.clone(), None)), Arc::new(SystemClock));
         let random: Arc<dyn Random> = Arc::new(SystemRandom);
         let limiter = Arc::new(RedisLimiter::new(redis.clone(), random.clone()));
+        let keyring = Keyring::new(&records, masters, clock.clone(), random.clone());
+        let queue = Arc::new(RedisQueue::new(redis.clone(), None));
         Ok(Self {
-            queue: Arc::new(RedisQueue::new(redis.clone(), None)),
+            queue: Arc::new(SealingQueue::new(queue, keyring.clone(), random.clone())),
+            storage: storage.objects().clone(),
+            artifacts: ArtifactStore::new(storage).with_keys(Arc::new(keyring.clone()), random.clone()),
+            keyring,
             limiter: Arc::new(FallbackLimiter::new(limiter, clock.clone(), random.clone())),
             rules: Arc::new(Rules::new(settings.limits.clone(), records.clone(), clock.clone())),
             cache: Cache::shared(redis.clone(), CacheOptions::default(), clock.clone(), random.clone()),
             schedules: Schedules::new(&records, clock.clone()),
             records,
             progress: Arc::new(RedisProgress::new(redis.clone(), None)),
-            storage: storage.objects().clone(),
-            artifacts: ArtifactStore::new(storage),
             clock,
             random,
             backing: Backing::Fleet(redis),
@@ -102,6 +102,12 @@ impl Engine {
         let found = redis.check().await;
         found.map(Some).map_err(|cause| EngineError::Redis { url: format!("{redis:?}"), cause: cause.into() })
     }
+}
+
+fn open_files(settings: &Settings) -> Result<(Storage, MasterSource), EngineError> {
+    let folder = &settings.data_dir;
+    make_folder(folder).map_err(|error| file_error(folder, folder, error))?;
+    Ok((open_storage(settings)?, master_source(settings)?))
 }
 
 fn warn(findings: &[Finding]) {

@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! <data_dir>/            0700
+//!   master.key           the master key, 0600, where none is given and one was needed; not with a Redis
 //!   presswork.db         the queue, the records, the progress (and SQLite's own files beside it); not with a Redis
 //!   objects/             storage: a folder a tenant; not with a storage of another address
 //!   tmp/                 scratch, a folder a process, locked as long as the process lives
@@ -27,12 +28,13 @@ use object_store::ObjectStore;
 use crate::{
     artifact::{ArtifactStore, Storage, StorageError},
     cache::{Cache, CacheOptions},
-    config::Settings,
+    config::{MasterKeySetting, Settings},
     domain::{Clock, Random, SystemRandom, clock::SystemClock},
     limits::{Limiter, RecordsLimiter, Rules},
     progress::{ProgressBus, sqlite::SqliteProgress},
     queue::{Queue, sqlite as sqlite_queue, sqlite::SqliteQueue},
     schedule::{Scheduler, Schedules},
+    security::{Keyring, MasterKeyError, MasterKeys, MasterSource, SealingQueue},
     store::{
         Records,
         redis::Redis,
@@ -49,6 +51,8 @@ pub use fleet::SharedHealth;
 pub struct Engine {
     /// The jobs.
     pub queue: Arc<dyn Queue>,
+    /// The keys that secrets of tenants are sealed with.
+    pub keyring: Keyring,
     /// Small documents.
     pub records: Arc<dyn Records>,
     /// Jobs that are made again and again.
@@ -115,6 +119,9 @@ pub enum EngineError {
         #[source]
         cause: Cause,
     },
+    /// Mend the master key's file.
+    #[error(transparent)]
+    MasterKey(#[from] MasterKeyError),
     /// Restore it from a backup, or use the Presswork that wrote it.
     #[error("the data directory {} can't be used: {problem}", folder.display())]
     Unusable {
@@ -171,16 +178,20 @@ impl Engine {
         let database = Arc::new(database.map_err(|error| database_error(&folder, error))?);
         let storage = open_storage(settings)?;
         let records: Arc<dyn Records> = Arc::new(SqliteRecords::new(database.clone(), clock.clone()));
+        let masters = master_source(settings)?;
+        let keyring = Keyring::new(&records, masters, clock.clone(), random.clone());
+        let queue = Arc::new(SqliteQueue::new(database.clone(), clock.clone()));
         Ok(Self {
             limiter: Arc::new(RecordsLimiter::new(records.clone(), clock.clone(), random.clone())),
             rules: Arc::new(Rules::new(settings.limits.clone(), records.clone(), clock.clone())),
             cache: Cache::in_memory(CacheOptions::default(), clock.clone(), random.clone()),
-            queue: Arc::new(SqliteQueue::new(database.clone(), clock.clone())),
+            queue: Arc::new(SealingQueue::new(queue, keyring.clone(), random.clone())),
+            storage: storage.objects().clone(),
+            artifacts: ArtifactStore::new(storage).with_keys(Arc::new(keyring.clone()), random.clone()),
+            keyring,
             schedules: Schedules::new(&records, clock.clone()),
             records,
             progress: Arc::new(SqliteProgress::new(database.clone(), clock.clone())),
-            storage: storage.objects().clone(),
-            artifacts: ArtifactStore::new(storage),
             clock,
             random,
             backing: Backing::Embedded(database),
@@ -210,6 +221,7 @@ impl Engine {
             limiter: self.limiter.clone(),
             rules: self.rules.clone(),
             cache: self.cache.clone(),
+            keyring: self.keyring.clone(),
             registry,
             scratch,
             clock: self.clock.clone(),
@@ -268,6 +280,24 @@ impl Engine {
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Engine").field("folder", &self.folder).finish_non_exhaustive()
+    }
+}
+
+/// Where the master keys come from. One that is there is read at once, so that what is wrong with it shows when the process
+/// starts. Blocks.
+fn master_source(settings: &Settings) -> Result<MasterSource, EngineError> {
+    let made = settings.data_dir.join("master.key");
+    match &settings.master_key {
+        Some(MasterKeySetting::Given(keys)) => Ok(MasterSource::Given(keys.clone())),
+        Some(MasterKeySetting::File(path)) => Ok(MasterSource::Given(MasterKeys::read(path)?)),
+        // Each machine of a fleet would make its own, and none could open what another has sealed.
+        None if settings.redis_url.is_some() => Ok(MasterSource::Absent),
+        None => {
+            if made.exists() {
+                MasterKeys::read(&made)?;
+            }
+            Ok(MasterSource::Made(made))
+        }
     }
 }
 

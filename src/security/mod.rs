@@ -1,5 +1,13 @@
-//! Secrets and what they protect. Owns: [`seal`] (the format of what is sealed). Must not know: jobs' handlers, the command
+//! Secrets and what they protect. Owns: [`seal`] (the format of what is sealed), [`Keyring`] (master keys, and the tenants'
+//! data keys under them), [`SealingQueue`] (payloads are sealed on their way in). Must not know: jobs' handlers, the command
 //! line, any engine of queue or store.
 
+mod keyring;
+mod master;
+mod payload;
 pub mod seal;
 mod text;
+
+pub use keyring::{DataKeyFacts, Health, Keyring, KeyringError, Rewrapped, TenantFacts};
+pub use master::{MasterKeyError, MasterKeyId, MasterKeys, MasterSource};
+pub use payload::{PayloadSealError, SealingQueue, sealed_with, unseal};

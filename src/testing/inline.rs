@@ -20,7 +20,9 @@ use crate::{
     },
     limits::{LimitRules, MemoryLimiter, Resource, Rules},
     queue::{Claim, Lease},
-    worker::{Kind, Parts, PayloadError, Registry, inline, new_job},
+    security::{Keyring, MasterSource},
+    store::Records,
+    worker::{Kind, Parts, PayloadError, Registry, checkpoint::Parted, inline, new_job},
 };
 
 /// One attempt of one job, to be run without a queue: the handler has a real [`Context`](crate::worker::Context) on a storage in memory.
@@ -119,13 +121,15 @@ impl<K: Kind> Inline<K> {
         let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("no temporary folder: {error}"));
         let memory = Memory::new(self.clock.clone());
         let (clock, random) = (self.clock.clone(), self.random.clone());
+        let records: Arc<dyn Records> = Arc::new(memory.clone());
         let parts = Parts {
             queue: Arc::new(memory.clone()),
             progress: Arc::new(memory.clone()),
             artifacts: ArtifactStore::new(self.storage.clone()),
             limiter: Arc::new(MemoryLimiter::new(clock.clone(), random.clone())),
-            rules: Arc::new(Rules::new(self.limits, Arc::new(memory.clone()), clock.clone())),
+            rules: Arc::new(Rules::new(self.limits, records.clone(), clock.clone())),
             cache: Cache::in_memory(CacheOptions::default(), clock, random),
+            keyring: Keyring::new(&records, MasterSource::Absent, self.clock.clone(), self.random.clone()),
             registry: Arc::new(Registry::new().register::<K>()),
             scratch: folder.path().to_owned(),
             clock: self.clock,
@@ -155,7 +159,7 @@ impl Ran {
 
     /// What it saved last, read.
     pub fn checkpoint<T: DeserializeOwned>(&self) -> Option<T> {
-        serde_json::from_slice(&self.checkpoint.as_ref()?.0).ok()
+        serde_json::from_slice(&Parted::of(self.checkpoint.as_ref()).handler?).ok()
     }
 
     /// The payloads of the jobs of a kind that it has enqueued.

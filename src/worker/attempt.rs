@@ -21,10 +21,13 @@ use crate::{
     artifact::{Maker, UploadState},
     domain::{Failure, FileName, Output, Payload, Reason, Verdict},
     queue::Claim,
+    security::{PayloadSealError, unseal},
 };
 
 /// When a job that needs a newer program is offered again.
 const WAIT_FOR_NEWER: Duration = Duration::from_secs(30);
+/// When a job is offered again whose key could not be looked up.
+const WAIT_FOR_KEYS: Duration = Duration::from_secs(5);
 
 /// What all attempts of a worker share.
 pub(crate) struct Workshop {
@@ -66,7 +69,7 @@ impl Attempt {
     /// The first half, inside the layers that catch panics and count slots: runs the handler until it ends, is out of
     /// time, or has to stop.
     pub(crate) async fn run(&self) -> Result<Value, Failure> {
-        let mut work = self.start()?;
+        let mut work = self.start().await?;
         let begun = Instant::now();
         // What is done at once needs neither a timer nor anybody who could stop it.
         if let Poll::Ready(outcome) = poll!(&mut work) {
@@ -146,19 +149,39 @@ impl Attempt {
         }
     }
 
-    fn start(&self) -> Result<Work, Failure> {
+    async fn start(&self) -> Result<Work, Failure> {
         if self.lease().order() != Order::Run {
             return Err(Failure::Cancelled);
         }
-        let kind = &self.context.job().kind;
-        self.workshop.registry.start(kind, &self.payload, &self.context).map_err(|error| {
+        let opened = self.unseal().await?;
+        let (kind, payload) = (&self.context.job().kind, opened.as_ref().unwrap_or(&self.payload));
+        self.workshop.registry.start(kind, payload, &self.context).map_err(|error| {
             self.refused.get_or_init(|| error.class());
             match error {
                 // Not the job's fault: somewhere a newer worker is being rolled out.
                 PayloadError::Newer { .. } | PayloadError::UnknownKind { .. } => {
                     Failure::Snooze { wait: WAIT_FOR_NEWER, reason: Reason::new(error.to_string()) }
                 }
+                // The reason is kept with the job, in the open: it must not quote what was sealed.
+                error if opened.is_some() => {
+                    Failure::fatal(format_args!("the sealed payload is not accepted: {}", error.class()))
+                }
                 error => Failure::fatal(error),
+            }
+        })
+    }
+
+    /// The payload where it was sealed; `None` where it is plain.
+    async fn unseal(&self) -> Result<Option<Payload>, Failure> {
+        let JobFacts { tenant, id, .. } = self.context.job();
+        let opened = unseal(&self.workshop.surroundings.keyring, tenant, *id, &self.payload).await;
+        opened.map_err(|error| {
+            let reason = Reason::new(error.to_string());
+            match error {
+                PayloadSealError::Broken(_) => Failure::Fatal(reason),
+                // Not the job's fault: another worker has the key, or this one is given it.
+                PayloadSealError::Elsewhere(_) => Failure::Snooze { wait: WAIT_FOR_NEWER, reason },
+                PayloadSealError::Later(_) => Failure::Snooze { wait: WAIT_FOR_KEYS, reason },
             }
         })
     }

@@ -28,6 +28,7 @@ use crate::{
     },
     limits::{Limiter, Resource, Rules},
     queue::{Queue, Refusal},
+    security::Keyring,
 };
 
 /// What a handler may know of its job.
@@ -56,6 +57,7 @@ pub(crate) struct Surroundings {
     pub(crate) limiter: Arc<dyn Limiter>,
     pub(crate) rules: Arc<Rules>,
     pub(crate) cache: Cache,
+    pub(crate) keyring: Keyring,
     pub(crate) scratch: PathBuf,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,

@@ -318,7 +318,11 @@ mod tests {
         limits::{LimitRules, MemoryLimiter, Rules},
         progress::sqlite::SqliteProgress,
         queue::sqlite::{MIGRATIONS, SqliteQueue},
-        store::sqlite::{Database, SqliteRecords},
+        security::{Keyring, MasterSource},
+        store::{
+            Records,
+            sqlite::{Database, SqliteRecords},
+        },
         worker::{Registry, context::Surroundings, reports::Publisher},
     };
 
@@ -331,7 +335,7 @@ mod tests {
         let tables = [MIGRATIONS, SqliteProgress::MIGRATIONS, SqliteRecords::MIGRATIONS];
         let database = Arc::new(Database::open(&folder.path().join("x.db"), &tables).unwrap());
         let queue: Arc<dyn Queue> = Arc::new(SqliteQueue::new(database.clone(), clock.clone()));
-        let records = Arc::new(SqliteRecords::new(database.clone(), clock.clone()));
+        let records: Arc<dyn Records> = Arc::new(SqliteRecords::new(database.clone(), clock.clone()));
         let random = Arc::new(SeededRandom::new(1));
         let progress = Arc::new(SqliteProgress::new(database, clock.clone()));
         let (publisher, _publishing) = Publisher::new(progress);
@@ -342,8 +346,9 @@ mod tests {
             storage: Arc::new(InMemory::new()),
             artifacts: ArtifactStore::new(Arc::new(InMemory::new())),
             limiter: Arc::new(MemoryLimiter::new(clock.clone(), random.clone())),
-            rules: Arc::new(Rules::new(LimitRules::default(), records, clock.clone())),
+            rules: Arc::new(Rules::new(LimitRules::default(), records.clone(), clock.clone())),
             cache: Cache::in_memory(CacheOptions::default(), clock.clone(), random.clone()),
+            keyring: Keyring::new(&records, MasterSource::Absent, clock.clone(), random.clone()),
             scratch: folder.path().to_owned(),
             clock: clock.clone(),
             random,

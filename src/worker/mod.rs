@@ -40,6 +40,7 @@ use crate::{
     limits::{Limiter, Rules},
     progress::ProgressBus,
     queue::{BoxError, Queue},
+    security::Keyring,
 };
 
 pub use context::{Context, ContextArtifact, JobFacts};
@@ -62,6 +63,8 @@ pub struct Parts {
     pub rules: Arc<Rules>,
     /// What was hard to get, of all tenants.
     pub cache: Cache,
+    /// What opens payloads that are sealed.
+    pub keyring: Keyring,
     /// The kinds that can be run.
     pub registry: Arc<Registry>,
     /// A folder on this machine for handlers' temporary files; made when needed.
@@ -263,6 +266,7 @@ fn surroundings(parts: &Parts, publisher: Publisher) -> Surroundings {
         limiter: parts.limiter.clone(),
         rules: parts.rules.clone(),
         cache: parts.cache.clone(),
+        keyring: parts.keyring.clone(),
         scratch: parts.scratch.clone(),
         clock: parts.clock.clone(),
         random: parts.random.clone(),

@@ -15,6 +15,7 @@ use presswork::{
     },
     limits::{LimitRules, RecordsLimiter, Rules},
     progress::{ProgressBus, ProgressError, Publication},
+    security::{Keyring, MasterSource},
     store::{Records, sqlite::SqliteRecords},
     worker::{Kind, Options, Parts, Registry, Summary, Worker, WorkerError, new_job},
 };
@@ -114,6 +115,11 @@ impl World {
         }
     }
 
+    /// The keyring of one more process, without a master key.
+    pub(crate) fn keyring(&self) -> Keyring {
+        Keyring::new(&self.records, MasterSource::Absent, self.clock.clone(), self.random.clone())
+    }
+
     pub(crate) fn options() -> Options {
         let mut options = Options::new(WorkerId::new("tested"));
         options.concurrency = 4;
@@ -138,6 +144,7 @@ impl World {
             limiter: Arc::new(limiter),
             rules: self.rules.clone(),
             cache: Cache::in_memory(CacheOptions::default(), clock, random),
+            keyring: self.keyring(),
             registry: Arc::new(registry),
             scratch: self.folder.path().join("tmp"),
             clock: self.clock.clone(),

@@ -27,7 +27,7 @@ use tokio::{
 
 use super::{AssetSource, Exporter, Format, exporter};
 use crate::book::{
-    Asset, BookError, Checked, Event, EventSink, Losses, markdown::read_chapter, project::ProjectReader,
+    Asset, Book, BookError, Checked, Event, EventSink, Losses, markdown::read_chapter, project::ProjectReader,
 };
 
 /// Turns a project's book into one file, an artifact of the job.
@@ -81,7 +81,7 @@ impl Kind for Export {
             content_type: self.format.media_type().to_owned(),
             encoding: self.compression.unwrap_or(self.format.encoding()),
             chunk_bytes: self.chunk_bytes.unwrap_or(CHUNK_BYTES),
-            source: None,
+            source: Some(self.source(reader.book())?),
         };
         let out = Out::new(context.artifact(&file, options).await?, context.clone());
         let chapters = fetch_ahead(reader.clone());
@@ -95,6 +95,13 @@ impl Kind for Export {
 }
 
 impl Export {
+    /// What the file is made from: what was asked for, of which book, by which program. A book's chapters lie in a folder
+    /// that is another one for each revision.
+    fn source(&self, book: &Book) -> Result<String, Failure> {
+        let source = serde_json::to_string(&(env!("CARGO_PKG_VERSION"), self, book));
+        source.map_err(|error| Failure::fatal(format_args!("the book can't be described: {error}")))
+    }
+
     /// `novel.epub` for the project `novel`.
     fn file(&self) -> Result<FileName, String> {
         format!("{}.{}", self.project, self.format.extension()).parse().map_err(|error| format!("{error}"))

@@ -172,12 +172,23 @@ fn block(key: &DataKey, before: &[u8], info: &[&[u8]], number: u8) -> Zeroizing<
 }
 
 /// Encrypts segment after segment.
-#[derive(Debug)]
 pub(super) struct Encrypter {
     secrets: Secrets,
     segment: u64,
     /// Less than a segment.
     rest: Vec<u8>,
+}
+
+impl fmt::Debug for Encrypter {
+    /// Without the plain bytes that wait for more.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rest = format_args!("{} bytes", self.rest.len());
+        f.debug_struct("Encrypter")
+            .field("secrets", &self.secrets)
+            .field("segment", &self.segment)
+            .field("rest", &rest)
+            .finish()
+    }
 }
 
 impl Encrypter {
@@ -212,13 +223,18 @@ impl Encrypter {
 }
 
 /// Decrypts segment after segment.
-#[derive(Debug)]
 pub(super) struct Decrypter {
     secrets: Secrets,
     segment: u64,
     /// Less than a sealed segment.
     rest: Vec<u8>,
     failed: Option<SealError>,
+}
+
+impl fmt::Debug for Decrypter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Decrypter").field("segment", &self.segment).finish_non_exhaustive()
+    }
 }
 
 impl Decrypter {

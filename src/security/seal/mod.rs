@@ -17,6 +17,10 @@
 mod cobblestone;
 mod preamble;
 #[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod vectors;
+#[cfg(test)]
 mod wycheproof;
 
 pub use cobblestone::{DataKey, SEGMENT_BYTES, Salt, TAG_BYTES};
