@@ -1,6 +1,12 @@
 //! The artifact pipeline over real storages: what goes in comes out, nothing is half-seen, orphans go.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+#[path = "artifact/faults.rs"]
+mod faults;
+#[path = "artifact/server.rs"]
+mod server;
+#[path = "servers/mod.rs"]
+mod servers;
 #[path = "artifact/reading.rs"]
 mod reading;
 

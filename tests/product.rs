@@ -18,6 +18,8 @@ mod disk;
 mod docx;
 #[path = "product/fleet.rs"]
 mod fleet;
+#[path = "product/kills/mod.rs"]
+mod kills;
 #[path = "product/parts.rs"]
 mod parts;
 #[path = "product/processes.rs"]
@@ -26,5 +28,7 @@ mod processes;
 mod producers;
 #[path = "servers/mod.rs"]
 mod servers;
+#[path = "product/storage.rs"]
+mod storage;
 #[path = "product/world.rs"]
 mod world;

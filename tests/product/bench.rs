@@ -1,11 +1,12 @@
-//! `presswork bench` on Redis: its figures have names that scripts rely on, and it leaves nothing behind.
+//! `presswork bench` on Redis and on S3: its figures have names that scripts rely on, and it leaves nothing behind.
 
 use std::process::Command;
 
+use presswork_jobs::export::Format;
 use serde_json::Value;
 
 use crate::{
-    servers::{RedisServer, process::comes_true},
+    servers::{RedisServer, S3Server, process::comes_true, s3::Operation},
     world::{World, text},
 };
 
@@ -74,4 +75,60 @@ fn the_exports_are_measured_beside_the_redis_of_the_settings() {
     let mut command = world.command(&arguments);
     let output = command.env("PRESSWORK_REDIS_URL", "redis://127.0.0.1:1").output().unwrap();
     assert!(output.status.success(), "{}", text(&output));
+}
+
+#[test]
+fn the_exports_are_measured_sealed_on_s3_and_leave_nothing_there() {
+    let server = S3Server::start();
+    let world = World::on_s3(&server, "bench");
+    let output =
+        world.run(&["bench", "export", "--size", "64KiB", "--baseline-size", "0", "--sealed", "--json"]);
+    assert!(output.status.success(), "{}", text(&output));
+    let told = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<Value> = told.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let formats: Vec<&str> = lines.iter().map(|line| line["format"].as_str().unwrap()).collect();
+    assert_eq!(formats, Format::ALL.map(Format::name));
+    for line in lines {
+        assert!(line["mib_per_s"].is_f64() && line["peak_mib"].is_f64(), "{line}");
+        assert!(line["stage"]["adds"].is_f64() && line["stage"]["zstd3_seconds"].is_f64(), "{line}");
+        assert_eq!(
+            (&line["sealed"], &line["storage"], &line["baseline"]),
+            (&true.into(), &"s3".into(), &Value::Null)
+        );
+    }
+    assert!(server.figures().arrived(Operation::Put) > 0);
+    assert_eq!(server.objects(), []);
+}
+
+#[test]
+fn exports_are_set_beside_other_programs_where_these_are_installed() {
+    let world = World::new();
+    let pandoc = world.file("bin/pandoc", "#!/bin/sh\nread -r first <book.md && [ \"$first\" = --- ]\n");
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&pandoc, executable).unwrap();
+    for (path, is_there) in [("bin", true), ("nowhere", false)] {
+        let arguments =
+            ["bench", "export", "--size", "64KiB", "--baseline-size", "32KiB", "--format", "html"];
+        let mut command = world.command(&[&arguments[..], &["--json"]].concat());
+        let output = command.env("PATH", world.path(path)).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output));
+        let line: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let beside = &line["baseline"];
+        let told = text(&output);
+        if is_there {
+            assert_eq!(beside["program"], "pandoc");
+            for figure in [
+                "seconds",
+                "peak_mib",
+                "our_seconds",
+                "our_peak_mib",
+                "times_its_speed",
+                "part_of_its_memory",
+            ] {
+                assert!(beside[figure].is_f64(), "{figure}: {line}");
+            }
+        } else {
+            assert!(beside.is_null() && told.contains("pandoc is not installed"), "{told}");
+        }
+    }
 }

@@ -10,11 +10,13 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::servers::S3Server;
+
 /// A data directory of its own for a test.
 pub(crate) struct World {
     folder: TempDir,
-    /// The address of the Redis that jobs are kept on, where they are.
-    redis: Option<String>,
+    /// What the environment says beside: the address of a Redis or of a storage, its keys.
+    environment: Vec<(&'static str, String)>,
 }
 
 /// A process that is ended with its test.
@@ -52,12 +54,19 @@ impl Running {
 
 impl World {
     pub(crate) fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap(), redis: None }
+        Self { folder: tempfile::tempdir().unwrap(), environment: Vec::new() }
     }
 
     /// One whose jobs are kept on a Redis.
     pub(crate) fn on_redis(url: &str) -> Self {
-        Self { redis: Some(url.to_owned()), ..Self::new() }
+        Self { environment: vec![("PRESSWORK_REDIS_URL", url.to_owned())], ..Self::new() }
+    }
+
+    /// One whose artifacts are kept on an S3 server, below a prefix.
+    pub(crate) fn on_s3(server: &S3Server, prefix: &str) -> Self {
+        let mut environment = server.environment();
+        environment.push(("PRESSWORK_STORAGE_URL", server.storage_url(prefix)));
+        Self { environment, ..Self::new() }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -71,11 +80,12 @@ impl World {
     /// The binary with arguments, on this world's data directory and nothing of the caller's environment.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_presswork"));
-        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("PRESSWORK_")) {
+        let ours = |name: &str| ["PRESSWORK_", "AWS_"].iter().any(|beginning| name.starts_with(beginning));
+        for (name, _) in std::env::vars().filter(|(name, _)| ours(name)) {
             command.env_remove(name);
         }
         command.current_dir(self.folder.path()).env("PRESSWORK_DATA_DIR", self.data()).args(arguments);
-        command.envs(self.redis.iter().map(|url| ("PRESSWORK_REDIS_URL", url)));
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }

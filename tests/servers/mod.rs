@@ -10,6 +10,7 @@ pub(crate) mod cluster;
 pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod redis;
+pub(crate) mod s3;
 pub(crate) mod sentinel;
 
 use std::{
@@ -22,7 +23,7 @@ use std::{
 
 use presswork::store::redis::Redis;
 
-pub(crate) use self::{cluster::RedisCluster, redis::RedisServer, sentinel::RedisSentinel};
+pub(crate) use self::{cluster::RedisCluster, redis::RedisServer, s3::S3Server, sentinel::RedisSentinel};
 
 /// How long a server may take to be ready, on a machine busy with other tests.
 pub(crate) const READY_WITHIN: Duration = Duration::from_secs(60);

@@ -1,35 +1,41 @@
-//! A large book to every format. The book is the handbook, repeated chapter by chapter, chapters of a novel's length; each format is exported in a
-//! process of its own, so that its peak memory is its own, by the real job through the real worker. The baseline is
-//! `zstd -3` of the very bytes that came out, in one thread of this process.
+//! A large book to every format: each in a process of its own, so that its peak memory is its own, by the real job through
+//! the real worker. Beside it, in the same run: `zstd -3` of the very bytes that came out, in one thread; the stage that
+//! compresses, seals and stores them, fed with those bytes ready made; and what other people's programs take for the same
+//! Markdown, at a size that they can bear.
+
+mod book;
+mod figures;
+mod others;
+mod prose;
+mod stage;
 
 use std::{
-    io::Read,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use async_compression::{Level, tokio::write::ZstdEncoder};
-use bytes::Bytes;
 use clap::Args;
-use futures_util::{StreamExt as _, stream};
-use object_store::{ObjectStore, local::LocalFileSystem, prefix::PrefixStore};
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use object_store::{ObjectStore as _, local::LocalFileSystem, prefix::PrefixStore};
 use presswork::{
     cli::{App, CliError},
     config::{ByteSize, Settings},
-    domain::{ArtifactPointer, JobId, ProjectId},
+    domain::{ArtifactPointer, Encoding, JobId, ProjectId, Random as _, SystemRandom},
     engine::Engine,
     worker::new_job,
 };
 use serde::{Deserialize, Serialize};
-use tokio::io::AsyncWriteExt as _;
 
-use super::{mib, rounded, scratch};
+use self::{
+    book::TheBook,
+    figures::{Baseline, Figures},
+    others::Other,
+    stage::{Stage, zstd3},
+};
+use super::{mib, rounded, scratch, unless_stopped};
 use crate::{
-    book::{BookError, Metadata, names::chapter_name, project::ProjectWriter},
     export::{Export, Format, What},
-    handbook,
-    import::{BookSink, Source, SourceFile, SourceFormat, import},
     in_process::{Working, completed, enqueue},
     memory,
 };
@@ -43,9 +49,21 @@ pub(super) struct ExportArguments {
     /// Only this format; may be repeated
     #[arg(long = "format")]
     formats: Vec<Format>,
+    /// Seal what is stored
+    #[arg(long)]
+    sealed: bool,
+    /// How many bytes of Markdown pandoc and WeasyPrint are given, where they are installed; 0 for not at all
+    #[arg(long, default_value = "1MiB")]
+    baseline_size: ByteSize,
     /// The prepared data directory: how the benchmark calls itself, once a format
     #[arg(long, hide = true)]
     prepared: Option<PathBuf>,
+    /// The project in it
+    #[arg(long, hide = true, default_value = LARGE)]
+    project: ProjectId,
+    /// Where the artifact goes as plain bytes
+    #[arg(long, hide = true)]
+    copy_to: Option<PathBuf>,
 }
 
 /// What a process that exports one format tells.
@@ -56,76 +74,195 @@ struct Exported {
     artifact: ArtifactPointer,
 }
 
-#[derive(Debug, Serialize)]
-struct Figures {
-    bench: &'static str,
-    format: Format,
-    source_mib: f64,
-    output_mib: f64,
-    stored_mib: f64,
-    seconds: f64,
-    mib_per_s: f64,
-    peak_mib: f64,
-    zstd3_seconds: f64,
-    zstd3_mib_per_s: f64,
-    times_zstd3: f64,
-}
-
-const PROJECT: &str = "bench";
+/// The project that is measured.
+const LARGE: &str = "bench";
+/// The one that others can bear.
+const SMALL: &str = "beside";
 
 pub(super) async fn run(arguments: ExportArguments, app: &App) -> Result<(), CliError> {
     if let (Some(folder), [format]) = (&arguments.prepared, &arguments.formats[..]) {
-        return app.output().json_line(&export_one(app, folder, *format).await?);
+        return app.output().json_line(&export_one(app, folder, *format, &arguments).await?);
     }
     let folder = scratch().await?;
-    let data = folder.path().join("data");
-    let engine = app.engine_with(&own(app, &data)).await?;
-    let source_bytes = prepare(app, &engine, folder.path(), arguments.size.0).await?;
-    app.output().line(format_args!("a book of {:.0} MiB of Markdown", mib(source_bytes)))?;
-    let formats = if arguments.formats.is_empty() { Format::ALL.to_vec() } else { arguments.formats };
-    let mut rows = Vec::new();
-    for format in formats {
-        let exported = in_a_process(&data, format, arguments.size).await?;
-        let zstd = zstd3(&engine, &exported.artifact).await?;
-        let figures = Figures::of(format, source_bytes, &exported, zstd);
-        app.output().json_line(&figures)?;
-        rows.push(figures.row());
-        // Gone before the next, so that the disk need hold only one.
-        engine.artifacts.sweep(&Nothing).await?;
-    }
-    app.output().table(&["FORMAT", "OUT", "STORED", "TIME", "SPEED", "PEAK", "ZSTD -3", "RATIO"], &rows)
+    let place = Place::open(app, folder.path(), arguments.sealed).await?;
+    let measured = unless_stopped(measure(&arguments, app, &place)).await;
+    measured.and(place.empty().await)
 }
 
-impl Figures {
-    fn of(format: Format, source_bytes: u64, exported: &Exported, zstd: Duration) -> Self {
-        let (source_mib, output_mib) = (mib(source_bytes), mib(exported.artifact.plain_bytes));
-        let zstd3_seconds = zstd.as_secs_f64();
-        Self {
-            bench: "export",
-            format,
-            source_mib: rounded(source_mib),
-            output_mib: rounded(output_mib),
-            stored_mib: rounded(mib(exported.artifact.stored_bytes)),
-            seconds: rounded(exported.seconds),
-            mib_per_s: rounded(source_mib / exported.seconds.max(1e-9)),
-            peak_mib: rounded(mib(exported.peak_bytes)),
-            zstd3_seconds: rounded(zstd3_seconds),
-            zstd3_mib_per_s: rounded(output_mib / zstd3_seconds.max(1e-9)),
-            times_zstd3: rounded(exported.seconds / zstd3_seconds.max(1e-9)),
+async fn measure(arguments: &ExportArguments, app: &App, place: &Place) -> Result<(), CliError> {
+    let book = TheBook::read(&place.folder).await?;
+    let source_bytes = book.write_project(place.project(app, LARGE)?, arguments.size.0).await?;
+    app.output().line(format_args!("a book of {:.0} MiB of Markdown", mib(source_bytes)))?;
+    let small = if arguments.baseline_size.0 > 0 {
+        Some(Small::prepare(app, place, book, arguments.baseline_size.0).await?)
+    } else {
+        None
+    };
+    let formats = if arguments.formats.is_empty() { Format::ALL.to_vec() } else { arguments.formats.clone() };
+    let mut rows = Vec::new();
+    for format in formats {
+        let (exported, _) = place.in_a_process(format, LARGE, None).await?;
+        let engine = &place.engine;
+        let zstd = zstd3(engine, &exported.artifact).await?;
+        let stage = Stage::measure(engine, app.tenant(), &exported.artifact).await?;
+        // Gone before the next, so that the disk need hold only one.
+        engine.artifacts.sweep(&Nothing).await?;
+        let baseline = match &small {
+            Some(small) => small.beside(place, format).await?,
+            None => None,
+        };
+        let figures = Figures::of(format, place, source_bytes, &exported, zstd, stage, baseline);
+        app.output().json_line(&figures)?;
+        rows.push(figures.row());
+    }
+    let header =
+        ["FORMAT", "OUT", "STORED", "TIME", "SPEED", "PEAK", "ZSTD -3", "RATIO", "STAGE ADDS", "BESIDE"];
+    app.output().table(&header, &rows)
+}
+
+/// Where the benchmark works: a data directory of its own, and on a storage that is named a folder of its own.
+struct Place {
+    folder: PathBuf,
+    data: PathBuf,
+    settings: Settings,
+    engine: Engine,
+    sealed: bool,
+    storage: String,
+}
+
+impl Place {
+    async fn open(app: &App, folder: &Path, sealed: bool) -> Result<Self, CliError> {
+        let data = folder.join("data");
+        let mut settings = own(app, &data);
+        let mut storage = "local".to_owned();
+        if let Some(url) = &settings.storage_url {
+            let url = url.to_string();
+            let name = format!("presswork-bench-{:08x}", SystemRandom.below(1 << 32));
+            let within = format!("{}/{name}", url.trim_end_matches('/'));
+            settings.storage_url = Some(within.parse().map_err(|_| {
+                CliError::usage(
+                    "this storage can't be measured: each format is exported by a process of its own",
+                )
+                .hint("name one that processes share, as in s3://bucket/prefix or file:///folder")
+            })?);
+            storage = url.split(':').next().unwrap_or_default().to_owned();
         }
+        let engine = app.engine_with(&settings).await?;
+        if sealed {
+            engine.keyring.set_seals(app.tenant(), true).await.map_err(|error| {
+                CliError::unavailable(format_args!("the benchmark's tenant can't be sealed: {error}"))
+            })?;
+        }
+        Ok(Self { folder: folder.to_owned(), data, settings, engine, sealed, storage })
     }
 
-    fn row(&self) -> Vec<String> {
-        vec![
-            self.format.name().to_owned(),
-            format!("{:.0} MiB", self.output_mib),
-            format!("{:.0} MiB", self.stored_mib),
-            format!("{:.1} s", self.seconds),
-            format!("{:.0} MiB/s", self.mib_per_s),
-            format!("{:.1} MiB", self.peak_mib),
-            format!("{:.1} s", self.zstd3_seconds),
-            format!("{:.2}", self.times_zstd3),
-        ]
+    /// Where a project of the benchmark is kept.
+    fn project(&self, app: &App, name: &str) -> Result<Arc<dyn object_store::ObjectStore>, CliError> {
+        let root = presswork::artifact::key([app.tenant().as_str(), "projects", name]);
+        let Some(folder) = self.engine.local_path("") else {
+            return Ok(Arc::new(PrefixStore::new(self.engine.storage.clone(), root)));
+        };
+        // Past the engine, which puts each file on the disk for good before it goes on: this book need not outlive us.
+        let objects = LocalFileSystem::new_with_prefix(folder)
+            .map_err(|error| CliError::unavailable(format_args!("the book can't be made: {error}")))?;
+        Ok(Arc::new(PrefixStore::new(objects, root)))
+    }
+
+    /// Runs this program once more for one format; how long the process lived beside what it tells.
+    async fn in_a_process(
+        &self,
+        format: Format,
+        project: &str,
+        copy_to: Option<&Path>,
+    ) -> Result<(Exported, Duration), CliError> {
+        let failed = |problem: &dyn std::fmt::Display| {
+            CliError::unavailable(format_args!(
+                "exporting {format} in a process of its own failed: {problem}"
+            ))
+        };
+        let program = std::env::current_exe().map_err(|error| failed(&error))?;
+        let mut command = tokio::process::Command::new(program);
+        command.args(["bench", "export", "--json", "--format", format.name(), "--project", project]);
+        command.arg("--prepared").arg(&self.data).arg("--data-dir").arg(&self.data);
+        if let Some(url) = &self.settings.storage_url {
+            command.arg("--storage-url").arg(url.to_string());
+        }
+        if let Some(file) = copy_to {
+            command.arg("--copy-to").arg(file);
+        }
+        command.stdin(std::process::Stdio::null()).kill_on_drop(true);
+        let begun = Instant::now();
+        let output = command.output().await.map_err(|error| failed(&error))?;
+        let lived = begun.elapsed();
+        if !output.status.success() {
+            return Err(failed(&String::from_utf8_lossy(&output.stderr)));
+        }
+        Ok((serde_json::from_slice(&output.stdout).map_err(|error| failed(&error))?, lived))
+    }
+
+    /// Takes away what was put on a storage that stays.
+    async fn empty(&self) -> Result<(), CliError> {
+        if self.settings.storage_url.is_none() {
+            return Ok(());
+        }
+        // Uploads of a process that was stopped, too.
+        self.engine.artifacts.sweep(&Nothing).await?;
+        let storage = &self.engine.storage;
+        let keys = storage.list(None).map_ok(|object| object.location).boxed();
+        let removed = storage.delete_stream(keys).try_for_each(async |_| Ok(())).await;
+        removed.map_err(|error| {
+            CliError::unavailable(format_args!("what was measured could not be removed: {error}"))
+        })
+    }
+}
+
+/// The small book, for others.
+struct Small {
+    folder: PathBuf,
+    bytes: u64,
+}
+
+impl Small {
+    async fn prepare(app: &App, place: &Place, book: TheBook, size: u64) -> Result<Self, CliError> {
+        let bytes = book.write_project(place.project(app, SMALL)?, size).await?;
+        let folder = place.folder.join(SMALL);
+        let written = folder.clone();
+        let made = tokio::task::spawn_blocking(move || book.write_file(&written, size)).await;
+        let failed = |error: &dyn std::fmt::Display| {
+            CliError::unavailable(format_args!("the book can't be made: {error}"))
+        };
+        made.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
+        Ok(Self { folder, bytes })
+    }
+
+    /// The other program and ours, one after the other; `None` where nobody else makes the format, or who does is not here.
+    async fn beside(&self, place: &Place, format: Format) -> Result<Option<Baseline>, CliError> {
+        let Some(other) = Other::of(format.name()) else { return Ok(None) };
+        if other.reads_html() {
+            place.in_a_process(Format::Html, SMALL, Some(&self.folder.join(others::HTML))).await?;
+        }
+        let Some(theirs) = other.run(&self.folder).await? else {
+            // Also beside JSON: `"baseline": null` does not say why.
+            tracing::warn!(
+                "{format}: no baseline: {0} is not installed; on Debian: apt-get install {0}",
+                other.program
+            );
+            return Ok(None);
+        };
+        let (ours, lived) = place.in_a_process(format, SMALL, None).await?;
+        place.engine.artifacts.sweep(&Nothing).await?;
+        let (their_seconds, our_seconds) = (theirs.elapsed.as_secs_f64(), lived.as_secs_f64());
+        let (their_mib, our_mib) = (mib(theirs.peak_bytes), mib(ours.peak_bytes));
+        Ok(Some(Baseline {
+            program: other.program,
+            source_mib: rounded(mib(self.bytes)),
+            seconds: rounded(their_seconds),
+            peak_mib: rounded(their_mib),
+            our_seconds: rounded(our_seconds),
+            our_peak_mib: rounded(our_mib),
+            times_its_speed: rounded(their_seconds / our_seconds.max(1e-9)),
+            part_of_its_memory: rounded(our_mib / their_mib.max(1e-9)),
+        }))
     }
 }
 
@@ -134,34 +271,18 @@ fn own(app: &App, data: &Path) -> Settings {
     Settings { data_dir: data.to_owned(), redis_url: None, ..app.settings().clone() }
 }
 
-/// Runs this program once more for one format.
-async fn in_a_process(data: &Path, format: Format, size: ByteSize) -> Result<Exported, CliError> {
-    let failed = |problem: &dyn std::fmt::Display| {
-        CliError::unavailable(format_args!("exporting {format} in a process of its own failed: {problem}"))
-    };
-    let program = std::env::current_exe().map_err(|error| failed(&error))?;
-    let mut command = tokio::process::Command::new(program);
-    command.args(["bench", "export", "--json", "--format", format.name(), "--size", &size.0.to_string()]);
-    command
-        .arg("--prepared")
-        .arg(data)
-        .arg("--data-dir")
-        .arg(data)
-        .stdin(std::process::Stdio::null())
-        .kill_on_drop(true);
-    let output = command.output().await.map_err(|error| failed(&error))?;
-    if !output.status.success() {
-        return Err(failed(&String::from_utf8_lossy(&output.stderr)));
-    }
-    serde_json::from_slice(&output.stdout).map_err(|error| failed(&error))
-}
-
 /// The export itself: the real job through a worker.
-async fn export_one(app: &App, data: &Path, format: Format) -> Result<Exported, CliError> {
+async fn export_one(
+    app: &App,
+    data: &Path,
+    format: Format,
+    arguments: &ExportArguments,
+) -> Result<Exported, CliError> {
     let engine = app.engine_with(&own(app, data)).await?;
-    let project: ProjectId = PROJECT.parse()?;
-    let export =
-        Export { project, format, what: What::Book, chapters: None, compression: None, chunk_bytes: None };
+    // HTML that others read is read as it is stored.
+    let compression = arguments.copy_to.is_some().then_some(Encoding::None);
+    let (project, what) = (arguments.project.clone(), What::Book);
+    let export = Export { project, format, what, chapters: None, compression, chunk_bytes: None };
     let job = new_job(JobId::new(engine.clock.now(), &*engine.random), app.tenant().clone(), &export)?;
     let id = job.id;
     enqueue(&engine, vec![job]).await?;
@@ -174,27 +295,15 @@ async fn export_one(app: &App, data: &Path, format: Format) -> Result<Exported, 
     let job = completed(&engine, app.tenant(), id, format.name()).await?;
     let lost = || CliError::not_found(format_args!("job {id} completed without an artifact"));
     let (Some(started), Some(finished)) = (job.started_at, job.finished_at) else { return Err(lost()) };
-    Ok(Exported {
-        seconds: finished.since(started).as_secs_f64(),
-        peak_bytes: memory::peak_bytes().unwrap_or_default(),
-        artifact: job.output.and_then(|output| output.artifacts.into_iter().next()).ok_or_else(lost)?,
-    })
-}
-
-/// How long one thread takes to compress the artifact's bytes at level 3; reading and decoding them is not counted.
-async fn zstd3(engine: &Engine, artifact: &ArtifactPointer) -> Result<Duration, CliError> {
-    let failed = |error: std::io::Error| CliError::unavailable(format_args!("the baseline failed: {error}"));
-    let mut encoder = ZstdEncoder::with_quality(tokio::io::sink(), Level::Precise(3));
-    let (mut pieces, mut spent) = (engine.artifacts.read(artifact).await?, Duration::ZERO);
-    while let Some(piece) = pieces.next().await {
-        let piece = piece?;
-        let begun = Instant::now();
-        encoder.write_all(&piece).await.map_err(failed)?;
-        spent += begun.elapsed();
+    let peak_bytes = memory::peak_bytes().unwrap_or_default();
+    let artifact = job.output.and_then(|output| output.artifacts.into_iter().next()).ok_or_else(lost)?;
+    if let Some(file) = &arguments.copy_to {
+        let plain = stage::plain(&engine, &artifact, u64::MAX).await?;
+        tokio::fs::write(file, plain).await.map_err(|error| {
+            CliError::unavailable(format_args!("{} can't be written: {error}", file.display()))
+        })?;
     }
-    let begun = Instant::now();
-    encoder.shutdown().await.map_err(failed)?;
-    Ok(spent + begun.elapsed())
+    Ok(Exported { seconds: finished.since(started).as_secs_f64(), peak_bytes, artifact })
 }
 
 /// Keeps no artifact.
@@ -209,87 +318,4 @@ impl presswork::artifact::sweep::Keeper for Nothing {
     ) -> Result<presswork::artifact::sweep::Keep, presswork::artifact::ArtifactError> {
         Ok(presswork::artifact::sweep::Keep::Nothing)
     }
-}
-
-/// The handbook's chapters and pictures.
-#[derive(Default)]
-struct Collected {
-    chapters: Vec<(String, String)>,
-    assets: Vec<(String, String, Vec<u8>)>,
-}
-
-impl BookSink for Collected {
-    fn chapter(&mut self, _: &str, title: &str, markdown: String) -> Result<(), BookError> {
-        self.chapters.push((title.to_owned(), markdown));
-        Ok(())
-    }
-
-    fn asset(&mut self, name: &str, media_type: &str, data: &mut dyn Read) -> Result<(), BookError> {
-        let mut bytes = Vec::new();
-        data.read_to_end(&mut bytes)?;
-        self.assets.push((name.to_owned(), media_type.to_owned(), bytes));
-        Ok(())
-    }
-}
-
-/// Makes the project; answers how many bytes of Markdown it has. Pictures stand in the first copy only: else the
-/// HTML, which holds each picture where it stands, would be pictures for the most part.
-async fn prepare(app: &App, engine: &Engine, scratch: &Path, size: u64) -> Result<u64, CliError> {
-    let failed = |error: &dyn std::fmt::Display| {
-        CliError::unavailable(format_args!("the book can't be made: {error}"))
-    };
-    let folder = scratch.join("handbook");
-    let read = tokio::task::spawn_blocking(move || read_handbook(&folder)).await;
-    let (book, metadata) = read.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
-    let root = presswork::artifact::key([app.tenant().as_str(), "projects", PROJECT]);
-    // Past the engine, which puts each file on the disk for good before it goes on: this book need not outlive us.
-    let storage: Arc<dyn ObjectStore> = match engine.local_path("") {
-        Some(folder) => {
-            let objects = LocalFileSystem::new_with_prefix(folder).map_err(|error| failed(&error))?;
-            Arc::new(PrefixStore::new(objects, root))
-        }
-        None => Arc::new(PrefixStore::new(engine.storage.clone(), root)),
-    };
-    let mut writer = ProjectWriter::begin(storage, "bench").map_err(|error| failed(&error))?;
-    for (name, media_type, bytes) in book.assets {
-        let pieces = stream::iter([Ok(Bytes::from(bytes))]).boxed();
-        writer.asset(&name, &media_type, pieces).await.map_err(|error| failed(&error))?;
-    }
-    let chapters: Vec<(String, String)> = book.chapters.into_iter().map(of_a_novels_length).collect();
-    let (mut bytes, mut index) = (0, 0);
-    while bytes < size {
-        for (title, markdown) in &chapters {
-            let text = if index < chapters.len() { markdown.clone() } else { without_pictures(markdown) };
-            bytes += text.len() as u64;
-            let name = chapter_name(index, title);
-            writer.chapter(&name, title, text).await.map_err(|error| failed(&error))?;
-            index += 1;
-        }
-    }
-    writer.publish(metadata).await.map_err(|error| failed(&error))?;
-    Ok(bytes)
-}
-
-/// The handbook's chapters are short. Each is repeated until it is as long as a novel's, without its pictures and,
-/// as a chapter has one title, with its further ones a level down.
-fn of_a_novels_length((title, first): (String, String)) -> (String, String) {
-    const BYTES: usize = 24 << 10;
-    let again = without_pictures(&first).replacen("# ", "## ", 1);
-    let times = BYTES.saturating_sub(first.len()).div_ceil(again.len().max(1));
-    let whole = std::iter::once(first.as_str()).chain(std::iter::repeat_n(again.as_str(), times));
-    (title, whole.collect::<Vec<_>>().join("\n\n"))
-}
-
-fn without_pictures(markdown: &str) -> String {
-    markdown.lines().filter(|line| !line.starts_with("![")).flat_map(|line| [line, "\n"]).collect()
-}
-
-/// Blocking.
-fn read_handbook(folder: &Path) -> Result<(Collected, Metadata), BookError> {
-    handbook::write(folder)?;
-    let file = |(name, _): &handbook::File| SourceFile { name: (*name).to_owned(), path: folder.join(name) };
-    let files = handbook::FILES.iter().map(file).collect();
-    let mut book = Collected::default();
-    let imported = import(SourceFormat::Markdown, &Source::Folder(files), &mut book)?;
-    Ok((book, imported.metadata))
 }

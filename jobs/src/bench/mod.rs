@@ -50,7 +50,7 @@ impl Command for Bench {
     async fn run(arguments: BenchArguments, app: &App) -> Result<(), CliError> {
         match arguments.which {
             Which::Queue(arguments) => queue::run(arguments, app).await,
-            Which::Export(arguments) => unless_stopped(export::run(arguments, app)).await,
+            Which::Export(arguments) => export::run(arguments, app).await,
             Which::Fairness(arguments) => fairness::run(arguments, app).await,
             Which::Tenants(arguments) => tenants::run(arguments, app).await,
         }

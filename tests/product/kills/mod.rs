@@ -1,0 +1,77 @@
+//! The kill matrix: exports of every format, in every encoding, sealed or not, whose worker is killed with -9 at a seeded
+//! place (before, while or after S3 stores a part; around the beginning and the end of an upload) and which another worker
+//! goes on with: the bytes are those of an export that nobody disturbed, and no part that S3 had is sent again.
+//!
+//! By default a seeded sample of it; all of it, 7 × 4 × 2 × 20 runs, by
+//! `PRESSWORK_KILL_MATRIX=full cargo test --release -p presswork-jobs --test product kill_matrix`
+//! (a number instead of `full`: so many seeds of each). A failure names its case; `PRESSWORK_KILL_CASE=html-zstd-sealed-7`
+//! runs that one alone.
+
+mod book;
+mod export;
+
+use std::{io::Write as _, sync::Mutex, thread};
+
+use presswork::domain::Encoding;
+use presswork_jobs::export::Format;
+
+use self::export::{Bench, Case};
+
+/// Seeds of each combination in the full matrix.
+const SEEDS: u64 = 20;
+
+/// What is run: by default each format once, so that all encodings come up, sealed and not.
+fn cases() -> Vec<Case> {
+    let wanted = std::env::var("PRESSWORK_KILL_MATRIX").ok();
+    let single = std::env::var("PRESSWORK_KILL_CASE").ok();
+    let seeds = wanted.map(|wanted| if wanted == "full" { SEEDS } else { wanted.parse().unwrap() });
+    let mut all = Vec::new();
+    for (place, format) in Format::ALL.into_iter().enumerate() {
+        for (turn, encoding) in Encoding::ALL.into_iter().enumerate() {
+            for sealed in [false, true] {
+                let in_sample = turn == place % 4 && sealed == ((place + place / 4) % 2 == 0);
+                let seeds = seeds.unwrap_or(if single.is_some() { SEEDS } else { u64::from(in_sample) });
+                all.extend((0..seeds).map(|seed| Case { format, encoding, sealed, seed }));
+            }
+        }
+    }
+    match single {
+        Some(single) => all.into_iter().filter(|case| case.to_string() == single).collect(),
+        None => all,
+    }
+}
+
+#[test]
+fn the_kill_matrix_ends_in_the_bytes_of_an_undisturbed_export() {
+    let cases = cases();
+    assert!(!cases.is_empty(), "PRESSWORK_KILL_CASE names no case");
+    let total = cases.len();
+    // A bench for each processor: most of a run is waiting for leases to lapse.
+    let benches = thread::available_parallelism().map_or(2, usize::from).min(total);
+    let left = Mutex::new(cases);
+    let told: Vec<_> = thread::scope(|scope| {
+        let work = || {
+            let mut bench = Bench::start();
+            while let Some(case) = { left.lock().unwrap().pop() } {
+                bench.run(case);
+            }
+            bench.end()
+        };
+        let workers: Vec<_> = (0..benches).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().map(|worker| worker.join().unwrap()).collect()
+    });
+    let sum = |figure: fn(&export::Told) -> u32| told.iter().map(figure).sum::<u32>();
+    let (kills, parts) = (sum(|told| told.kills), sum(|told| told.parts));
+    // Past the test harness, which keeps to itself what a test prints.
+    writeln!(
+        std::io::stderr(),
+        "kill matrix: {total} exports, {kills} kills, {parts} parts stored; parts uploaded twice: {}; parts sent again: {}; \
+         uploads left open: {}",
+        sum(|told| told.twice),
+        sum(|told| told.again),
+        sum(|told| told.open),
+    )
+    .unwrap();
+    assert!(kills >= u32::try_from(total).unwrap());
+    assert_eq!((sum(|told| told.twice), sum(|told| told.again), sum(|told| told.open)), (0, 0, 0));
+}
