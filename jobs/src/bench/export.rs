@@ -160,7 +160,7 @@ async fn in_a_process(data: &Path, format: Format, size: ByteSize) -> Result<Exp
 async fn export_one(app: &App, data: &Path, format: Format) -> Result<Exported, CliError> {
     let engine = app.engine_with(&own(app, data)).await?;
     let project: ProjectId = PROJECT.parse()?;
-    let export = Export { project, format, compression: None, chunk_bytes: None };
+    let export = Export { project, format, compression: None, chunk_bytes: None, page: None };
     let job = new_job(JobId::new(engine.clock.now(), &*engine.random), app.tenant().clone(), &export)?;
     let id = job.id;
     enqueue(&engine, vec![job]).await?;

@@ -142,6 +142,7 @@ impl Stage<'_> {
                 format,
                 compression: None,
                 chunk_bytes: Some(self.app.settings().chunk_size),
+                page: None,
             };
             exports.push((format, new_job(self.new_id(), self.app.tenant().clone(), &export)?));
         }

@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 pub enum Format {
     /// EPUB 3.3, for reading devices and shops.
     Epub,
+    /// PDF 1.7, set like a book, for paper and screens.
+    Pdf,
     /// One HTML file with everything inside.
     Html,
     /// One Markdown file: CommonMark with tables, footnotes and heading attributes.
@@ -23,12 +25,13 @@ pub enum Format {
 
 impl Format {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Epub, Self::Html, Self::Markdown, Self::Text, Self::Json];
+    pub const ALL: [Self; 6] = [Self::Epub, Self::Pdf, Self::Html, Self::Markdown, Self::Text, Self::Json];
 
-    /// The name users write: `epub`, `html`, `markdown`, `text`, `json`.
+    /// The name users write: `epub`, `pdf`, `html`, `markdown`, `text`, `json`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Epub => "epub",
+            Self::Pdf => "pdf",
             Self::Html => "html",
             Self::Markdown => "markdown",
             Self::Text => "text",
@@ -40,6 +43,7 @@ impl Format {
     pub const fn extension(self) -> &'static str {
         match self {
             Self::Epub => "epub",
+            Self::Pdf => "pdf",
             Self::Html => "html",
             Self::Markdown => "md",
             Self::Text => "txt",
@@ -51,6 +55,7 @@ impl Format {
     pub const fn media_type(self) -> &'static str {
         match self {
             Self::Epub => "application/epub+zip",
+            Self::Pdf => "application/pdf",
             Self::Html => "text/html; charset=utf-8",
             Self::Markdown => "text/markdown; charset=utf-8",
             Self::Text => "text/plain; charset=utf-8",
@@ -61,7 +66,7 @@ impl Format {
     /// How an artifact is best compressed around it: not at all where the format compresses by itself.
     pub const fn encoding(self) -> Encoding {
         match self {
-            Self::Epub => Encoding::None,
+            Self::Epub | Self::Pdf => Encoding::None,
             Self::Html | Self::Markdown | Self::Text | Self::Json => Encoding::Zstd,
         }
     }
@@ -75,7 +80,7 @@ impl fmt::Display for Format {
 
 /// The text is not a format.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a format: one of epub, html, markdown, text, json")]
+#[error("not a format: one of epub, pdf, html, markdown, text, json")]
 pub struct FormatError;
 
 impl FromStr for Format {
@@ -96,6 +101,6 @@ mod tests {
             assert_eq!(format.to_string().parse(), Ok(format));
             assert_eq!(serde_json::to_string(&format).unwrap(), format!("\"{format}\""));
         }
-        assert_eq!("pdf".parse::<Format>(), Err(FormatError));
+        assert_eq!("docx".parse::<Format>(), Err(FormatError));
     }
 }

@@ -25,7 +25,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
 };
 
-use super::{AssetSource, Exporter, Format, exporter};
+use super::{AssetSource, Exporter, Format, PageOptions, exporter};
 use crate::book::{
     Asset, BookError, Checked, Event, EventSink, Losses, markdown::read_chapter, project::ProjectReader,
 };
@@ -44,6 +44,9 @@ pub struct Export {
     /// In what pieces it is streamed, in bytes; 8 KiB where nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chunk_bytes: Option<usize>,
+    /// What the pages look like, in a format that has pages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page: Option<PageOptions>,
 }
 
 /// What an export tells of itself.
@@ -70,7 +73,15 @@ impl Kind for Export {
             Some(bytes) if !(256..=128 << 10).contains(&bytes) => {
                 Err(format!("a chunk size of {bytes} bytes: choose 256 bytes to 128 KiB"))
             }
-            _ => self.file().map(drop),
+            _ => {
+                if let Some(page) = &self.page {
+                    if self.format != Format::Pdf {
+                        return Err(format!("{} has no pages: leave out what they look like", self.format));
+                    }
+                    page.check()?;
+                }
+                self.file().map(drop)
+            }
         }
     }
 
@@ -84,9 +95,9 @@ impl Kind for Export {
         };
         let out = Out::new(context.artifact(&file, options)?, context.clone());
         let chapters = fetch_ahead(reader.clone());
-        let (format, runtime) = (self.format, Handle::current());
+        let (format, page, runtime) = (self.format, self.page.unwrap_or_default(), Handle::current());
         let writing =
-            tokio::task::spawn_blocking(move || write_book(format, reader, &runtime, chapters, out));
+            tokio::task::spawn_blocking(move || write_book((format, &page), reader, &runtime, chapters, out));
         let (artifact, dropped, chapters) = writing.await.map_err(Failure::retry)??;
         artifact.finish().await?;
         Ok(Exported { format, file, chapters, dropped })
@@ -139,7 +150,7 @@ async fn with_room(text: String, room: &Arc<Semaphore>) -> Fetched {
 
 /// The blocking side: parses each chapter and sends it through the exporter.
 fn write_book(
-    format: Format,
+    (format, page): (Format, &PageOptions),
     reader: Arc<ProjectReader>,
     runtime: &Handle,
     mut chapters: mpsc::Receiver<Fetched>,
@@ -148,8 +159,8 @@ fn write_book(
     let book = reader.book().clone();
     let context = out.context.clone();
     let assets = StoredAssets { reader, runtime: runtime.clone() };
-    let page = Page { exporter: exporter(format, book.clone(), Box::new(assets)), out };
-    let (mut stream, mut losses) = (Checked::new(page, "the project's book"), Losses::default());
+    let sink = Sink { exporter: exporter(format, book.clone(), Box::new(assets), page), out };
+    let (mut stream, mut losses) = (Checked::new(sink, "the project's book"), Losses::default());
     let total = book.chapters.len() as u64;
     stream.event(Event::BookStart)?;
     for (index, entry) in book.chapters.iter().enumerate() {
@@ -159,19 +170,19 @@ fn write_book(
         context.progress(index as u64 + 1, total, &entry.title);
     }
     stream.event(Event::BookEnd)?;
-    let (page, mended) = stream.into_parts();
+    let (sink, mended) = stream.into_parts();
     losses.merge(&mended);
-    losses.merge(page.exporter.losses());
-    Ok((page.out.into_artifact()?, losses, book.chapters.len()))
+    losses.merge(sink.exporter.losses());
+    Ok((sink.out.into_artifact()?, losses, book.chapters.len()))
 }
 
 /// The end of the stream: the exporter, writing to the artifact.
-struct Page {
+struct Sink {
     exporter: Box<dyn Exporter>,
     out: Out,
 }
 
-impl EventSink for Page {
+impl EventSink for Sink {
     fn event(&mut self, event: Event<'_>) -> Result<(), BookError> {
         self.exporter.event(event, &mut self.out)
     }

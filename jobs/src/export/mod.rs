@@ -8,8 +8,9 @@
 //! - `lookup`: chapters and pictures by name. `anchors`: ids, and which of them links may name.
 //! - `escape`, `url`, `language`: text, addresses and language tags made safe for markup.
 //! - `markup`: blocks as XHTML that HTML parsers read as well; EPUB and HTML share it.
+//! - `page`: what a printed page looks like, as users choose it.
 //! - `job`: the job kind [`Export`]. `submit`: its arguments on the command line.
-//! - `epub` (on `zip`), `html`, `markdown`, `text`, [`json`]: one format each.
+//! - `epub` (on `zip`), `pdf`, `html`, `markdown`, `text`, [`json`]: one format each.
 
 use std::{
     io::{Read, Write},
@@ -29,6 +30,8 @@ mod language;
 mod lookup;
 mod markdown;
 mod markup;
+pub mod page;
+mod pdf;
 mod submit;
 #[cfg(test)]
 mod tests;
@@ -38,6 +41,7 @@ mod zip;
 
 pub use format::Format;
 pub use job::{Export, Exported};
+pub use page::PageOptions;
 pub use submit::ExportArguments;
 
 /// Writes one book in one format.
@@ -64,11 +68,17 @@ pub trait AssetSource: Send {
     fn open(&mut self, asset: &Asset) -> Result<Box<dyn Read + '_>, BookError>;
 }
 
-/// An exporter of `book` to `format`.
-pub fn exporter(format: Format, book: Arc<Book>, assets: Box<dyn AssetSource>) -> Box<dyn Exporter> {
+/// An exporter of `book` to `format`. Formats without pages have no use for what is said of them.
+pub fn exporter(
+    format: Format,
+    book: Arc<Book>,
+    assets: Box<dyn AssetSource>,
+    page: &PageOptions,
+) -> Box<dyn Exporter> {
     let lookup = Arc::new(lookup::Lookup::new(book));
     match format {
         Format::Epub => Box::new(epub::Epub::new(lookup, assets)),
+        Format::Pdf => Box::new(pdf::Pdf::new(lookup, assets, page)),
         Format::Html => Box::new(html::Html::new(lookup, assets)),
         Format::Markdown => Box::new(markdown::Markdown::new(lookup, assets)),
         Format::Text => Box::new(text::Text::new(lookup)),

@@ -224,7 +224,7 @@ fn second_chapter(s: &mut Script) {
 /// The sample in a format, and what was lost.
 pub(super) fn exported(format: Format) -> (Vec<u8>, Losses) {
     let mut out = Vec::new();
-    let mut exporter = exporter(format, book(), Box::new(Pictures));
+    let mut exporter = exporter(format, book(), Box::new(Pictures), &Default::default());
     send(exporter.as_mut(), events(), &mut out);
     (out, exporter.losses().clone())
 }
