@@ -29,6 +29,7 @@ mod language;
 mod lookup;
 mod markdown;
 mod markup;
+mod pdf;
 mod submit;
 #[cfg(test)]
 mod tests;
