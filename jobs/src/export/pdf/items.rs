@@ -15,13 +15,14 @@ impl Pdf {
     pub(super) fn start_item(&mut self, out: &mut dyn Write) -> Result<(), BookError> {
         // A mark of an item that begins with a list stands on a line of its own.
         self.bare_label(out)?;
+        let depth = self.lists.len();
         let text = match self.lists.last_mut() {
             Some(List { next: Some(number) }) => {
                 let text = format!("{number}.");
                 *number = number.saturating_add(1);
                 text
             }
-            _ if self.lists.len() % 2 == 0 => "–".to_owned(),
+            _ if depth % 2 == 0 => "–".to_owned(),
             _ => "•".to_owned(),
         };
         self.paper.structure.open(&mut self.paper.objects, "LI");

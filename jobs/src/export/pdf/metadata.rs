@@ -130,7 +130,7 @@ fn information(book: &Book, title: &str) -> String {
 /// The metadata as XMP (ISO 16684-1).
 fn packet(book: &Book, title: &str, language: &str, is_accessible: bool) -> String {
     let metadata = &book.metadata;
-    let text = |value: &str| escaped(&clean(value));
+    let text = |value: &str| escaped(&clean(value)).into_owned();
     let mut body = String::new();
     let alternatives = [("title", title), ("description", &metadata.description), ("rights", &metadata.rights)];
     for (name, value) in alternatives {

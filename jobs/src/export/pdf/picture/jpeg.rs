@@ -66,7 +66,7 @@ fn frame(bytes: &mut dyn Read) -> Result<Frame, Refusal> {
         bytes.read_exact(&mut length)?;
         let length = u64::from(u16::from_be_bytes(length)).checked_sub(2).ok_or(Refusal::Unfit)?;
         let mut segment = Vec::new();
-        bytes.by_ref().take(length).read_to_end(&mut segment)?;
+        Read::take(&mut *bytes, length).read_to_end(&mut segment)?;
         match marker {
             // Baseline, extended and progressive; the rest is lossless, differential or arithmetic.
             0xc0..=0xc2 => {
