@@ -67,8 +67,13 @@ pub struct PageSize {
 }
 
 /// Sizes that have a name.
-const NAMED: [(&str, u32, u32); 5] =
-    [("a4", 2100, 2970), ("a5", 1480, 2100), ("a6", 1050, 1480), ("letter", 2159, 2794), ("6x9in", 1524, 2286)];
+const NAMED: [(&str, u32, u32); 5] = [
+    ("a4", 2100, 2970),
+    ("a5", 1480, 2100),
+    ("a6", 1050, 1480),
+    ("letter", 2159, 2794),
+    ("6x9in", 1524, 2286),
+];
 
 impl PageSize {
     /// Width and height in points.
@@ -123,7 +128,11 @@ impl FromStr for PageSize {
             (None, None) => return Err(PageSizeError),
         };
         let (width, height) = sides.split_once('x').ok_or(PageSizeError)?;
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked first")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "the range is checked first"
+        )]
         let side = |text: &str| match text.trim().parse::<f32>() {
             Ok(side) if (700.0..=10_000.0).contains(&(side * unit)) => Ok((side * unit).round() as u32),
             _ => Err(PageSizeError),
@@ -204,7 +213,11 @@ impl TryFrom<f32> for FontSize {
     type Error = FontSizeError;
 
     fn try_from(points: f32) -> Result<Self, FontSizeError> {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked first")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "the range is checked first"
+        )]
         let tenths = || (points * 10.0).round() as u16;
         if (6.0..=24.0).contains(&points) { Ok(Self(tenths())) } else { Err(FontSizeError) }
     }
@@ -235,7 +248,8 @@ mod tests {
             assert_eq!(size.parse::<PageSize>().unwrap().to_string(), size);
         }
         assert_eq!("148x210mm".parse(), Ok(PageSize::default()));
-        for wrong in ["", "a3x", "10x10mm", "x", "axbmm", "-100x100mm", "NaNxNaNmm", "120x190", "99999x100mm"] {
+        for wrong in ["", "a3x", "10x10mm", "x", "axbmm", "-100x100mm", "NaNxNaNmm", "120x190", "99999x100mm"]
+        {
             assert_eq!(wrong.parse::<PageSize>(), Err(PageSizeError), "{wrong}");
         }
         assert_eq!("10.5".parse(), Ok(FontSize(105)));

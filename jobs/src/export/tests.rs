@@ -3,4 +3,4 @@
 mod author;
 mod every_format;
 mod markdown;
-mod sample;
+pub(super) mod sample;

@@ -22,9 +22,16 @@ pub(super) enum Leaf {
     /// Text of a tight list's item.
     Plain,
     /// Whether a part of it stands on the page already.
-    Paragraph { continues: bool },
-    Heading { level: u8, place: Option<pdf_writer::Ref> },
-    Code { continues: bool },
+    Paragraph {
+        continues: bool,
+    },
+    Heading {
+        level: u8,
+        place: Option<pdf_writer::Ref>,
+    },
+    Code {
+        continues: bool,
+    },
 }
 
 /// A container's indents, where reading begins and where it ends, and its letters' size.

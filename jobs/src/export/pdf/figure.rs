@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     book::BookError,
-    export::{loss, lookup},
+    export::{lookup, loss},
 };
 
 /// Points a pixel, where there is room: 96 pixels are an inch.

@@ -178,7 +178,8 @@ impl Pdf {
             inlines
         };
         let lines = self.paper.set(&link(&title), &look, room);
-        let figures = self.paper.set(&link(&number.to_string()), &TextLook { align: Align::End, ..look }, width);
+        let figures =
+            self.paper.set(&link(&number.to_string()), &TextLook { align: Align::End, ..look }, width);
         self.paper.structure.close();
         let (last, figure) = (lines.last().cloned(), figures.into_iter().next());
         let mut entry = rows(lines, &look, x);

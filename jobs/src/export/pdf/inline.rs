@@ -50,11 +50,15 @@ impl Inlines {
     pub(super) fn push(&mut self, text: &str, mood: Mood, target: Option<&Arc<Target>>) {
         self.bytes += text.len();
         let alike = |run: &&mut Inline| {
-            run.mood == mood && run.place.is_none() && run.target.as_ref().map(Arc::as_ptr) == target.map(Arc::as_ptr)
+            run.mood == mood
+                && run.place.is_none()
+                && run.target.as_ref().map(Arc::as_ptr) == target.map(Arc::as_ptr)
         };
         match self.runs.last_mut().filter(alike) {
             Some(run) => run.text.push_str(text),
-            None => self.runs.push(Inline { text: text.to_owned(), mood, target: target.cloned(), place: None }),
+            None => {
+                self.runs.push(Inline { text: text.to_owned(), mood, target: target.cloned(), place: None })
+            }
         }
     }
 
@@ -83,7 +87,8 @@ impl Mood {
         let code = self.code && look.face.family != Family::Mono;
         let family = if code { Family::Mono } else { look.face.family };
         // Emphasis in what is slanted stands upright.
-        let face = Face { family, bold: look.face.bold || self.bold, italic: look.face.italic != self.italic };
+        let face =
+            Face { family, bold: look.face.bold || self.bold, italic: look.face.italic != self.italic };
         let size = look.size * if code { 0.86 } else { 1.0 };
         match self.rise {
             0 => Style { face, size, rise: 0.0 },
@@ -110,8 +115,12 @@ impl Paper {
                 marks.extend(marks.last().copied());
                 continue;
             }
-            let span =
-                Span { target: run.target.clone(), place: run.place, strike: run.mood.strike, ..Span::default() };
+            let span = Span {
+                target: run.target.clone(),
+                place: run.place,
+                strike: run.mood.strike,
+                ..Span::default()
+            };
             let mark = if run.target.is_some() {
                 self.structure.open(&mut self.objects, "Link");
                 let mark = self.structure.span(span);

@@ -2,11 +2,7 @@
 
 use std::io::Write;
 
-use super::{
-    Pdf,
-    objects::text,
-    places::hash,
-};
+use super::{Pdf, objects::text, places::hash};
 use crate::{
     book::{Book, BookError, check::is_legal},
     export::escape::escaped,
@@ -75,11 +71,8 @@ pub(super) fn finish(pdf: &mut Pdf, out: &mut dyn Write) -> Result<(), BookError
     let metadata = objects.alloc();
     let book = pdf.lookup.book();
     let packet = packet(book, pdf.lookup.title(), &pdf.language, is_accessible);
-    let head = format!(
-        "{} 0 obj\n<</Type/Metadata/Subtype/XML/Length {}>>\nstream\n",
-        metadata.get(),
-        packet.len()
-    );
+    let head =
+        format!("{} 0 obj\n<</Type/Metadata/Subtype/XML/Length {}>>\nstream\n", metadata.get(), packet.len());
     objects.plain(out, metadata, format!("{head}{packet}\nendstream\nendobj\n").as_bytes())?;
     let info = objects.info();
     objects.body(out, info, information(book, pdf.lookup.title()).as_bytes())?;
@@ -132,7 +125,8 @@ fn packet(book: &Book, title: &str, language: &str, is_accessible: bool) -> Stri
     let metadata = &book.metadata;
     let text = |value: &str| escaped(&clean(value)).into_owned();
     let mut body = String::new();
-    let alternatives = [("title", title), ("description", &metadata.description), ("rights", &metadata.rights)];
+    let alternatives =
+        [("title", title), ("description", &metadata.description), ("rights", &metadata.rights)];
     for (name, value) in alternatives {
         if !value.trim().is_empty() {
             let value = text(value);

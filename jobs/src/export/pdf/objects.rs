@@ -91,6 +91,12 @@ impl Objects {
         first
     }
 
+    /// How many objects' places are kept.
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> usize {
+        self.places.len() + self.together.len()
+    }
+
     fn write(&mut self, out: &mut dyn Write, bytes: &[u8]) -> io::Result<()> {
         out.write_all(bytes)?;
         self.at += bytes.len() as u64;

@@ -69,7 +69,8 @@ impl Outline {
         entry: &Entry,
         next: Option<Ref>,
     ) -> io::Result<()> {
-        let link = |name: &str, id: Option<Ref>| id.map_or(String::new(), |id| format!("/{name} {} 0 R", id.get()));
+        let link =
+            |name: &str, id: Option<Ref>| id.map_or(String::new(), |id| format!("/{name} {} 0 R", id.get()));
         let body = format!(
             "<</Title {}/Parent {} 0 R/Dest {} 0 R{}{}>>",
             text(&entry.title),
@@ -92,7 +93,8 @@ impl Outline {
     ) -> io::Result<()> {
         let (first, last) = (self.first.take(), self.last.take());
         let inside = std::mem::take(&mut self.inside);
-        let mut body = format!("<</Title {}/Parent {} 0 R/Dest {} 0 R", text(title), self.root.get(), place.get());
+        let mut body =
+            format!("<</Title {}/Parent {} 0 R/Dest {} 0 R", text(title), self.root.get(), place.get());
         if index > 0 {
             body.push_str(&format!("/Prev {} 0 R", self.chapter(index - 1)));
         }

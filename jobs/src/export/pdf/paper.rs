@@ -119,15 +119,21 @@ impl Paper {
                 break;
             }
             let less = text.chars().count() * 9 / 10 - 1;
-            text = text.chars().take(less).collect::<String>().trim_end_matches(['…', ' ', ',']).to_owned() + "…";
+            text = text.chars().take(less).collect::<String>().trim_end_matches(['…', ' ', ',']).to_owned()
+                + "…";
         }
         self.line(&text, style, Align::Centre)
     }
 
     /// Text across the page, in one line if it fits.
     fn line(&mut self, text: &str, style: Style, align: Align) -> Vec<Line> {
-        let measure =
-            Measure { width: self.look.width, first_indent: 0.0, align, hyphenate: false, preformatted: false };
+        let measure = Measure {
+            width: self.look.width,
+            first_indent: 0.0,
+            align,
+            hyphenate: false,
+            preformatted: false,
+        };
         let mut lines = Vec::new();
         self.typesetter.set(&[Run { text, style, mark: ARTIFACT }], &measure, &mut lines);
         lines.truncate(1);

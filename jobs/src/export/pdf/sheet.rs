@@ -189,7 +189,14 @@ impl Sheet {
         objects.body(out, self.page, body.as_bytes())
     }
 
-    fn group(&self, content: &mut Content, state: &mut State, structure: &mut Structure, mark: u32, group: &[Item]) {
+    fn group(
+        &self,
+        content: &mut Content,
+        state: &mut State,
+        structure: &mut Structure,
+        mark: u32,
+        group: &[Item],
+    ) {
         let span = structure.of(mark).cloned().unwrap_or_default();
         let shows = span.target.as_ref().is_some_and(|target| target.shows);
         if shows {
@@ -237,7 +244,8 @@ impl Sheet {
         group: &[Item],
         out: &mut dyn Write,
     ) -> io::Result<Vec<Ref>> {
-        let Some(span) = structure.of(mark).filter(|span| span.target.is_some() || span.place.is_some()) else {
+        let Some(span) = structure.of(mark).filter(|span| span.target.is_some() || span.place.is_some())
+        else {
             return Ok(Vec::new());
         };
         let (target, place) = (span.target.clone(), span.place);

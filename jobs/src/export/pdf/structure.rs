@@ -40,8 +40,9 @@ pub(super) struct Target {
 /// What is drawn for one run of text, wherever it stands.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Span {
-    element: u32,
-    kid: usize,
+    /// The element that it belongs to, and its place there.
+    pub(super) element: u32,
+    pub(super) kid: usize,
     /// The link that it is.
     pub(super) target: Option<Arc<Target>>,
     /// The destination that leads here.
@@ -196,9 +197,7 @@ impl Structure {
 
     /// Adds entries to the element of a mark.
     pub(super) fn entry_of(&mut self, mark: u32, entry: &str) {
-        if let Some(element) =
-            self.spans.get(&mark).and_then(|span| self.elements.get_mut(&span.element))
-        {
+        if let Some(element) = self.spans.get(&mark).and_then(|span| self.elements.get_mut(&span.element)) {
             element.entries.push_str(entry);
         }
     }
@@ -284,7 +283,8 @@ impl Structure {
         })?;
         let parents = std::mem::replace(&mut self.parents, Numbers::numbers()).finish(objects, out)?;
         let notes = std::mem::replace(&mut self.notes, Numbers::names()).finish(objects, out)?;
-        let mut body = format!("<</Type/StructTreeRoot/K[{} 0 R]/ParentTreeNextKey {}", document.get(), self.next_key);
+        let mut body =
+            format!("<</Type/StructTreeRoot/K[{} 0 R]/ParentTreeNextKey {}", document.get(), self.next_key);
         for (name, tree) in [("ParentTree", parents), ("IDTree", notes)] {
             if let Some(tree) = tree {
                 body.push_str(&format!("/{name} {} 0 R", tree.get()));

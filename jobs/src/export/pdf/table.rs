@@ -68,7 +68,8 @@ impl Pdf {
         self.table_rows(out)?;
         self.paper.flow.repeat(Vec::new());
         if self.table.take().is_some_and(|table| table.has_rows) {
-            let row = Row { keep: true, ink: vec![self.table_rule(0.8, 0.0, 0.0)], ascent: 0.8, ..Row::default() };
+            let row =
+                Row { keep: true, ink: vec![self.table_rule(0.8, 0.0, 0.0)], ascent: 0.8, ..Row::default() };
             self.gap = 0.0;
             self.push_rows(vec![row], 0.0, out)?;
             self.gap = self.paper.look.gap() * 1.3;
@@ -116,7 +117,8 @@ impl Pdf {
                 let mut look = look;
                 look.face.bold = *is_head;
                 // What is wider than the page wraps in any case.
-                let whole = if cell.bytes > 400 { room } else { self.paper.natural_width(cell, &look).min(room) };
+                let whole =
+                    if cell.bytes > 400 { room } else { self.paper.natural_width(cell, &look).min(room) };
                 *natural = natural.max(whole);
                 let longest = cell
                     .runs
@@ -243,7 +245,10 @@ fn share(wanted: &[(f32, f32)], room: f32) -> Vec<f32> {
         return capped.iter().map(|width| width * room / total.max(1.0)).collect();
     }
     let more = (natural - least).max(0.01);
-    wanted.iter().map(|(natural, least)| least + (room - least_sum(wanted)) * (natural - least) / more).collect()
+    wanted
+        .iter()
+        .map(|(natural, least)| least + (room - least_sum(wanted)) * (natural - least) / more)
+        .collect()
 }
 
 fn least_sum(wanted: &[(f32, f32)]) -> f32 {

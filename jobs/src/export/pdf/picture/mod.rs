@@ -78,7 +78,9 @@ impl From<io::Error> for Refusal {
     /// Decoders pass on what their source says; what is wrong with the picture itself is of other kinds.
     fn from(error: io::Error) -> Self {
         match error.kind() {
-            io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => Self::Unfit,
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => {
+                Self::Unfit
+            }
             _ => Self::Failed(error.into()),
         }
     }
