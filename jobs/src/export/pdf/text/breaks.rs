@@ -1,10 +1,15 @@
-//! Where the lines of a window end.
+//! Where the lines of a window end: the best of all ways, or one line after the other where that would take too long.
 
 use super::{
-    Measure,
-    paragraph::{After, Kind, Window},
+    Align, Measure,
+    candidates::{self, Candidate, Candidates, Sum},
+    optimum::{self, Goal},
+    paragraph::Window,
     shape::Shaper,
 };
+
+/// A little more than the measure still fits: sums are rounded.
+const SLACK: f64 = 0.01;
 
 /// A place between two characters of a window.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -14,84 +19,114 @@ pub(super) struct Position {
     pub(super) byte: usize,
 }
 
-/// The end of a line.
+/// The end of a line, which is where the next one starts.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cut {
-    /// Where the line ends; white space before it hangs out.
     pub(super) end: Position,
-    /// Where the next one starts.
-    pub(super) next: Position,
     /// Whether a hyphen is to be set.
     pub(super) hyphen: bool,
 }
 
 /// The lines' ends; the last one is the window's.
 pub(super) fn find(window: &Window<'_>, shaper: &mut Shaper, measure: &Measure, indent: f32) -> Vec<Cut> {
-    let (mut cuts, mut width) = (Vec::new(), measure.width - indent);
-    let (mut taken, mut best) = (0.0, None);
-    let mut at = Position::default();
-    while let Some(atom) = window.atoms.get(at.atom) {
-        let from = at.byte;
-        let rest = if from == 0 {
-            atom.width
-        } else {
-            width_of(window, shaper, at.atom, from, atom_bytes(window, at.atom))
-        };
-        if atom.kind == Kind::Space || taken + rest <= width {
-            taken += rest;
-            at = Position { atom: at.atom + 1, byte: 0 };
-            if atom.after != After::Nothing {
-                best = Some(Cut { end: at, next: at, hyphen: atom.after == After::Hyphen });
-            }
-            continue;
-        }
-        let cut = best.take().unwrap_or_else(|| {
-            let byte = fitting(window, shaper, at, width - taken, taken == 0.0);
-            let end = Position { atom: at.atom, byte };
-            Cut { end, next: end, hyphen: false }
-        });
-        cuts.push(cut);
-        at = cut.next;
-        (taken, width) = (0.0, measure.width);
+    let width = f64::from(measure.width);
+    let first_width = width - f64::from(indent);
+    let whole = candidates::find(window, shaper, false, measure.preformatted);
+    let fits = |candidates: &Candidates| candidates.widest <= first_width.min(width);
+    if whole.all.last().is_none_or(|last| last.sum.width - whole.first.width <= first_width + SLACK) {
+        return whole.all.last().map(cut).into_iter().collect();
     }
-    let end = Position { atom: window.atoms.len(), byte: 0 };
-    if cuts.last().is_none_or(|last| last.next != end) {
-        cuts.push(Cut { end, next: end, hyphen: false });
+    if measure.preformatted {
+        return greedy(window, shaper, &whole, first_width, width);
+    }
+    let justified = measure.align == Align::Justify;
+    let goal = |tolerance| Goal { first_width, width, justified, tolerance };
+    if fits(&whole) {
+        // Words are only divided where the spaces would be too wide otherwise.
+        let tolerance = if justified && measure.hyphenate { 1.3 } else { f64::INFINITY };
+        if let Some(cuts) = optimum::find(&whole, &goal(tolerance)) {
+            return cuts;
+        }
+    }
+    let divided = candidates::find(window, shaper, measure.hyphenate, false);
+    if fits(&divided) {
+        let cuts =
+            optimum::find(&divided, &goal(2.5)).or_else(|| optimum::find(&divided, &goal(f64::INFINITY)));
+        if let Some(cuts) = cuts {
+            return cuts;
+        }
+    }
+    greedy(window, shaper, &divided, first_width, width)
+}
+
+/// The cut at a candidate.
+pub(super) fn cut(candidate: &Candidate) -> Cut {
+    Cut { end: candidate.end, hyphen: candidate.hyphen }
+}
+
+/// Each line takes as much as it can; what is wider than a line is cut where the line is full.
+fn greedy(
+    window: &Window<'_>,
+    shaper: &Shaper,
+    candidates: &Candidates,
+    first_width: f64,
+    width: f64,
+) -> Vec<Cut> {
+    let (mut cuts, mut room, mut number) = (Vec::new(), first_width, 0);
+    let (mut from, mut start) = (Position::default(), candidates.first);
+    while let Some(next) = candidates.all.get(number) {
+        let fitting = candidates.all[number..]
+            .iter()
+            .take_while(|candidate| candidate.sum.width - start.width <= room + SLACK)
+            .count();
+        if fitting > 0 {
+            number += fitting;
+            let candidate = &candidates.all[number - 1];
+            cuts.push(cut(candidate));
+            (from, start) = (candidate.end, candidate.next);
+        } else {
+            (from, start) = full(window, shaper, &candidates.sums, (from, start), next.end, room);
+            cuts.push(Cut { end: from, hyphen: false });
+            // A cut may be where a candidate is; that one is used up.
+            number += usize::from(from == next.end);
+        }
+        room = width;
     }
     cuts
 }
 
-fn atom_bytes(window: &Window<'_>, atom: usize) -> usize {
-    window.text(&window.atoms[atom]).len()
-}
-
-/// The width of some of an atom's text.
-fn width_of(window: &Window<'_>, shaper: &Shaper, atom: usize, from: usize, to: usize) -> f32 {
-    let atom = &window.atoms[atom];
-    let size = window.runs[atom.run as usize].style.size;
-    let glyphs = shaper.parts(atom.word).iter().flat_map(|part| shaper.glyphs(part));
-    let within = glyphs.filter(|glyph| (from..to).contains(&(glyph.cluster as usize)));
-    within.map(|glyph| glyph.advance).sum::<f32>() * size
-}
-
-/// How much of an atom's text fits, as a place in it. At least one cluster if there `must` be some.
-fn fitting(window: &Window<'_>, shaper: &Shaper, at: Position, width: f32, must: bool) -> usize {
-    let atom = &window.atoms[at.atom];
-    let size = window.runs[atom.run as usize].style.size;
-    let glyphs = shaper.parts(atom.word).iter().flat_map(|part| shaper.glyphs(part));
-    let mut clusters: Vec<(usize, f32)> = glyphs
-        .map(|glyph| (glyph.cluster as usize, glyph.advance * size))
-        .filter(|(place, _)| *place >= at.byte)
-        .collect();
-    clusters.sort_by_key(|(place, _)| *place);
-    let (mut taken, mut end) = (0.0, at.byte);
-    let mut glyphs = clusters.chunk_by(|one, other| one.0 == other.0).peekable();
-    while let Some(cluster) = glyphs.next() {
-        taken += cluster.iter().map(|(_, advance)| advance).sum::<f32>();
-        if taken > width && !(must && end == at.byte) {
-            return end;
+/// Where a line is full that starts at `from`, whatever stands there; at the latest at `end`. At least one cluster
+/// further on.
+fn full(
+    window: &Window<'_>,
+    shaper: &Shaper,
+    sums: &[Sum],
+    (from, start): (Position, Sum),
+    end: Position,
+    room: f64,
+) -> (Position, Sum) {
+    let mut last = None;
+    for index in from.atom..window.atoms.len() {
+        let atom = &window.atoms[index];
+        let size = f64::from(window.runs[atom.run as usize].style.size);
+        let text = window.text(atom).len();
+        let bounds = shaper.clusters(atom.word).into_iter().chain([(text, shaper.word(atom.word).width)]);
+        for (byte, within) in bounds {
+            let sum = Sum { width: sums[index].width + f64::from(within) * size, ..sums[index] };
+            let position = if byte == text {
+                Position { atom: index + 1, byte: 0 }
+            } else {
+                Position { atom: index, byte }
+            };
+            let past = position.atom > end.atom || position.atom == end.atom && position.byte > end.byte;
+            if index == from.atom && byte <= from.byte || byte == 0 {
+                continue;
+            }
+            if let Some(last) = last.filter(|_| past || sum.width - start.width > room + SLACK) {
+                return last;
+            }
+            last = Some((position, sum));
         }
-        end = glyphs.peek().map_or(window.text(atom).len(), |next| next[0].0);
     }
-    end
+    last.unwrap_or((end, start))
 }

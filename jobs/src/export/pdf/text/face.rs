@@ -95,6 +95,11 @@ impl FaceId {
         u16::try_from(glyph.to_u32()).ok().filter(|glyph| *glyph != 0)
     }
 
+    /// The glyph of the hyphen.
+    pub(super) fn hyphen(self) -> Option<u16> {
+        self.glyph('\u{2010}').or_else(|| self.glyph('-'))
+    }
+
     /// Whether every letter is as wide as the next.
     pub(super) fn is_mono(self) -> bool {
         (8..12).contains(&self.0)

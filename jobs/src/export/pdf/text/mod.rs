@@ -7,14 +7,18 @@
 //! - `face`: the fonts in the binary, and which of them has a character.
 //! - `code`: the numbers by which a page names glyphs, and the text that each stands for.
 //! - `shape`: words to glyphs (harfrust), kept for the next time.
-//! - `paragraph`: text to atoms, between which lines may break. `breaks`: where they do. `line`: atoms to a line.
+//! - `paragraph`: text to atoms. `candidates`: the places between and, by `hyphens`, within them where a line may end.
+//! - `breaks`: where lines do end, by `optimum` if it can. `line`: atoms to a line.
 //! - `embed`: a font's subset as PDF objects.
 
 mod breaks;
+mod candidates;
 mod code;
 mod embed;
 mod face;
+mod hyphens;
 mod line;
+mod optimum;
 mod paragraph;
 mod shape;
 

@@ -16,6 +16,8 @@ use crate::export::language;
 const WINDOW: usize = 16 << 10;
 /// Columns from one tab stop to the next.
 const TAB: usize = 8;
+/// Longer words are shaped in parts, so that none takes more than its share of memory.
+const LONGEST_WORD: u32 = 256;
 
 /// A piece of text between which and the next one something may change: break, look, direction.
 #[derive(Clone, Copy, Debug)]
@@ -104,7 +106,7 @@ pub(super) fn set(shaper: &mut Shaper, runs: &[Run<'_>], measure: &Measure, take
         for (number, cut) in cuts[..kept].iter().enumerate() {
             let last = number + 1 == cuts.len();
             take(line::build(&window, shaper, measure, indent, from, cut, last));
-            from = cut.next;
+            from = cut.end;
             indent = 0.0;
         }
         let consumed = if kept < cuts.len() { window.raw_at(from) } else { window.raw.len() };
@@ -235,7 +237,10 @@ impl<'a> Window<'a> {
                 self.close();
                 continue;
             }
-            let fits = |last: &Atom| last.kind == kind && last.level == level;
+            let fits = |last: &Atom| {
+                let room = last.text.1 - last.text.0 < LONGEST_WORD || is_mark(character);
+                last.kind == kind && last.level == level && room
+            };
             if !(open && self.atoms.last().is_some_and(fits)) {
                 self.push(kind, run, level, place);
             }
@@ -246,7 +251,7 @@ impl<'a> Window<'a> {
                 column += spaces;
             } else {
                 self.clean.push(character);
-                column += usize::from(!unicode_normalization::char::is_combining_mark(character));
+                column += usize::from(!is_mark(character));
             }
             self.close();
         }
@@ -312,6 +317,11 @@ fn cut_place(text: &str, most: usize) -> usize {
 /// Whether a character ends a line.
 fn ends_line(character: char) -> bool {
     matches!(character, '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}')
+}
+
+/// Whether a character stands on the one before.
+fn is_mark(character: char) -> bool {
+    unicode_normalization::char::is_combining_mark(character)
 }
 
 /// Whether a character only tells how to set its neighbours, or is a control character: it has no look of its own.

@@ -185,9 +185,36 @@ impl Shaper {
         id
     }
 
+    /// Where the clusters of a word start, in bytes and in ems, in reading order. A cut between them is a fair one.
+    pub(super) fn clusters(&self, id: WordId) -> Vec<(usize, f32)> {
+        let glyphs = self.parts(id).iter().flat_map(|part| self.glyphs(part));
+        let mut clusters: Vec<(usize, f32)> =
+            glyphs.map(|glyph| (glyph.cluster as usize, glyph.advance)).collect();
+        clusters.sort_by_key(|(place, _)| *place);
+        let mut sum = 0.0;
+        for (_, width) in &mut clusters {
+            let before = sum;
+            sum += *width;
+            *width = before;
+        }
+        clusters.dedup_by_key(|(place, _)| *place);
+        clusters
+    }
+
+    /// The width of a word's text before a place in it, in ems.
+    pub(super) fn width_to(&self, id: WordId, byte: usize) -> f32 {
+        let glyphs = self.parts(id).iter().flat_map(|part| self.glyphs(part));
+        glyphs.filter(|glyph| (glyph.cluster as usize) < byte).map(|glyph| glyph.advance).sum()
+    }
+
+    /// The width of the hyphen at a line's end, in ems.
+    pub(super) fn hyphen_width(&self, face: FaceId) -> f32 {
+        face.hyphen().map_or(0.0, |glyph| advance(face, glyph))
+    }
+
     /// The hyphen at a line's end. It means U+00AD, which readers drop from the text they copy.
     pub(super) fn hyphen(&mut self, face: FaceId) -> Option<(FontIndex, Shape)> {
-        let glyph = face.glyph('\u{2010}').or_else(|| face.glyph('-'))?;
+        let glyph = face.hyphen()?;
         let width = advance(face, glyph);
         let font = self.font(face);
         let (code, _) = self.used[usize::from(font.0)].code(glyph, "\u{ad}");
