@@ -16,6 +16,8 @@ mod demo;
 mod disk;
 #[path = "product/fleet.rs"]
 mod fleet;
+#[path = "product/pdf.rs"]
+mod pdf;
 #[path = "product/processes.rs"]
 mod processes;
 #[path = "product/producers.rs"]

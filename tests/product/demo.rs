@@ -1,4 +1,4 @@
-//! `presswork demo`: five artifacts, each valid by a checker that nobody here wrote.
+//! `presswork demo`: six artifacts, each valid by a checker that nobody here wrote.
 
 use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use crate::world::{World, prepared, validate};
 
-const FORMATS: [&str; 5] = ["epub", "html", "json", "markdown", "text"];
+const FORMATS: [&str; 6] = ["epub", "html", "json", "markdown", "pdf", "text"];
 
 /// The demo's files by format.
-fn demo(world: &World, arguments: &[&str]) -> BTreeMap<String, Value> {
+pub(crate) fn demo(world: &World, arguments: &[&str]) -> BTreeMap<String, Value> {
     files_of(&world.json(&[&["demo"], arguments].concat()))
 }
 
@@ -33,6 +33,7 @@ pub(crate) fn check_all(world: &World, files: &BTreeMap<String, Value>) {
     check_epub(&file("epub"));
     check_html(&file("html"));
     check_json(&file("json"));
+    crate::pdf::check(&file("pdf"), &file("text"), 20);
     for format in ["markdown", "text"] {
         assert!(String::from_utf8(fs::read(file(format)).unwrap()).is_ok(), "{format}");
     }
@@ -70,7 +71,7 @@ jsonschema.Draft202012Validator(schema).validate(book)";
 }
 
 #[test]
-fn the_demo_exports_the_handbook_to_five_valid_files() {
+fn the_demo_exports_the_handbook_to_six_valid_files() {
     let world = World::new();
     let files = demo(&world, &[]);
     check_all(&world, &files);
@@ -91,7 +92,7 @@ fn the_demo_may_be_run_again_in_the_same_place() {
 }
 
 /// The largest books of a kind among those that `tests/run` has fetched.
-fn real_books(kind: &str, most: usize) -> Vec<std::path::PathBuf> {
+pub(crate) fn real_books(kind: &str, most: usize) -> Vec<std::path::PathBuf> {
     let folder = prepared("PRESSWORK_TEST_BOOKS").join(kind);
     let mut books: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     books.sort_by_key(|book| std::cmp::Reverse(fs::metadata(book).unwrap().len()));

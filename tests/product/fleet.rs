@@ -29,7 +29,7 @@ fn two_worker_processes_share_the_demo_and_its_files_are_valid() {
     check_all(&world, &files_of(&report));
     let workers = report["workers"].as_array().unwrap();
     let completed: u64 = workers.iter().map(|worker| worker["completed"].as_u64().unwrap()).sum();
-    assert_eq!(completed, 6, "an import and five exports: {workers:?}");
+    assert_eq!(completed, 7, "an import and six exports: {workers:?}");
     let processes: std::collections::BTreeSet<u64> =
         workers.iter().map(|worker| worker["process"].as_u64().unwrap()).collect();
     assert_eq!((workers.len(), processes.len()), (2, 2), "{workers:?}");

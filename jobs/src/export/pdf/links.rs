@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{
     Pdf,
+    blocks::Leaf,
     inline::{Inline, Mood},
     structure::{Action, Target},
 };
@@ -58,7 +59,9 @@ impl Pdf {
         }
         let target = Target { action: Action::Place(mention.place), contents: text.clone(), shows: true };
         // Opens the block, where the mark is the first of it.
-        self.push("", mood);
+        if self.table.is_none() {
+            self.leaf.get_or_insert(Leaf::Plain);
+        }
         self.inlines.bytes += text.len();
         let run = Inline { text, mood, target: Some(Arc::new(target)), place: mention.back };
         self.inlines.runs.push(run);

@@ -106,6 +106,7 @@ impl Sheet {
             content.begin_marked_content(Name(b"Artifact"));
             let ornaments = std::mem::replace(&mut self.ornaments, Content::new()).finish();
             let mut bytes = content.finish().to_vec();
+            bytes.push(b'\n');
             bytes.extend_from_slice(&ornaments);
             bytes.extend_from_slice(b"\nEMC\n0 g\n");
             page = bytes;
