@@ -14,6 +14,7 @@ use super::{
     text::{Align, FontIndex, Line, Measure, Run, Style, Typesetter},
     tree::Pages,
 };
+use crate::book::check::is_legal;
 
 /// Where pages come from.
 pub(super) struct Paper {
@@ -111,7 +112,9 @@ impl Paper {
         let face = super::text::Face { italic: true, ..look.face };
         let style = Style { face, size: look.size, rise: 0.0 };
         let room = self.look.width * 0.8;
-        let mut text: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        // Unlike the stream, book.json comes unchecked.
+        let legal: String = text.chars().filter(|c| is_legal(*c)).collect();
+        let mut text: String = legal.split_whitespace().collect::<Vec<_>>().join(" ");
         text.truncate(text.floor_char_boundary(400));
         loop {
             let run = [Run { text: &text, style, mark: ARTIFACT }];
