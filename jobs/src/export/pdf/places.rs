@@ -1,5 +1,5 @@
 //! Destinations of links inside the book. A link may lead ahead: then the destination's number is given out at once,
-//! and the object is written when its place is reached. Twelve bytes an anchor stay.
+//! and the object is written when its place is reached. Eight bytes an anchor stay.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,8 @@ const MOST_WAITING: usize = 100_000;
 pub(super) struct Places {
     /// The first chapter's; the others follow.
     chapters: Ref,
-    finished: Vec<(u64, Ref)>,
+    /// The upper half of each anchor's hash, sorted within its chapter: enough to tell those of one chapter apart.
+    finished: Vec<(u32, Ref)>,
     /// Where each finished chapter's anchors end.
     ends: Vec<usize>,
     current: BTreeMap<u64, Ref>,
@@ -56,7 +57,7 @@ impl Places {
         if let Some(end) = self.ends.get(chapter) {
             let begin = chapter.checked_sub(1).map_or(0, |before| self.ends[before]);
             let anchors = &self.finished[begin..*end];
-            let found = anchors.binary_search_by_key(&hash, |(hash, _)| *hash).ok()?;
+            let found = anchors.binary_search_by_key(&half(hash), |(half, _)| *half).ok()?;
             return Some(anchors[found].1);
         }
         if chapter == self.ends.len()
@@ -78,10 +79,16 @@ impl Places {
         for ((_, hash), place) in &missing {
             self.current.insert(*hash, *place);
         }
-        self.finished.extend(std::mem::take(&mut self.current));
+        let current = std::mem::take(&mut self.current);
+        self.finished.extend(current.into_iter().map(|(hash, place)| (half(hash), place)));
         self.ends.push(self.finished.len());
         missing.into_values().collect()
     }
+}
+
+/// The upper half: sorted like the whole.
+fn half(hash: u64) -> u32 {
+    (hash >> 32) as u32
 }
 
 /// FNV-1a: the same in every process, and nobody gains by a collision.

@@ -141,50 +141,17 @@ impl Sheet {
         page.extend_from_slice(&content.finish());
         let contents = objects.alloc();
         objects.stream(out, contents, &page)?;
-        self.write_page(objects, structure, fonts, (parent, contents), &state, (&owners, &annotations), out)
-    }
-
-    fn write_page(
-        &self,
-        objects: &mut Objects,
-        structure: &mut Structure,
-        fonts: &[Ref],
-        (parent, contents): (Ref, Ref),
-        state: &State,
-        (owners, annotations): (&[Ref], &[Ref]),
-        out: &mut dyn Write,
-    ) -> io::Result<()> {
         let list = |refs: &[Ref]| refs.iter().map(|id| format!("{} 0 R ", id.get())).collect::<String>();
-        let mut body = format!(
-            "<</Type/Page/Parent {} 0 R/Contents {} 0 R/Tabs/S/Resources<<",
-            parent.get(),
-            contents.get()
-        );
-        if !state.fonts.is_empty() {
-            body.push_str("/Font<<");
-            for font in &state.fonts {
-                let index = usize::from(font.0);
-                if let Some(id) = fonts.get(index) {
-                    body.push_str(&format!("/{} {} 0 R", resource('F', index), id.get()));
-                }
-            }
-            body.push_str(">>");
-        }
-        if !state.pictures.is_empty() {
-            body.push_str("/XObject<<");
-            for picture in &state.pictures {
-                body.push_str(&format!("/X{0} {0} 0 R", picture.get()));
-            }
-            body.push_str(">>");
-        }
-        body.push_str(">>");
+        let mut body =
+            format!("<</Type/Page/Parent {} 0 R/Contents {} 0 R/Tabs/S", parent.get(), contents.get());
+        body.push_str(&resources(&state, fonts));
         if !owners.is_empty() {
             let array = objects.alloc();
-            objects.body(out, array, format!("[{}]", list(owners).trim_end()).as_bytes())?;
+            objects.body(out, array, format!("[{}]", list(&owners).trim_end()).as_bytes())?;
             body.push_str(&format!("/StructParents {}", structure.parent_key(objects, out, array)?));
         }
         if !annotations.is_empty() {
-            body.push_str(&format!("/Annots[{}]", list(annotations).trim_end()));
+            body.push_str(&format!("/Annots[{}]", list(&annotations).trim_end()));
         }
         body.push_str(">>");
         objects.body(out, self.page, body.as_bytes())
@@ -290,6 +257,29 @@ impl Sheet {
         }
         Ok(annotations)
     }
+}
+
+/// The fonts and pictures that a page uses.
+fn resources(state: &State, fonts: &[Ref]) -> String {
+    let mut body = "/Resources<<".to_owned();
+    if !state.fonts.is_empty() {
+        body.push_str("/Font<<");
+        for font in &state.fonts {
+            let index = usize::from(font.0);
+            if let Some(id) = fonts.get(index) {
+                body.push_str(&format!("/{} {} 0 R", resource('F', index), id.get()));
+            }
+        }
+        body.push_str(">>");
+    }
+    if !state.pictures.is_empty() {
+        body.push_str("/XObject<<");
+        for picture in &state.pictures {
+            body.push_str(&format!("/X{0} {0} 0 R", picture.get()));
+        }
+        body.push_str(">>");
+    }
+    body + ">>"
 }
 
 /// Shows glyphs, each where it belongs.
