@@ -5,7 +5,7 @@ use std::{
     io::{self, Write},
 };
 
-use pdf_writer::{Content, Name, Ref, Settings, Str, types::LineCapStyle};
+use pdf_writer::{Content, Ref, Settings, types::LineCapStyle};
 
 use super::{
     objects::{Objects, resource, string, text},
@@ -100,17 +100,12 @@ impl Sheet {
         parent: Ref,
         out: &mut dyn Write,
     ) -> io::Result<()> {
-        let mut content = Content::with_settings(Settings { pretty: false });
-        let mut page = Vec::new();
+        let mut content = Vec::new();
         if self.has_ornaments {
-            content.begin_marked_content(Name(b"Artifact"));
             let ornaments = std::mem::replace(&mut self.ornaments, Content::new()).finish();
-            let mut bytes = content.finish().to_vec();
-            bytes.push(b'\n');
-            bytes.extend_from_slice(&ornaments);
-            bytes.extend_from_slice(b"\nEMC\n0 g\n");
-            page = bytes;
-            content = Content::with_settings(Settings { pretty: false });
+            content.extend_from_slice(b"/Artifact BMC\n");
+            content.extend_from_slice(&ornaments);
+            content.extend_from_slice(b"\nEMC 0 g\n");
         }
         // Marks were given in reading order; rows of tables and words of both directions come in another one.
         self.items.sort_by_key(|(mark, _)| *mark);
@@ -126,21 +121,16 @@ impl Sheet {
             match owner {
                 Some((kind, owner)) => {
                     owners.push(owner);
-                    let mut marked = content.begin_marked_content_with_properties(Name(kind.as_bytes()));
-                    marked.properties().identify(number);
+                    write!(content, "/{kind}<</MCID {number}>>BDC ")?;
                 }
-                None => {
-                    let mut marked = content.begin_marked_content_with_properties(Name(b"Artifact"));
-                    marked.properties().pair(Name(b"Type"), Name(b"Pagination"));
-                }
+                None => content.extend_from_slice(b"/Artifact<</Type/Pagination>>BDC "),
             }
-            self.group(&mut content, &mut state, structure, mark, &group);
-            content.end_marked_content();
+            self.group(&mut content, &mut state, structure, mark, &group)?;
+            content.extend_from_slice(b"EMC\n");
             annotations.extend(self.links(objects, structure, mark, &group, out)?);
         }
-        page.extend_from_slice(&content.finish());
         let contents = objects.alloc();
-        objects.stream(out, contents, &page)?;
+        objects.stream(out, contents, &content)?;
         let list = |refs: &[Ref]| refs.iter().map(|id| format!("{} 0 R ", id.get())).collect::<String>();
         let mut body =
             format!("<</Type/Page/Parent {} 0 R/Contents {} 0 R/Tabs/S", parent.get(), contents.get());
@@ -159,39 +149,37 @@ impl Sheet {
 
     fn group(
         &self,
-        content: &mut Content,
+        content: &mut Vec<u8>,
         state: &mut State,
         structure: &mut Structure,
         mark: u32,
         group: &[Item],
-    ) {
+    ) -> io::Result<()> {
         let span = structure.of(mark).cloned().unwrap_or_default();
         let shows = span.target.as_ref().is_some_and(|target| target.shows);
         if shows {
-            content.set_fill_rgb(LINK[0], LINK[1], LINK[2]);
+            write!(content, "{} {} {} rg ", LINK[0], LINK[1], LINK[2])?;
         }
         for item in group {
             match item {
                 Item::Text(at, piece) => {
-                    show(content, state, *at, piece);
+                    show(content, state, *at, piece)?;
                     if span.strike {
                         let width: f32 = piece.glyphs.iter().map(|glyph| glyph.advance).sum();
-                        let y = at.y + piece.rise + piece.size * 0.24;
-                        content.rect(round(at.x + piece.x), round(y), round(width), round(piece.size * 0.05));
-                        content.fill_nonzero();
+                        let (x, y) = (round(at.x + piece.x), round(at.y + piece.rise + piece.size * 0.24));
+                        writeln!(content, "{x} {y} {} {} re f", round(width), round(piece.size * 0.05))?;
                     }
                 }
                 Item::Picture(at, (width, height), picture) => {
                     state.pictures.insert(*picture);
-                    content.save_state();
-                    content.transform([round(*width), 0.0, 0.0, round(*height), round(at.x), round(at.y)]);
-                    content.x_object(Name(format!("X{}", picture.get()).as_bytes()));
-                    content.restore_state();
-                    let (x, y) = (at.x + width, at.y + height);
+                    let (x, y) = (round(at.x), round(at.y));
+                    let (width, height) = (round(*width), round(*height));
+                    writeln!(content, "q {width} 0 0 {height} {x} {y} cm/X{} Do Q", picture.get())?;
+                    let (right, upper) = (at.x + width, at.y + height);
                     structure.entry_of(
                         mark,
                         &format!(
-                            "/A<</O/Layout/Placement/Block/BBox[{:.2} {:.2} {x:.2} {y:.2}]>>",
+                            "/A<</O/Layout/Placement/Block/BBox[{:.2} {:.2} {right:.2} {upper:.2}]>>",
                             at.x, at.y
                         ),
                     );
@@ -199,8 +187,9 @@ impl Sheet {
             }
         }
         if shows {
-            content.set_fill_gray(0.0);
+            content.extend_from_slice(b"0 g ");
         }
+        Ok(())
     }
 
     /// Writes what can be clicked, a rectangle a line, and the destination that leads to this mark.
@@ -283,19 +272,18 @@ fn resources(state: &State, fonts: &[Ref]) -> String {
 }
 
 /// Shows glyphs, each where it belongs.
-fn show(content: &mut Content, state: &mut State, at: At, piece: &Piece) {
+fn show(content: &mut Vec<u8>, state: &mut State, at: At, piece: &Piece) -> io::Result<()> {
     if piece.glyphs.is_empty() || piece.size <= 0.0 {
-        return;
+        return Ok(());
     }
     state.fonts.insert(piece.font);
-    content.begin_text();
+    content.extend_from_slice(b"BT");
     if state.font != Some((piece.font, piece.size)) {
         state.font = Some((piece.font, piece.size));
-        content.set_font(Name(resource('F', usize::from(piece.font.0)).as_bytes()), round(piece.size));
+        write!(content, "/{} {} Tf", resource('F', usize::from(piece.font.0)), round(piece.size))?;
     }
     if piece.tell {
-        let mut marked = content.begin_marked_content_with_properties(Name(b"Span"));
-        marked.properties().actual_text(pdf_writer::TextStr(&piece.text));
+        write!(content, "/Span<</ActualText {}>>BDC", text(&piece.text))?;
     }
     let (x, y) = (at.x + piece.x, at.y + piece.rise);
     let mut wanted = 0.0;
@@ -307,29 +295,27 @@ fn show(content: &mut Content, state: &mut State, at: At, piece: &Piece) {
         let (same, further) = rest.split_at(end);
         rest = further;
         let begin = wanted + first.x_offset;
-        content.set_text_matrix([1.0, 0.0, 0.0, 1.0, round(x + begin), round(y + height)]);
+        write!(content, " 1 0 0 1 {} {} Tm[(", round(x + begin), round(y + height))?;
         let mut pen = begin;
-        let mut positioned = content.show_positioned();
-        let mut items = positioned.items();
-        let mut bytes = Vec::with_capacity(same.len() * 2);
         for glyph in same {
             let away = ((wanted + glyph.x_offset - pen) / piece.size * 1000.0).round();
             if away != 0.0 {
-                if !bytes.is_empty() {
-                    items.show(Str(&bytes));
-                    bytes.clear();
-                }
-                items.adjust(-away);
+                write!(content, "){}(", -away)?;
                 pen += away * piece.size / 1000.0;
             }
-            bytes.extend_from_slice(&glyph.id.to_be_bytes());
+            for byte in glyph.id.to_be_bytes() {
+                match byte {
+                    b'(' | b')' | b'\\' => content.extend_from_slice(&[b'\\', byte]),
+                    // Line ends in strings are read as line feeds, whatever they were.
+                    b'\r' => content.extend_from_slice(b"\\r"),
+                    plain => content.push(plain),
+                }
+            }
             pen += glyph.width;
             wanted += glyph.advance;
         }
-        items.show(Str(&bytes));
+        content.extend_from_slice(b")]TJ");
     }
-    if piece.tell {
-        content.end_marked_content();
-    }
-    content.end_text();
+    content.extend_from_slice(if piece.tell { b" EMC ET\n" } else { b" ET\n" });
+    Ok(())
 }

@@ -13,6 +13,8 @@ use crate::{
 
 mod jpeg;
 mod png;
+#[cfg(test)]
+mod tests;
 
 /// Pictures up to this size are held while they are looked at; larger ones are fetched twice.
 const MOST_HELD_BYTES: u64 = 4 << 20;
