@@ -166,9 +166,11 @@ fn measure(look: &TextLook, width: f32) -> Measure {
 /// A row for a line whose measure begins at `x`.
 pub(super) fn row(line: Line, look: &TextLook, x: f32) -> Row {
     // Letters of other scripts may be taller than the leading foresees.
-    let ascent = (look.leading * 0.74).max(if line.ascent > look.leading { line.ascent } else { 0.0 });
+    let is_tall = line.ascent + line.descent > look.leading * 1.5;
+    let ascent = (look.leading * 0.74).max(if is_tall { line.ascent } else { 0.0 });
+    let descent = (look.leading * 0.26).max(if is_tall { line.descent } else { 0.0 });
     let ink = line.pieces.into_iter().map(|piece| Ink::Text { x, piece }).collect();
-    Row { ascent, descent: look.leading * 0.26, ink, ..Row::default() }
+    Row { ascent, descent, ink, ..Row::default() }
 }
 
 /// Rows of a paragraph: neither its first line nor its last one stands alone on a page.

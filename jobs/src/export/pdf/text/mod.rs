@@ -114,6 +114,7 @@ pub(in crate::export) struct Line {
     /// Of its styles, below the baseline; positive.
     pub descent: f32,
     /// Whether it ends with a hyphen that isn't in the text. The glyph is in the last piece, the text isn't.
+    #[allow(dead_code, reason = "the page has no use for it yet")]
     pub hyphen: bool,
 }
 
