@@ -101,7 +101,7 @@ impl Flow {
         self.head = if height < self.height / 3.0 { head } else { Vec::new() };
     }
 
-    /// Takes a row. Where it does not fit, gives the page before it, and is to be asked again with [`Self::overfull`].
+    /// Takes a row. Afterwards [`Self::overfull`] is to be asked until it has no more pages.
     pub(super) fn push(&mut self, mut row: Row) {
         row.keep |= std::mem::take(&mut self.keep_next);
         self.filled += row.height(self.rows.is_empty());
@@ -143,7 +143,7 @@ impl Flow {
     fn best_break(&self) -> usize {
         let (mut filled, mut last, mut allowed) = (0.0, 1, None);
         for (at, row) in self.rows.iter().enumerate() {
-            if at > self.repeated.max(0) && filled <= self.height + 0.01 {
+            if at > self.repeated && filled <= self.height + 0.01 {
                 last = at;
                 if !row.keep && filled > self.height / 2.0 {
                     allowed = Some(at);
