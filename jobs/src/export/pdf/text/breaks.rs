@@ -4,7 +4,7 @@ use super::{
     Align, Measure,
     candidates::{self, Candidate, Candidates, Sum},
     optimum::{self, Goal},
-    paragraph::Window,
+    paragraph::{Kind, Window},
     shape::Shaper,
 };
 
@@ -12,7 +12,7 @@ use super::{
 const SLACK: f64 = 0.01;
 
 /// A place between two characters of a window.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd)]
 pub(super) struct Position {
     pub(super) atom: usize,
     /// In the atom's text.
@@ -87,8 +87,8 @@ fn greedy(
         } else {
             (from, start) = full(window, shaper, &candidates.sums, (from, start), next.end, room);
             cuts.push(Cut { end: from, hyphen: false });
-            // A cut may be where a candidate is; that one is used up.
-            number += usize::from(from == next.end);
+            // Candidates up to there are used up, those within a ligature as well.
+            number += candidates.all[number..].iter().take_while(|candidate| candidate.end <= from).count();
         }
         room = width;
     }
@@ -109,6 +109,12 @@ fn full(
     for index in from.atom..window.atoms.len() {
         let atom = &window.atoms[index];
         let size = f64::from(window.runs[atom.run as usize].style.size);
+        if atom.kind == Kind::Space {
+            // It hangs out.
+            let behind = Position { atom: index + 1, byte: 0 };
+            last = Some((behind, sums[index + 1])).filter(|_| behind <= end).or(last);
+            continue;
+        }
         let text = window.text(atom).len();
         let bounds = shaper.clusters(atom.word).into_iter().chain([(text, shaper.word(atom.word).width)]);
         for (byte, within) in bounds {
@@ -118,11 +124,10 @@ fn full(
             } else {
                 Position { atom: index, byte }
             };
-            let past = position.atom > end.atom || position.atom == end.atom && position.byte > end.byte;
             if index == from.atom && byte <= from.byte || byte == 0 {
                 continue;
             }
-            if let Some(last) = last.filter(|_| past || sum.width - start.width > room + SLACK) {
+            if let Some(last) = last.filter(|_| position > end || sum.width - start.width > room + SLACK) {
                 return last;
             }
             last = Some((position, sum));

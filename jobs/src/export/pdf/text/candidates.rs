@@ -59,11 +59,11 @@ pub(super) fn find(window: &Window<'_>, shaper: &mut Shaper, divide: bool, prefo
         }
         if let Some(language) = language.filter(|_| stands_alone(window, index)) {
             let size = f64::from(window.runs[atom.run as usize].style.size);
-            let before = sum;
+            let (before, hyphen) = (sum, hyphen(window, shaper, index));
             hyphens::places(window.text(atom), language, |byte| {
                 let within = before.width + f64::from(shaper.width_to(atom.word, byte)) * size;
                 let next = Sum { width: within, ..before };
-                found.add(Position { atom: index, byte }, next, next, Some(hyphen(window, shaper, index)));
+                found.add(Position { atom: index, byte }, next, next, Some(hyphen));
             });
         }
         sum.width += f64::from(atom.width);
@@ -107,10 +107,10 @@ impl Candidates {
 }
 
 /// The width of the hyphen behind an atom.
-fn hyphen(window: &Window<'_>, shaper: &Shaper, atom: usize) -> f64 {
+fn hyphen(window: &Window<'_>, shaper: &mut Shaper, atom: usize) -> f64 {
     let atom = &window.atoms[atom];
     let size = window.runs[atom.run as usize].style.size;
-    f64::from(shaper.hyphen_width(window.face(atom)) * size)
+    shaper.hyphen(window.face(atom)).map_or(0.0, |(_, shape)| f64::from(shape.advance * size))
 }
 
 /// Whether an atom is all of its word, so that the rules for words can be asked.

@@ -5,7 +5,10 @@
 //! one. The first text of a glyph has the glyph's own number in the subset; each further one has a number from the
 //! top downwards, which the font's encoding leads to the glyph.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, RandomState},
+};
 
 use super::face::FaceId;
 
@@ -23,6 +26,9 @@ pub(super) struct Used {
     numbers: HashMap<u16, u16>,
     /// Single characters' codes, so that many texts of one glyph are found quickly.
     singles: HashMap<(u16, char), u16>,
+    /// The latest further code of each glyph and longer text, by their hash: small keys, as there may be many.
+    longer: HashMap<u64, u16>,
+    hasher: RandomState,
     /// All texts, one behind the other: no small allocations that live long.
     texts: String,
 }
@@ -45,6 +51,8 @@ impl Used {
             further: Vec::new(),
             numbers: HashMap::from([(0, 0)]),
             singles: HashMap::new(),
+            longer: HashMap::new(),
+            hasher: RandomState::new(),
             texts: String::new(),
         }
     }
@@ -80,19 +88,24 @@ impl Used {
         if self.text(self.glyphs[usize::from(number)]) == text {
             return (number, true);
         }
-        // Single characters were looked up before: only ligatures and the like come here, and there are few.
-        if single(text).is_none() {
-            let same = |coded: &Coded| coded.glyph == number && self.text(*coded) == text;
-            if let Some(place) = self.further.iter().position(same) {
-                return (0xffff - place as u16, true);
+        // Single characters were looked up before.
+        let hash = self.hasher.hash_one((number, text));
+        if let Some(&code) = self.longer.get(&hash) {
+            let coded = self.further[usize::from(0xffff - code)];
+            if coded.glyph == number && self.text(coded) == text {
+                return (code, true);
             }
         }
         if self.glyphs.len() + self.further.len() >= 0xffff {
             return (number, false);
         }
         let coded = self.coded(number, text);
+        let code = 0xffff - self.further.len() as u16;
         self.further.push(coded);
-        (0xffff - (self.further.len() - 1) as u16, true)
+        if single(text).is_none() {
+            self.longer.insert(hash, code);
+        }
+        (code, true)
     }
 
     fn coded(&mut self, glyph: u16, text: &str) -> Coded {

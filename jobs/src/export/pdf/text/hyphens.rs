@@ -13,6 +13,9 @@ pub(super) fn language(tag: &str) -> Option<Lang> {
 
 /// Calls `take` with each place in `text`, in bytes, where a word may be divided; ascending.
 pub(super) fn places(text: &str, language: Lang, mut take: impl FnMut(usize)) {
+    if !is_prose(text) {
+        return;
+    }
     let mut rest = 0;
     while let Some(start) = text[rest..].find(char::is_alphabetic).map(|start| rest + start) {
         let end = text[start..]
@@ -33,6 +36,13 @@ pub(super) fn places(text: &str, language: Lang, mut take: impl FnMut(usize)) {
             }
         }
     }
+}
+
+/// Whether a text is of words, and no address, path or formula: a hyphen would change those.
+fn is_prose(text: &str) -> bool {
+    let inner = text.trim_matches(|character: char| !character.is_alphanumeric());
+    let strange = |character: char| character.is_ascii_digit() || ".:".contains(character);
+    !inner.contains(strange) && !text.contains(|character: char| "/\\@_=#%&".contains(character))
 }
 
 #[cfg(test)]
@@ -58,8 +68,13 @@ mod tests {
     }
 
     #[test]
-    fn short_and_endless_words_stay_whole() {
+    fn short_words_endless_ones_and_addresses_stay_whole() {
         assert_eq!(divided("only", "en"), "only");
+        for address in
+            ["example.org,", "notwithstanding/", "somebody@example", "extensive_name", "extensive2"]
+        {
+            assert_eq!(divided(address, "en"), address);
+        }
         let endless = "extensive".repeat(6);
         assert_eq!(divided(&endless, "en"), endless);
     }

@@ -7,6 +7,11 @@ use super::{
     shape::{Shaper, WordId},
 };
 
+/// How much of its width a space may lose at most.
+const TIGHTEST: f32 = -0.4;
+/// A line whose spaces would have to grow by more, as a multiple of their width, stays short.
+const LOOSEST: f32 = 4.0;
+
 /// An atom, or a part of one, in a line.
 struct Item {
     atom: usize,
@@ -143,6 +148,9 @@ fn extent(window: &Window<'_>, items: &[Item], from: Position) -> (f32, f32) {
     let empty = window.atoms.get(from.atom).map_or(first, |atom| atom.run);
     let empty = items.is_empty().then_some(empty);
     let runs = items.iter().map(|item| window.atoms[item.atom].run).chain(empty);
+    let mut before = None;
+    // Most items are of the run of the one before.
+    let runs = runs.filter(|run| before.replace(*run) != Some(*run));
     runs.fold((0.0_f32, 0.0_f32), |(ascent, descent), run| {
         let style = window.runs[run as usize].style;
         let measures = super::face::FaceId::of(style.face).measures();

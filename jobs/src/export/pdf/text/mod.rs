@@ -6,7 +6,7 @@
 //!
 //! - `face`: the fonts in the binary, and which of them has a character.
 //! - `code`: the numbers by which a page names glyphs, and the text that each stands for.
-//! - `shape`: words to glyphs (harfrust), kept for the next time.
+//! - `shape`: words to glyphs (harfrust), by `segment` in parts of one font, kept for the next time.
 //! - `paragraph`: text to atoms. `candidates`: the places between and, by `hyphens`, within them where a line may end.
 //! - `breaks`: where lines do end, by `optimum` if it can. `line`: atoms to a line.
 //! - `embed`: a font's subset as PDF objects.
@@ -20,7 +20,10 @@ mod hyphens;
 mod line;
 mod optimum;
 mod paragraph;
+mod segment;
 mod shape;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 

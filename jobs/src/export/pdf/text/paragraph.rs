@@ -238,7 +238,8 @@ impl<'a> Window<'a> {
                 continue;
             }
             let fits = |last: &Atom| {
-                let room = last.text.1 - last.text.0 < LONGEST_WORD || is_mark(character);
+                let bytes = last.text.1 - last.text.0;
+                let room = bytes < LONGEST_WORD || bytes < 2 * LONGEST_WORD && is_mark(character);
                 last.kind == kind && last.level == level && room
             };
             if !(open && self.atoms.last().is_some_and(fits)) {
@@ -295,6 +296,11 @@ impl<'a> Window<'a> {
 fn runs_from_right(text: &str, tag: &str) -> bool {
     let (mut left, mut right) = (0_usize, 0_usize);
     for character in text.chars() {
+        // Below Hebrew there is no other direction: no need to look it up.
+        if character < '\u{590}' {
+            left += usize::from(character.is_alphabetic());
+            continue;
+        }
         match HardcodedBidiData.bidi_class(character) {
             BidiClass::L => left += 1,
             BidiClass::R | BidiClass::AL => right += 1,
@@ -321,7 +327,7 @@ fn ends_line(character: char) -> bool {
 
 /// Whether a character stands on the one before.
 fn is_mark(character: char) -> bool {
-    unicode_normalization::char::is_combining_mark(character)
+    character >= '\u{300}' && unicode_normalization::char::is_combining_mark(character)
 }
 
 /// Whether a character only tells how to set its neighbours, or is a control character: it has no look of its own.

@@ -1,20 +1,17 @@
 //! Words to glyphs, by harfrust: kerning, ligatures, marks, joined letters. Words that were shaped are kept, up to a
 //! bound, as books repeat theirs; all of them in a few long vectors, as many small pieces would tear memory apart.
 
-use std::{
-    hash::{BuildHasher, RandomState},
-    ops::Range,
-};
+use std::hash::{BuildHasher, RandomState};
 
 use harfrust::{
     Buffer, BufferFlags, Direction, Feature, Language, Script, ShapeOptions, ShapePlan, ShaperFont, Tag,
-    unicode,
 };
 
 use super::{
     Face, Family, FontIndex,
     code::Used,
     face::{FACES, FaceId},
+    segment::{Segment, segments},
 };
 
 /// Kept words; beyond that all are forgotten.
@@ -67,13 +64,6 @@ pub(super) struct Shape {
     pub(super) cluster: u32,
 }
 
-/// Characters of one font and one script.
-struct Segment {
-    face: Option<FaceId>,
-    script: Script,
-    text: Range<usize>,
-}
-
 /// Shapes words, keeps them, and knows which fonts they used.
 pub(super) struct Shaper {
     language: Option<Language>,
@@ -83,6 +73,7 @@ pub(super) struct Shaper {
     pub(super) missing: u64,
     used: Vec<Used>,
     fonts: [Option<FontIndex>; FACES],
+    hyphens: [Option<(FontIndex, Shape)>; FACES],
     buffer: Buffer,
     plans: Vec<(FaceId, Script, bool, ShapePlan)>,
     hasher: RandomState,
@@ -104,6 +95,7 @@ impl Shaper {
             missing: 0,
             used: Vec::new(),
             fonts: [None; FACES],
+            hyphens: [None; FACES],
             buffer,
             plans: Vec::new(),
             hasher: RandomState::new(),
@@ -207,18 +199,17 @@ impl Shaper {
         glyphs.filter(|glyph| (glyph.cluster as usize) < byte).map(|glyph| glyph.advance).sum()
     }
 
-    /// The width of the hyphen at a line's end, in ems.
-    pub(super) fn hyphen_width(&self, face: FaceId) -> f32 {
-        face.hyphen().map_or(0.0, |glyph| advance(face, glyph))
-    }
-
     /// The hyphen at a line's end. It means U+00AD, which readers drop from the text they copy.
     pub(super) fn hyphen(&mut self, face: FaceId) -> Option<(FontIndex, Shape)> {
-        let glyph = face.hyphen()?;
-        let width = advance(face, glyph);
-        let font = self.font(face);
-        let (code, _) = self.used[usize::from(font.0)].code(glyph, "\u{ad}");
-        Some((font, Shape { code, advance: width, width, x: 0.0, y: 0.0, cluster: 0 }))
+        if self.hyphens[face.index()].is_none() {
+            let glyph = face.hyphen()?;
+            let width = advance(face, glyph);
+            let font = self.font(face);
+            let (code, _) = self.used[usize::from(font.0)].code(glyph, "\u{ad}");
+            let shape = Shape { code, advance: width, width, x: 0.0, y: 0.0, cluster: 0 };
+            self.hyphens[face.index()] = Some((font, shape));
+        }
+        self.hyphens[face.index()]
     }
 
     fn shape_anew(&mut self, hash: u64, face: FaceId, rtl: bool, text: &str) -> WordId {
@@ -352,73 +343,4 @@ pub(super) fn advance(face: FaceId, glyph: u16) -> f32 {
     let Some(font) = face.font() else { return 0.0 };
     let units = font.glyph_metrics().h_advance(u32::from(glyph).into());
     (units * 1000.0 / f32::from(font.units_per_em())).round() / 1000.0
-}
-
-/// Cuts a word into what one font and one script can shape.
-fn segments(face: FaceId, text: &str) -> Vec<Segment> {
-    let mut segments: Vec<Segment> = Vec::new();
-    let mut rest = 0..text.len();
-    while let Some(cluster) = next_cluster(text, &rest) {
-        rest.start = cluster.end;
-        match font_of(face, &text[cluster.clone()]) {
-            Some(font) => push(&mut segments, Some(font), text, cluster),
-            // Marks that no font has with their letter stand alone.
-            None => {
-                for (place, character) in text[cluster.clone()].char_indices() {
-                    let start = cluster.start + place;
-                    let one = start..start + character.len_utf8();
-                    push(&mut segments, font_of(face, &text[one.clone()]), text, one);
-                }
-            }
-        }
-    }
-    segments
-}
-
-/// A character and the marks on it.
-fn next_cluster(text: &str, rest: &Range<usize>) -> Option<Range<usize>> {
-    let mut characters = text[rest.clone()].char_indices();
-    characters.next()?;
-    let mark = |character: char| {
-        is_ignorable(character) || unicode_normalization::char::is_combining_mark(character)
-    };
-    let end =
-        characters.find(|(_, character)| !mark(*character)).map_or(rest.end, |(place, _)| rest.start + place);
-    Some(rest.start..end)
-}
-
-/// The best font that has all of a cluster.
-fn font_of(face: FaceId, cluster: &str) -> Option<FaceId> {
-    std::iter::once(face).chain(face.helpers()).find(|face| has(*face, cluster))
-}
-
-/// Whether a font has all of a cluster, be it taken apart or put together.
-fn has(face: FaceId, cluster: &str) -> bool {
-    use unicode_normalization::UnicodeNormalization;
-    let known = |character: char| is_ignorable(character) || face.glyph(character).is_some();
-    cluster.chars().all(known)
-        || !cluster.is_ascii() && (cluster.nfc().all(known) || cluster.nfd().all(known))
-}
-
-/// Adds a cluster to the last segment if it fits there.
-fn push(segments: &mut Vec<Segment>, face: Option<FaceId>, text: &str, cluster: Range<usize>) {
-    let script = text[cluster.clone()].chars().map(|character| unicode::script(u32::from(character)));
-    let common = |script: &Script| *script == Script::COMMON || *script == Script::INHERITED;
-    let script = script.clone().find(|script| !common(script));
-    if let Some(last) = segments.last_mut()
-        && last.face == face
-        && script.is_none_or(|script| last.script == script || common(&last.script))
-    {
-        last.text.end = cluster.end;
-        last.script = script.unwrap_or(last.script);
-        return;
-    }
-    segments.push(Segment { face, script: script.unwrap_or(Script::COMMON), text: cluster });
-}
-
-/// What has no look of its own and needs no glyph: joiners, variation selectors, tags.
-fn is_ignorable(character: char) -> bool {
-    matches!(character, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}'
-        | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
-        | '\u{e0000}'..='\u{e0fff}')
 }
