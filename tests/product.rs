@@ -22,6 +22,8 @@ mod fleet;
 mod kills;
 #[path = "product/parts.rs"]
 mod parts;
+#[path = "product/pdf.rs"]
+mod pdf;
 #[path = "product/processes.rs"]
 mod processes;
 #[path = "product/producers.rs"]

@@ -9,7 +9,7 @@ use crate::{
     world::{World, prepared, validate},
 };
 
-const FORMATS: [&str; 6] = ["docx", "epub", "html", "json", "markdown", "text"];
+const FORMATS: [&str; 7] = ["docx", "epub", "html", "json", "markdown", "pdf", "text"];
 
 /// The demo's files by format.
 pub(crate) fn demo(world: &World, arguments: &[&str]) -> BTreeMap<String, Value> {
@@ -37,6 +37,7 @@ pub(crate) fn check_all(world: &World, files: &BTreeMap<String, Value>) {
     check_html(&file("html"));
     check_json(&file("json"));
     check_docx(&file("docx"), &file("json"));
+    crate::pdf::check(&file("pdf"), &file("text"), 20);
     for format in ["markdown", "text"] {
         assert!(String::from_utf8(fs::read(file(format)).unwrap()).is_ok(), "{format}");
     }
@@ -96,7 +97,7 @@ fn the_demo_may_be_run_again_in_the_same_place() {
 }
 
 /// The largest books of a kind among those that `tests/run` has fetched.
-fn real_books(kind: &str, most: usize) -> Vec<std::path::PathBuf> {
+pub(crate) fn real_books(kind: &str, most: usize) -> Vec<std::path::PathBuf> {
     let folder = prepared("PRESSWORK_TEST_BOOKS").join(kind);
     let mut books: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     books.sort_by_key(|book| std::cmp::Reverse(fs::metadata(book).unwrap().len()));

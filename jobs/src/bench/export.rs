@@ -282,7 +282,7 @@ async fn export_one(
     // HTML that others read is read as it is stored.
     let compression = arguments.copy_to.is_some().then_some(Encoding::None);
     let (project, what) = (arguments.project.clone(), What::Book);
-    let export = Export { project, format, what, chapters: None, compression, chunk_bytes: None };
+    let export = Export { project, format, what, chapters: None, compression, chunk_bytes: None, page: None };
     let job = new_job(JobId::new(engine.clock.now(), &*engine.random), app.tenant().clone(), &export)?;
     let id = job.id;
     enqueue(&engine, vec![job]).await?;

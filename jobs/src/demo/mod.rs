@@ -144,6 +144,7 @@ impl Stage<'_> {
                 chapters: None,
                 compression: None,
                 chunk_bytes: Some(self.app.settings().chunk_size),
+                page: None,
             };
             exports.push((format, new_job(self.new_id(), self.app.tenant().clone(), &export)?));
         }

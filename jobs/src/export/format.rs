@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 pub enum Format {
     /// EPUB 3.3, for reading devices and shops.
     Epub,
+    /// PDF 1.7, set like a book, for paper and screens.
+    Pdf,
     /// A DOCX document, for word processors.
     Docx,
     /// One HTML file with everything inside.
@@ -62,12 +64,14 @@ impl fmt::Display for What {
 
 impl Format {
     /// Those that a book can be exported to.
-    pub const ALL: [Self; 6] = [Self::Epub, Self::Docx, Self::Html, Self::Markdown, Self::Text, Self::Json];
+    pub const ALL: [Self; 7] =
+        [Self::Epub, Self::Pdf, Self::Docx, Self::Html, Self::Markdown, Self::Text, Self::Json];
 
-    /// The name users write: `epub`, `docx`, `html`, `markdown`, `text`, `json`, `csv`.
+    /// The name users write: `epub`, `pdf`, `docx`, `html`, `markdown`, `text`, `json`, `csv`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Epub => "epub",
+            Self::Pdf => "pdf",
             Self::Docx => "docx",
             Self::Html => "html",
             Self::Markdown => "markdown",
@@ -81,6 +85,7 @@ impl Format {
     pub const fn extension(self) -> &'static str {
         match self {
             Self::Epub => "epub",
+            Self::Pdf => "pdf",
             Self::Docx => "docx",
             Self::Html => "html",
             Self::Markdown => "md",
@@ -94,6 +99,7 @@ impl Format {
     pub const fn media_type(self) -> &'static str {
         match self {
             Self::Epub => "application/epub+zip",
+            Self::Pdf => "application/pdf",
             Self::Docx => "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
             Self::Html => "text/html; charset=utf-8",
             Self::Markdown => "text/markdown; charset=utf-8",
@@ -106,7 +112,7 @@ impl Format {
     /// How an artifact is best compressed around it: not at all where the format compresses by itself.
     pub const fn encoding(self) -> Encoding {
         match self {
-            Self::Epub | Self::Docx => Encoding::None,
+            Self::Epub | Self::Pdf | Self::Docx => Encoding::None,
             Self::Html | Self::Markdown | Self::Text | Self::Json | Self::Csv => Encoding::Zstd,
         }
     }
@@ -120,7 +126,7 @@ impl fmt::Display for Format {
 
 /// The text is not a format.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a format: one of epub, docx, html, markdown, text, json, csv")]
+#[error("not a format: one of epub, pdf, docx, html, markdown, text, json, csv")]
 pub struct FormatError;
 
 impl FromStr for Format {
@@ -141,6 +147,6 @@ mod tests {
             assert_eq!(format.to_string().parse(), Ok(format));
             assert_eq!(serde_json::to_string(&format).unwrap(), format!("\"{format}\""));
         }
-        assert_eq!("pdf".parse::<Format>(), Err(FormatError));
+        assert_eq!("docx".parse::<Format>(), Err(FormatError));
     }
 }

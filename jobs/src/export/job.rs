@@ -27,7 +27,7 @@ use tokio::{
 };
 
 use super::{
-    AssetSource, Chapters, Exporter, Format, What, exporter,
+    AssetSource, Chapters, Exporter, Format, PageOptions, What, exporter,
     part::{Boundary, Part},
     sheets::Sheets,
 };
@@ -57,6 +57,9 @@ pub struct Export {
     /// In what pieces it is streamed, in bytes; 8 KiB where nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chunk_bytes: Option<usize>,
+    /// What the pages look like, in a format that has pages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page: Option<PageOptions>,
 }
 
 /// What an export tells of itself.
@@ -94,7 +97,15 @@ impl Kind for Export {
             Some(bytes) if !(256..=128 << 10).contains(&bytes) => {
                 Err(format!("a chunk size of {bytes} bytes: choose 256 bytes to 128 KiB"))
             }
-            _ => self.file().map(drop),
+            _ => {
+                if let Some(page) = &self.page {
+                    if self.format != Format::Pdf {
+                        return Err(format!("{} has no pages: leave out what they look like", self.format));
+                    }
+                    page.check()?;
+                }
+                self.file().map(drop)
+            }
         }
     }
 
@@ -114,9 +125,10 @@ impl Export {
         let part = Part::of(reader.book(), self.chapters)?;
         let out = Out::new(context.artifact(&file, options).await?, context.clone());
         let chapters = fetch_ahead(reader.clone(), part.book().clone());
-        let (format, runtime) = (self.format, Handle::current());
-        let writing =
-            tokio::task::spawn_blocking(move || write_book(format, &part, reader, &runtime, chapters, out));
+        let (format, page, runtime) = (self.format, self.page.unwrap_or_default(), Handle::current());
+        let writing = tokio::task::spawn_blocking(move || {
+            write_book(format, &page, &part, reader, &runtime, chapters, out)
+        });
         let (artifact, dropped, chapters) = writing.await.map_err(Failure::retry)??;
         artifact.finish().await?;
         Ok(Exported { format, file, chapters, characters: None, dropped })
@@ -214,6 +226,7 @@ async fn with_room(text: String, room: &Arc<Semaphore>) -> Fetched {
 /// The blocking side: parses each chapter and sends it through the exporter.
 fn write_book(
     format: Format,
+    page: &PageOptions,
     part: &Part,
     reader: Arc<ProjectReader>,
     runtime: &Handle,
@@ -223,9 +236,9 @@ fn write_book(
     let book = part.book();
     let context = out.context.clone();
     let assets = StoredAssets { reader, runtime: runtime.clone() };
-    let exporter = exporter(format, book.clone(), Box::new(assets))?;
-    let page = Page { exporter, boundary: part.boundary(), out };
-    let (mut stream, mut losses) = (Checked::new(page, "the project's book"), Losses::default());
+    let exporter = exporter(format, book.clone(), Box::new(assets), page)?;
+    let sink = Sink { exporter, boundary: part.boundary(), out };
+    let (mut stream, mut losses) = (Checked::new(sink, "the project's book"), Losses::default());
     let total = book.chapters.len() as u64;
     stream.event(Event::BookStart)?;
     for (index, entry) in book.chapters.iter().enumerate() {
@@ -235,22 +248,22 @@ fn write_book(
         context.progress(index as u64 + 1, total, &entry.title);
     }
     stream.event(Event::BookEnd)?;
-    let (page, mended) = stream.into_parts();
+    let (sink, mended) = stream.into_parts();
     losses.merge(&mended);
-    losses.merge(page.exporter.losses());
-    losses.merge(page.boundary.as_ref().map_or(&Losses::default(), Boundary::losses));
-    Ok((page.out.into_artifact()?, losses, book.chapters.len()))
+    losses.merge(sink.exporter.losses());
+    losses.merge(sink.boundary.as_ref().map_or(&Losses::default(), Boundary::losses));
+    Ok((sink.out.into_artifact()?, losses, book.chapters.len()))
 }
 
 /// The end of the stream: the exporter, writing to the artifact.
-struct Page {
+struct Sink {
     exporter: Box<dyn Exporter>,
     /// Where a part ends, if it is one.
     boundary: Option<Boundary>,
     out: Out,
 }
 
-impl EventSink for Page {
+impl EventSink for Sink {
     fn event(&mut self, event: Event<'_>) -> Result<(), BookError> {
         if self.boundary.as_mut().is_some_and(|boundary| boundary.hides(&event)) {
             return Ok(());

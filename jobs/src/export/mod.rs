@@ -10,8 +10,9 @@
 //! - `markup`: blocks as XHTML that HTML parsers read as well; EPUB and HTML share it.
 //! - `part`: some of a book's chapters as a book of their own.
 //! - [`sheets`]: a project's characters, in formats of their own.
+//! - `page`: what a printed page looks like, as users choose it.
 //! - `job`: the job kind [`Export`]. `submit`: its arguments on the command line.
-//! - `epub` and `docx` (on `zip` and `archived`), `html`, `markdown`, `text`, [`json`]: one format each.
+//! - `epub` and `docx` (on `zip` and `archived`), `pdf`, `html`, `markdown`, `text`, [`json`]: one format each.
 
 use std::{
     io::{Read, Write},
@@ -33,7 +34,9 @@ mod language;
 mod lookup;
 mod markdown;
 mod markup;
+pub mod page;
 mod part;
+mod pdf;
 pub mod sheets;
 mod submit;
 #[cfg(test)]
@@ -44,6 +47,7 @@ mod zip;
 
 pub use format::{Format, What};
 pub use job::{Export, Exported};
+pub use page::PageOptions;
 pub use part::{Chapters, ChaptersError};
 pub use submit::ExportArguments;
 #[cfg(test)]
@@ -75,7 +79,7 @@ pub trait AssetSource: Send {
     fn open(&mut self, asset: &Asset) -> Result<Box<dyn Read + '_>, BookError>;
 }
 
-/// An exporter of `book` to `format`.
+/// An exporter of `book` to `format`. Formats without pages have no use for what is said of them.
 ///
 /// # Errors
 /// [`BookError::Input`] where no book goes out to it: see [`What::formats`].
@@ -83,10 +87,12 @@ pub fn exporter(
     format: Format,
     book: Arc<Book>,
     assets: Box<dyn AssetSource>,
+    page: &PageOptions,
 ) -> Result<Box<dyn Exporter>, BookError> {
     let lookup = Arc::new(lookup::Lookup::new(book));
     Ok(match format {
         Format::Epub => Box::new(epub::Epub::new(lookup, assets)),
+        Format::Pdf => Box::new(pdf::Pdf::new(lookup, assets, page)),
         Format::Docx => Box::new(docx::Docx::new(lookup, assets)),
         Format::Html => Box::new(html::Html::new(lookup, assets)),
         Format::Markdown => Box::new(markdown::Markdown::new(lookup, assets)),

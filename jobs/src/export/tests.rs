@@ -5,7 +5,7 @@ mod docx;
 mod docx_text;
 mod every_format;
 mod markdown;
-mod sample;
+pub(super) mod sample;
 
 /// The events of a random chapter, the same for the same seed; in half of them notes are mentioned.
 pub(crate) fn random_chapter(seed: u64) -> Vec<crate::book::Event<'static>> {

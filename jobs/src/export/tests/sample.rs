@@ -26,7 +26,7 @@ pub(super) const DRAWING: &[u8] =
 pub(super) const HOSTILE: &str = "<script>alert(1)</script> ]]> --> \" ' & &amp; &#0; </p></style></title> `*_~^|[x](y)![z](w) \u{fffe}\u{7}\\ ";
 
 /// Pictures in memory.
-pub(super) struct Pictures;
+pub(in crate::export) struct Pictures;
 
 impl AssetSource for Pictures {
     fn open(&mut self, asset: &Asset) -> Result<Box<dyn Read + '_>, BookError> {
@@ -40,7 +40,7 @@ impl AssetSource for Pictures {
 }
 
 /// What the book says of itself.
-pub(super) fn book() -> Arc<Book> {
+pub(in crate::export) fn book() -> Arc<Book> {
     let mut book = Book::new(Metadata {
         title: format!("A Book {HOSTILE}"),
         subtitle: "Of everything".into(),
@@ -110,7 +110,7 @@ impl Script {
 }
 
 /// The book's stream.
-pub(super) fn events() -> Vec<Event<'static>> {
+pub(in crate::export) fn events() -> Vec<Event<'static>> {
     let mut s = Script::default();
     s.add(Event::BookStart);
     first_chapter(s.add(Event::ChapterStart { index: 0, title: "One".into() }));
@@ -222,9 +222,9 @@ fn second_chapter(s: &mut Script) {
 }
 
 /// The sample in a format, and what was lost.
-pub(super) fn exported(format: Format) -> (Vec<u8>, Losses) {
+pub(in crate::export) fn exported(format: Format) -> (Vec<u8>, Losses) {
     let mut out = Vec::new();
-    let mut exporter = exporter(format, book(), Box::new(Pictures)).unwrap();
+    let mut exporter = exporter(format, book(), Box::new(Pictures), &Default::default()).unwrap();
     send(exporter.as_mut(), events(), &mut out);
     (out, exporter.losses().clone())
 }
