@@ -3,12 +3,12 @@
 
 #[path = "artifact/faults.rs"]
 mod faults;
+#[path = "artifact/reading.rs"]
+mod reading;
 #[path = "artifact/server.rs"]
 mod server;
 #[path = "servers/mod.rs"]
 mod servers;
-#[path = "artifact/reading.rs"]
-mod reading;
 
 use std::{collections::BTreeMap, sync::Arc};
 

@@ -123,7 +123,11 @@ impl World {
     fn new() -> Self {
         let (storage, ring) = (Arc::new(Counted::default()), ring());
         let objects: Arc<dyn ObjectStore> = storage.clone();
-        Self { store: ArtifactStore::new(objects).with_keys(ring.clone(), Arc::new(SeededRandom::new(11))), storage, ring }
+        Self {
+            store: ArtifactStore::new(objects).with_keys(ring.clone(), Arc::new(SeededRandom::new(11))),
+            storage,
+            ring,
+        }
     }
 
     async fn bytes(&self, key: &str) -> Vec<u8> {
