@@ -22,7 +22,8 @@ pub(super) fn identity(book: &Book) -> [u8; 16] {
     let first = hash(&whole);
     for chapter in &book.chapters {
         // Rolled up, so that a book of many chapters makes no long text.
-        whole = format!("{:x}{}{}", hash(&whole), chapter.file, chapter.title);
+        // Of a file only its own name: its folder is new with each import.
+        whole = format!("{:x}{}{}", hash(&whole), chapter.name(), chapter.title);
     }
     let second = hash(&format!("{whole}{first:x}"));
     let mut identity = [0; 16];
