@@ -13,7 +13,7 @@ use crate::{
         Asset, Book, BookError, ChapterEntry, Checked, Event, EventSink, Losses, Metadata,
         markdown::read_chapter,
     },
-    export::{AssetSource, Exporter, Format, exporter},
+    export::{AssetSource, Exporter, Format, PageOptions, exporter},
     import::{BookSink, Imported, Source, SourceFile, SourceFormat, import},
 };
 
@@ -95,7 +95,8 @@ impl Held {
             }
         }
         let pictures = self.assets.iter().map(|(name, _, bytes)| (name.clone(), bytes.clone())).collect();
-        let exporter = exporter(format, self.book(), Box::new(Pictures(pictures)));
+        let exporter =
+            exporter(format, self.book(), Box::new(Pictures(pictures)), &PageOptions::default()).unwrap();
         let To(exporter, bytes) = self.send(To(exporter, Vec::new()));
         (bytes, exporter.losses().clone())
     }

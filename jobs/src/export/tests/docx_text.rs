@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     book::{Alignment, Book, ChapterEntry, Event, Metadata, Tag},
-    export::{Format, exporter},
+    export::{Format, PageOptions, exporter},
 };
 
 /// Each paragraph as its style, the list and level of its item, and its text; tables as `table` and `end`.
@@ -87,7 +87,11 @@ fn document(language: &str, chapter: impl FnOnce(&mut Script)) -> String {
     script.add(Event::BookStart).add(Event::ChapterStart { index: 0, title: "One".into() });
     chapter(&mut script);
     script.add(Event::ChapterEnd).add(Event::BookEnd);
-    send(exporter(Format::Docx, alone.into(), Box::new(Pictures)).as_mut(), script.0, &mut out);
+    send(
+        exporter(Format::Docx, alone.into(), Box::new(Pictures), &PageOptions::default()).unwrap().as_mut(),
+        script.0,
+        &mut out,
+    );
     let (_, text) = parts_of(out).into_iter().find(|(name, _)| name == "word/document.xml").unwrap();
     String::from_utf8(text).unwrap()
 }

@@ -116,7 +116,7 @@ impl Pictures {
         if asset.bytes <= MOST_HELD_BYTES {
             let mut bytes = Vec::new();
             let mut source = assets.open(asset)?.take(MOST_HELD_BYTES + 1);
-            source.read_to_end(&mut bytes).map_err(crate::export::epub::reading(asset))?;
+            source.read_to_end(&mut bytes).map_err(crate::export::archived::reading(asset))?;
             if bytes.len() as u64 <= MOST_HELD_BYTES {
                 held = Some(bytes);
             }
