@@ -60,7 +60,8 @@ fn an_export_goes_on_where_the_storage_stumbles() {
             ]);
             assert_eq!(exported["state"], "completed", "{operation:?} {fault:?}: {exported}");
             let file = world.path("novel.out");
-            world.json(&["artifacts", "get", exported["id"].as_str().unwrap(), "-o", file.to_str().unwrap()]);
+            let get = ["artifacts", "get", exported["id"].as_str().unwrap(), "-o", file.to_str().unwrap()];
+            world.json(&[&get[..], &["--force"]].concat());
             assert!(std::fs::metadata(&file).unwrap().len() > 5 << 20, "{operation:?} {fault:?}");
             server.behave();
         }
@@ -90,7 +91,8 @@ fn a_storage_that_refuses_is_named_and_nothing_is_seen() {
 #[test]
 fn a_storage_that_is_away_is_told_with_what_to_do() {
     let world = World::new();
-    let mut command = world.command(&["doctor", "--storage-url", "s3://books/x"]);
+    let book = world.file("novel.md", long_book(1_000));
+    let mut command = world.command(&["enqueue", "import", &book, "--storage-url", "s3://books/x"]);
     command.envs([
         ("AWS_ENDPOINT", "http://127.0.0.1:1"),
         ("AWS_ALLOW_HTTP", "true"),

@@ -1,6 +1,10 @@
 //! One export that is killed and goes on, and the bench on which that happens: a world, an S3 server, two books.
 
-use std::{collections::HashMap, fmt, fs, path::PathBuf};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt, fs,
+    path::PathBuf,
+};
 
 use presswork::domain::{Encoding, Random as _, SeededRandom};
 use presswork_jobs::export::Format;
@@ -43,14 +47,13 @@ pub(super) struct Told {
     pub(super) open: u32,
 }
 
-/// The tenants: one whose artifacts are sealed, and one whose are not.
-const TENANTS: [&str; 2] = ["plain", "sealed"];
-
 pub(super) struct Bench {
     world: World,
     server: S3Server,
     /// What comes out where nobody disturbs: the plain bytes' hash, and a copy of what is stored.
     undisturbed: HashMap<(Format, Encoding, bool), (String, PathBuf)>,
+    /// By tenant and name.
+    imported: HashSet<(bool, &'static str)>,
     kills: u32,
 }
 
@@ -61,8 +64,14 @@ struct Made {
 }
 
 impl Case {
+    /// One whose artifacts are sealed, or one whose are not.
     fn tenant(self) -> [&'static str; 2] {
         ["--tenant", if self.sealed { "sealed" } else { "plain" }]
+    }
+
+    fn project(self) -> &'static str {
+        // Plain text has no pictures.
+        if self.format == Format::Text { "words" } else { "pictures" }
     }
 }
 
@@ -72,28 +81,20 @@ impl Bench {
         let world = World::on_s3(&server, "kills");
         book::of_pictures(&world.path("pictures"));
         book::of_words(&world.path("words"));
-        let bench = Self { world, server, undisturbed: HashMap::new(), kills: 0 };
+        let bench = Self { world, server, undisturbed: HashMap::new(), imported: HashSet::new(), kills: 0 };
         bench.world.json(&["tenants", "set", "sealed", "--seal", "on"]);
-        let worker = bench.worker();
-        for tenant in TENANTS {
-            for name in ["pictures", "words"] {
-                let folder = bench.world.path(name);
-                let import = ["--tenant", tenant, "enqueue", "import", folder.to_str().unwrap()];
-                bench.world.json(&[&import[..], &["--project", name, "--wait"]].concat());
-            }
-        }
-        end(worker);
         bench
     }
 
-    /// A worker, as a process. Its leases are the shortest there are.
-    fn worker(&self) -> Running {
-        self.world.start(&["up", "--json", "--lease", "1s", "--log", "error"])
+    /// A worker, as a process that hears signals.
+    fn worker(&self, lease: &str) -> Running {
+        let mut worker = self.world.start(&["up", "--json", "--lease", lease, "--log", "error"]);
+        assert_eq!(worker.next_json().unwrap()["event"], "started");
+        worker
     }
 
     fn enqueue(&self, case: Case) -> String {
-        // Plain text has no pictures.
-        let project = if case.format == Format::Text { "words" } else { "pictures" };
+        let project = case.project();
         let (format, encoding) = (case.format.name(), case.encoding.name());
         let export = ["enqueue", "export", project, "--format", format, "--compression", encoding];
         let enqueued = self.world.json(&[&case.tenant()[..], &export].concat());
@@ -132,8 +133,14 @@ impl Bench {
         if let Some(made) = self.undisturbed.get(&which) {
             return made.clone();
         }
+        let worker = self.worker(LONG);
+        if self.imported.insert((case.sealed, case.project())) {
+            let folder = self.world.path(case.project());
+            let import =
+                ["enqueue", "import", folder.to_str().unwrap(), "--project", case.project(), "--wait"];
+            self.world.json(&[&case.tenant()[..], &import].concat());
+        }
         let before = self.server.figures().parts_stored();
-        let worker = self.worker();
         let id = self.enqueue(case);
         let made = self.made(case, &id);
         end(worker);
@@ -156,7 +163,7 @@ impl Bench {
             // A later one each time: what is durable is not sent again, so that nothing earlier comes by.
             step += random.below(STEPS - step);
             let gate = self.gate(&id, step, &random);
-            let mut worker = self.worker();
+            let mut worker = self.worker(SHORT);
             let finished = |written: &str| written.contains(&id) && written.contains("/.manifests/");
             self.server.wait_until(&format!("{case}: kill {place} at step {step}"), |figures| {
                 gate.was_reached() || figures.written.iter().any(|key| finished(key))
@@ -172,7 +179,7 @@ impl Bench {
             }
             step += 1;
         }
-        let worker = self.worker();
+        let worker = self.worker(LONG);
         let made = self.made(case, &id);
         end(worker);
         assert_eq!(made.sha256, sha256, "{case}: other plain bytes");
@@ -208,7 +215,7 @@ impl Bench {
     /// Sweeps, and tells.
     pub(super) fn end(self) -> Told {
         // A worker sweeps when it starts, and now and then.
-        let worker = self.worker();
+        let worker = self.worker(LONG);
         self.server.wait_until("every upload is complete or given up", |figures| {
             figures.uploads(UploadState::Open) == 0
         });
@@ -224,6 +231,11 @@ impl Bench {
     }
 }
 
+/// How long a lease holds of a worker that is to be killed: so long the next one waits. A machine with other things to do
+/// must be able to renew it.
+const SHORT: &str = "2s";
+/// And of one that is to live.
+const LONG: &str = "30s";
 /// Parts that an export has at least.
 const PARTS: u32 = 3;
 /// The beginning of an upload, three parts, its end, its manifest.
