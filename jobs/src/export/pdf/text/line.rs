@@ -7,11 +7,6 @@ use super::{
     shape::{Shaper, WordId},
 };
 
-/// How much of its width a space may lose at most.
-const TIGHTEST: f32 = -0.4;
-/// A line whose spaces would have to grow by more, as a multiple of their width, stays short.
-const LOOSEST: f32 = 4.0;
-
 /// An atom, or a part of one, in a line.
 struct Item {
     atom: usize,
