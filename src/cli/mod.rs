@@ -206,7 +206,11 @@ impl Program {
             output: Output::standard(is_json),
         };
         let running = (entry.run)(matches, &app).map_err(CliError::usage)?;
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+        // An attempt that writes an artifact keeps two threads that may block for as long as it runs, and what they wait for
+        // needs others.
+        let threads = 512 + 3 * app.settings.concurrency.unwrap_or(0);
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().max_blocking_threads(threads).enable_all().build();
         let runtime =
             runtime.map_err(|error| CliError::unavailable(format_args!("no threads to run on: {error}")))?;
         let ended = runtime.block_on(running);

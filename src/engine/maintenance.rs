@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use object_store::{ObjectStoreExt as _, PutPayload};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{Engine, scratch, uploads};
+use super::{Engine, ownership::Ownership, scratch, uploads};
 use crate::{
     artifact::{
         ArtifactError,
@@ -93,6 +93,18 @@ impl Engine {
     }
 
     async fn sweep_storage(&self) {
+        let place = &self.storage;
+        match self.storage_ownership().await {
+            Ok(Ownership::Ours) => {}
+            Ok(Ownership::Another(mark)) => {
+                return tracing::error!(
+                    %place, mark,
+                    "the storage belongs to another queue and is not swept: give each queue a bucket or prefix of its own; \
+                     where this queue replaces that one, remove the object .presswork/queue"
+                );
+            }
+            Err(error) => return tracing::warn!(%place, error, "the storage can't be swept"),
+        }
         match self.artifacts.sweep(&QueueKeeper(&*self.queue)).await {
             Ok(0) => {}
             Ok(removed) => tracing::info!(removed, "swept artifacts that no job points to"),
@@ -149,7 +161,16 @@ impl Engine {
         let found = self.storage.get(&key).await.map_err(told("an object can't be read"))?.bytes().await;
         let found = found.map_err(told("an object can't be read"))?;
         self.storage.delete(&key).await.map_err(told("an object can't be removed"))?;
-        (found[..] == bytes).then_some(()).ok_or_else(|| "what is read is not what was stored".to_owned())
+        if found[..] != bytes {
+            return Err("what is read is not what was stored".to_owned());
+        }
+        match self.storage_ownership().await? {
+            Ownership::Ours => Ok(()),
+            Ownership::Another(_) => Err(format!(
+                "{} belongs to another queue, so nothing is ever swept there: give each queue a bucket or prefix of its own",
+                self.storage
+            )),
+        }
     }
 }
 
@@ -204,6 +225,33 @@ mod tests {
         engine.queue.enqueue(vec![job]).await.unwrap()[0].as_ref().unwrap();
         let ask = Ask { kinds: vec![kind], most: 1, lease: Duration::from_secs(15) };
         engine.queue.claim(&WorkerId::new("w"), &ask).await.unwrap().remove(0)
+    }
+
+    #[tokio::test]
+    async fn the_storage_of_another_queue_is_not_swept() {
+        let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_000_000)));
+        let open = |data_dir: &std::path::Path, seed| {
+            let storage = format!("file://{}/shared", folder.path().display());
+            let settings = Settings {
+                data_dir: data_dir.to_owned(),
+                storage_url: Some(storage.parse().unwrap()),
+                ..Settings::default()
+            };
+            Engine::open_with(&settings, clock.clone(), Arc::new(SeededRandom::new(seed))).unwrap()
+        };
+        let (ours, theirs) = (open(folder.path(), 1), open(other.path(), 2));
+        ours.sweep().await;
+        let lease = claimed(&ours).await.lease;
+        let (name, options) = ("book.txt".parse().unwrap(), ArtifactOptions::default());
+        let writer = ours.artifacts.create(&lease.tenant, lease.job, lease.epoch, &name, options).await;
+        let kept = writer.unwrap().finish().await.unwrap();
+        theirs.sweep().await;
+        assert!(ours.artifacts.exists(&kept.manifest).await.unwrap());
+        assert!(theirs.check_storage().await.unwrap_err().contains("another queue"));
+        assert_eq!(ours.check_storage().await, Ok(()));
+        ours.sweep().await;
+        assert!(ours.artifacts.exists(&kept.manifest).await.unwrap(), "its attempt lives");
     }
 
     #[tokio::test]

@@ -12,6 +12,7 @@
 
 mod fleet;
 mod maintenance;
+mod ownership;
 mod scratch;
 mod uploads;
 mod wait;
