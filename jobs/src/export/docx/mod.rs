@@ -28,6 +28,7 @@
 //!   (empty); `Figure` (a paragraph of nothing but one picture); `BookTable` (a table style). Cells hold `TableText`.
 //! - `Caption`: repeats the title of the `Figure` before it, and means nothing more.
 //! - `Separator`: empty. What follows begins a new quote, list or table instead of going on with the one above.
+//!   With a path that no other block has, it stands for a quote without anything in it.
 //! - `UnmentionedNotes`: references of notes that nothing in the chapter mentions, at its end.
 //!
 //! **Lists**: the first block of an item has `w:numPr`; `w:ilvl` is the number of `L` in its path less one, at most 8.
