@@ -360,7 +360,16 @@ impl<'a> Reader<'a> {
                 return Ok(());
             }
             match field.kind() {
-                FieldKind::Contents | FieldKind::NoteAgain(_) => return Ok(()),
+                FieldKind::Contents => return Ok(()),
+                FieldKind::NoteAgain(bookmark) => {
+                    // The mark, which stands there already, looks as what is shown for it.
+                    if let Some(mark) = paragraph.pieces.last_mut()
+                        && self.marks.get(&bookmark).is_some_and(|note| mark.content.is_note(note))
+                    {
+                        (mark.look, mark.link) = (look, link);
+                    }
+                    return Ok(());
+                }
                 FieldKind::Link(to) => {
                     let own = *field.link.get_or_insert_with(|| {
                         paragraph.links.push(to);

@@ -47,6 +47,13 @@ pub(in crate::import::docx) enum Content {
     Note(NoteId),
 }
 
+impl Content {
+    /// Whether it is this note's mark.
+    pub(super) fn is_note(&self, note: &NoteId) -> bool {
+        matches!(self, Self::Note(own) if own == note)
+    }
+}
+
 /// A footnote or endnote.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(in crate::import::docx) struct NoteId {
