@@ -147,6 +147,6 @@ mod tests {
             assert_eq!(format.to_string().parse(), Ok(format));
             assert_eq!(serde_json::to_string(&format).unwrap(), format!("\"{format}\""));
         }
-        assert_eq!("docx".parse::<Format>(), Err(FormatError));
+        assert_eq!("odt".parse::<Format>(), Err(FormatError));
     }
 }

@@ -51,7 +51,8 @@ fn real_books_come_back_as_they_were() {
     for (name, book) in books::real() {
         for (format, source) in FORMATS.iter().copied() {
             failures.extend(
-                goes_round(&book, format, source).map(|difference| format!("{name} as {format}: {difference}")),
+                goes_round(&book, format, source)
+                    .map(|difference| format!("{name} as {format}: {difference}")),
             );
         }
     }

@@ -327,22 +327,6 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// A field says what it is, and its result follows.
-    fn begin_result(&mut self, paragraph: &mut Paragraph) {
-        let Some(field) = self.fields.last_mut() else { return };
-        field.in_result = true;
-        if let FieldKind::NoteAgain(bookmark) = field.kind()
-            && let Some(note) = self.marks.get(&bookmark).cloned()
-        {
-            let piece = Piece { content: Content::Note(note), look: Look::default(), link: None };
-            paragraph.pieces.push(piece);
-        }
-    }
-
-    fn is_in_contents(&self) -> bool {
-        self.fields.iter().any(|field| matches!(field.kind(), FieldKind::Contents))
-    }
-
     fn push(
         &mut self,
         paragraph: &mut Paragraph,
@@ -362,11 +346,8 @@ impl<'a> Reader<'a> {
             match field.kind() {
                 FieldKind::Contents => return Ok(()),
                 FieldKind::NoteAgain(bookmark) => {
-                    // The mark, which stands there already, looks as what is shown for it.
-                    if let Some(mark) = paragraph.pieces.last_mut()
-                        && self.marks.get(&bookmark).is_some_and(|note| mark.content.is_note(note))
-                    {
-                        (mark.look, mark.link) = (look, link);
+                    if let Some(note) = self.marks.get(&bookmark) {
+                        paragraph.mark_looks(note, look, link);
                     }
                     return Ok(());
                 }

@@ -138,7 +138,9 @@ impl<'a> Xhtml<'a> {
             return Ok(Ends::Nothing);
         }
         // A note's mark has its name for the way back from the note.
-        if let Some(id) = element.get("id").filter(|_| self.flow.in_heading() && !links::is_note_mark(element)) {
+        if let Some(id) =
+            element.get("id").filter(|_| self.flow.in_heading() && !links::is_note_mark(element))
+        {
             self.flow.heading_anchor(id);
         }
         let is_note =
