@@ -214,7 +214,7 @@ async fn a_job_whose_key_is_not_at_hand_is_left_for_a_worker_that_has_it() {
     keyring.set_seals(world.tenant(), true).await.unwrap();
     let queue = SealingQueue::new(engine.queue.clone(), keyring, engine.random.clone());
     let id = queue.enqueue(vec![world.new_job(&keep(SECRET, false))]).await.unwrap().remove(0).unwrap().id();
-    world.drain().await;
+    world.pass(std::time::Duration::from_secs(1)).await;
     let job = world.job(id).await;
     assert_eq!(job.state, State::Scheduled, "{:?}", job.reason);
     assert!(job.attempt <= 1 && job.finished_at.is_none());

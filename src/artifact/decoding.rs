@@ -112,7 +112,7 @@ impl Decoding {
         while !piece.is_empty() {
             let Some((mut decoder, mut frame)) = self.next_frame() else {
                 // The rest of the last segment, or what the manifest knows nothing of.
-                return match self.opener.is_some() && !self.span.is_whole {
+                return match self.manifest.seal.is_some() && !self.span.is_whole {
                     true => Ok(()),
                     false => Err(self.damaged("it is longer than its manifest says")),
                 };

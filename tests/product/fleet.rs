@@ -29,7 +29,7 @@ fn two_worker_processes_share_the_demo_and_its_files_are_valid() {
     check_all(&world, &files_of(&report));
     let workers = report["workers"].as_array().unwrap();
     let completed: u64 = workers.iter().map(|worker| worker["completed"].as_u64().unwrap()).sum();
-    assert_eq!(completed, 7, "an import and six exports: {workers:?}");
+    assert_eq!(completed, 8, "an import and seven exports: {workers:?}");
     let processes: std::collections::BTreeSet<u64> =
         workers.iter().map(|worker| worker["process"].as_u64().unwrap()).collect();
     assert_eq!((workers.len(), processes.len()), (2, 2), "{workers:?}");
@@ -65,6 +65,7 @@ fn a_worker_killed_in_the_middle_of_an_export_is_stood_in_for_by_the_other() {
 #[test]
 fn a_running_export_is_cancelled_from_another_process_and_leaves_nothing() {
     let (_server, world) = fleet();
+    let _up = world.start(&["up", "--json"]);
     cancel_a_running_export(&world);
 }
 

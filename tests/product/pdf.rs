@@ -23,7 +23,7 @@ fn exported_again(world: &World, options: &[&str]) -> std::path::PathBuf {
     drop(worker);
     let id = job["id"].as_str().unwrap();
     let path = world.path("again.pdf");
-    let got = world.run(&["artifacts", "get", id, "-o", path.to_str().unwrap()]);
+    let got = world.run(&["artifacts", "get", id, "--force", "-o", path.to_str().unwrap()]);
     assert!(got.status.success(), "{}", text(&got));
     path
 }

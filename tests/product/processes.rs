@@ -34,7 +34,6 @@ fn another_process_follows_and_fetches_what_a_worker_does() {
 /// Cancels an export while it runs, which leaves nothing; answers its id.
 pub(crate) fn cancel_a_running_export(world: &World) -> String {
     let book = world.file("long.md", long_book(24 << 20));
-    let _up = world.start(&["up", "--json"]);
     world.json(&["enqueue", "import", &book, "--project", "long", "--wait"]);
     let enqueued = world.json(&["enqueue", "export", "long", "--format", "html", "--compression", "brotli"]);
     let id = enqueued["id"].as_str().unwrap();
@@ -51,6 +50,7 @@ pub(crate) fn cancel_a_running_export(world: &World) -> String {
 #[test]
 fn a_running_export_is_cancelled_from_another_process_and_leaves_nothing() {
     let world = World::new();
+    let _up = world.start(&["up", "--json"]);
     let id = &cancel_a_running_export(&world);
     let retried = world.run(&["jobs", "retry", id]);
     assert!(retried.status.success(), "{}", text(&retried));

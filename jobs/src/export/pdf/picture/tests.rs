@@ -1,3 +1,5 @@
+//! Pictures of every sort that a page takes, and of those that it does not.
+
 use std::io::{Cursor, Read as _};
 
 use ::png::{BitDepth, ColorType, Encoder};
