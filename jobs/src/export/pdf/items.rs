@@ -22,7 +22,7 @@ impl Pdf {
                 *number = number.saturating_add(1);
                 text
             }
-            _ if depth % 2 == 0 => "–".to_owned(),
+            _ if depth.is_multiple_of(2) => "–".to_owned(),
             _ => "•".to_owned(),
         };
         self.paper.structure.open(&mut self.paper.objects, "LI");

@@ -51,7 +51,10 @@ impl Sheets {
     fn begin(&self, out: &mut Vec<u8>) -> Result<(), BookError> {
         match self.form {
             Form::Table => table::head(out),
-            Form::Array => Ok(out.extend_from_slice(b"[")),
+            Form::Array => {
+                out.extend_from_slice(b"[");
+                Ok(())
+            }
             Form::Sheets => Ok(()),
         }
     }

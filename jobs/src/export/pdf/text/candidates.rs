@@ -120,7 +120,7 @@ fn stands_alone(window: &Window<'_>, index: usize) -> bool {
     let atom = &window.atoms[index];
     let follows = window.atoms.get(index + 1).is_some_and(|next| next.kind == Kind::Word);
     atom.kind == Kind::Word
-        && atom.level % 2 == 0
+        && atom.level.is_multiple_of(2)
         && !(index > 0 && glued(index - 1))
         && !(follows && glued(index))
 }

@@ -73,7 +73,7 @@ pub(super) fn build(
             push_hyphen(&mut line, window, item, font, glyph(&shape, size, 1.0), size, &mut x);
         }
         push(&mut line, window, shaper, item, share, &mut x);
-        if let Some((font, shape, size, _)) = hyphen.filter(|_| at_hyphen && item.level % 2 == 0) {
+        if let Some((font, shape, size, _)) = hyphen.filter(|_| at_hyphen && item.level.is_multiple_of(2)) {
             push_hyphen(&mut line, window, item, font, glyph(&shape, size, 1.0), size, &mut x);
         }
     }
