@@ -160,7 +160,8 @@ impl Context {
     }
 
     /// Saves where a later attempt shall go on from; once it answers, that is durable. At most
-    /// [`Checkpoint::MOST_BYTES`] as JSON, less 8 KiB for each large artifact that is being written. An outage of the store is waited for as long as the lease holds.
+    /// [`Checkpoint::MOST_BYTES`](crate::domain::Checkpoint::MOST_BYTES) as JSON, less 8 KiB for each large artifact that is
+    /// being written. An outage of the store is waited for as long as the lease holds.
     ///
     /// # Errors
     /// [`Failure::LeaseLost`] where another worker may be running the job: return it. [`Failure::Fatal`] where the

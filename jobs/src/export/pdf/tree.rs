@@ -116,13 +116,13 @@ pub(super) fn key(number: i32) -> String {
 
 impl Numbers {
     /// A tree of numbers.
-    pub(super) fn by_number() -> Self {
+    pub(super) fn of_numbers() -> Self {
         Self { key: b"Nums", entries: Vec::new(), levels: Vec::new() }
     }
 
     /// A tree of [`key`]s.
     pub(super) fn names() -> Self {
-        Self { key: b"Names", ..Self::by_number() }
+        Self { key: b"Names", ..Self::of_numbers() }
     }
 
     /// Adds an entry behind all others.
