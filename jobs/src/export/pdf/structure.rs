@@ -4,7 +4,7 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     io::{self, Write},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use pdf_writer::Ref;
@@ -20,8 +20,8 @@ pub(super) const ARTIFACT: u32 = u32::MAX;
 /// Where a link leads.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Action {
-    /// Out of the book.
-    Uri(String),
+    /// Out of the book; the object that says so is written once, when the link is first drawn.
+    Uri(String, OnceLock<Ref>),
     /// To a destination, an object that may be still to come.
     Place(Ref),
 }
