@@ -26,7 +26,7 @@ pub(super) async fn read(
     sealed: Option<Sealed>,
     span: Span,
 ) -> Result<Reading, ArtifactError> {
-    let failed = |error| ArtifactError::storage("read an artifact", error);
+    let failed = |error| ArtifactError::reading("read an artifact", error);
     let damaged = |problem: String| ArtifactError::Damaged { key: manifest.object.clone(), problem };
     let key = Path::parse(&manifest.object).map_err(|error| damaged(error.to_string()))?;
     // All of it is asked for as a whole: an empty object has no range.
