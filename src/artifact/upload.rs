@@ -243,8 +243,9 @@ impl Upload {
     /// Whether the object that is complete is what came now; answers how many parts it has.
     async fn compare(&self, bytes: u64, digest: Hex<32>) -> Result<u32, ArtifactError> {
         let failed = |error| ArtifactError::storage("read an artifact", error);
-        let found = self.place.storage.objects().get(&self.place.object()).await.map_err(failed)?;
-        let (stored, stream) = (found.meta.size, found.into_stream());
+        let objects = self.place.storage.objects().clone();
+        let found = super::reader::fetch(objects, self.place.object(), 0..bytes).await.map_err(failed)?;
+        let (stored, stream) = (found.size, found.bytes);
         let hash = stream.try_fold(Sha256::new(), |mut hash, piece| async move {
             hash.update(&piece);
             Ok(hash)

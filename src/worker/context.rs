@@ -24,12 +24,15 @@ use crate::{
     cache::{Cache, TenantCache},
     domain::{
         ArtifactPointer, Clock, Failure, FileName, Job, JobId, KindName, NewJob, Payload, ProjectId, Random,
-        TenantId, Timestamp,
+        Reason, TenantId, Timestamp,
     },
     limits::{Limiter, Resource, Rules},
     queue::{Queue, Refusal},
     security::Keyring,
 };
+
+/// When a job is offered again whose tenant's keys this worker can't get at.
+const WAIT_FOR_KEYS: Duration = Duration::from_secs(30);
 
 /// What a handler may know of its job.
 #[derive(Clone, Debug)]
@@ -245,10 +248,7 @@ impl Context {
             Some(Err(Refusal::Invalid(problem))) => Err(Failure::fatal(problem)),
             Some(Err(
                 ref full @ (Refusal::TooMany { retry_after, .. } | Refusal::TooLarge { retry_after, .. }),
-            )) => Err(Failure::Retry {
-                reason: crate::domain::Reason::new(full.to_string()),
-                after: Some(retry_after),
-            }),
+            )) => Err(Failure::Retry { reason: Reason::new(full.to_string()), after: Some(retry_after) }),
             None => Err(Failure::retry("the queue gave no answer to a child job")),
         }
     }
@@ -321,10 +321,13 @@ impl From<ArtifactError> for Failure {
     fn from(error: ArtifactError) -> Self {
         match error {
             ArtifactError::LeaseLost => Self::LeaseLost,
-            ArtifactError::Storage { .. }
-            | ArtifactError::Stopped(_)
-            | ArtifactError::StartOver(_)
-            | ArtifactError::Keys { soon: true, .. } => Self::retry(error),
+            ArtifactError::Storage { .. } | ArtifactError::Stopped(_) | ArtifactError::StartOver(_) => {
+                Self::retry(error)
+            }
+            // Not the job's fault: another worker has the key, or this one is given it.
+            ArtifactError::Keys { soon: true, .. } => {
+                Self::Snooze { wait: WAIT_FOR_KEYS, reason: Reason::new(error.to_string()) }
+            }
             ArtifactError::Missing { .. }
             | ArtifactError::Damaged { .. }
             | ArtifactError::Invalid(_)
