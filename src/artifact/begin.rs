@@ -231,11 +231,12 @@ async fn known(
     Ok(going_on.map(|going_on| (known, Some(going_on))))
 }
 
-/// Gives up an upload that can't be gone on with.
+/// Gives up an upload that can't be gone on with: forgotten first, which nobody can whose lease is gone.
 async fn give_up(ledger: &dyn Ledger, place: &Place, state: &UploadState) -> Result<(), ArtifactError> {
     if !ledger.holds() {
         return Err(ArtifactError::LeaseLost);
     }
+    ledger.keep(&place.name, None).await?;
     place.abort(&state.upload).await;
-    ledger.keep(&place.name, None).await
+    Ok(())
 }

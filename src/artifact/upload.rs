@@ -259,6 +259,11 @@ impl Upload {
 
     /// The attempt ends before the artifact is whole. What another one may go on with stays; the rest is given up.
     pub(super) async fn leave(&mut self, error: Option<&ArtifactError>) {
+        // Nothing of this attempt may come behind what the next one stores.
+        for task in self.under_way.drain(..) {
+            task.abort();
+            drop(task.await);
+        }
         let over = matches!(error, Some(ArtifactError::StartOver(_)));
         match &self.resumable {
             Some(Resumable { ledger, .. }) if !over || !ledger.holds() => {}
@@ -267,20 +272,19 @@ impl Upload {
                     scribe.abort();
                     drop(scribe.await);
                 }
-                if let Err(error) = ledger.keep(&self.place.name, None).await {
-                    tracing::debug!(%error, "an upload was not forgotten; the next attempt will find out again");
+                // What is not forgotten may be another attempt's by now.
+                match ledger.keep(&self.place.name, None).await {
+                    Ok(()) => self.abort().await,
+                    Err(error) => {
+                        tracing::debug!(%error, "an upload was not forgotten; the next attempt will find out again");
+                    }
                 }
-                self.abort().await;
             }
             None => self.abort().await,
         }
     }
 
-    async fn abort(&mut self) {
-        for task in self.under_way.drain(..) {
-            task.abort();
-            drop(task.await);
-        }
+    async fn abort(&self) {
         match &self.stand {
             Stand::Begun(upload) => {
                 self.place.abort(upload).await;

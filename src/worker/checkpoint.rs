@@ -141,6 +141,7 @@ impl Ledger for Checkpoints {
     async fn keep(&self, name: &FileName, state: Option<UploadState>) -> Result<(), ArtifactError> {
         let mut now = self.now.lock().await;
         let mut next = now.clone();
+        let is_kept = state.is_some();
         let had = match state {
             Some(state) => next.artifacts.insert(name.clone(), state),
             None => next.artifacts.remove(name),
@@ -150,13 +151,17 @@ impl Ledger for Checkpoints {
                 "its state does not fit into the job's checkpoint".to_owned(),
             ));
         }
-        // Before it is tried: whatever becomes of the try, this is what the queue may have.
-        *now = next;
-        match self.store(&now).await {
-            Ok(()) => Ok(()),
-            Err(Failure::LeaseLost) => Err(ArtifactError::LeaseLost),
-            Err(failure) => Err(ArtifactError::Invalid(failure.to_string())),
+        // Whatever becomes of the try, this is what the queue may have: a state from before it is tried, and until it is
+        // gone for certain.
+        if is_kept {
+            now.clone_from(&next);
         }
+        self.store(&next).await.map_err(|failure| match failure {
+            Failure::LeaseLost => ArtifactError::LeaseLost,
+            failure => ArtifactError::Invalid(failure.to_string()),
+        })?;
+        *now = next;
+        Ok(())
     }
 
     fn holds(&self) -> bool {
