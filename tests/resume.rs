@@ -451,6 +451,21 @@ async fn what_could_not_be_forgotten_is_not_given_up() {
     assert!(book.stored(&pointer).await == plain);
 }
 
+#[tokio::test]
+async fn no_other_bytes_are_sealed_in_the_place_of_a_part_that_is_stored() {
+    let plain = content(3 * PART_BYTES, 12);
+    let mut book = Book::new(Encoding::None, true);
+    // The state lags behind the parts: nothing but their tags tells that they are others.
+    book.killed(&plain[..5 * PART_BYTES / 2], 1, 1).await;
+    let mut other = plain.clone();
+    other[0] ^= 0x55;
+    let refused = book.whole(&other).await;
+    assert!(matches!(refused, Err(ArtifactError::StartOver(_))), "{refused:?}");
+    assert_eq!(*book.server.twice.lock().unwrap(), Vec::<usize>::new());
+    assert_eq!((book.left(), book.server.unfinished()), (None, 0));
+    assert!(book.whole(&other).await.is_ok());
+}
+
 struct Known(Keep);
 
 #[async_trait]

@@ -175,8 +175,8 @@ impl ArtifactStore {
             (Stand::Complete, Vec::new())
         } else {
             match parts(place, &state.upload).await? {
-                Some(listed) => (Stand::Begun(state.upload.clone()), listed),
-                None => return Ok(None),
+                Some(listed) if fits(&listed, &known.ids) => (Stand::Begun(state.upload.clone()), listed),
+                _ => return Ok(None),
             }
         };
         let from = From { stand, known, listed };
@@ -197,6 +197,13 @@ async fn parts(place: &Place, upload: &str) -> Result<Option<Vec<StoredPart>>, A
         }
         Err(error) => Err(ArtifactError::storage("list the parts of an upload", error)),
     }
+}
+
+/// Whether the parts that the storage lists are those of the state, as far as both know them: with others it would not
+/// complete the upload.
+fn fits(listed: &[StoredPart], ids: &[String]) -> bool {
+    let bare = |id: &str| id.trim_matches('"').to_ascii_lowercase();
+    listed.iter().all(|part| ids.get(part.index as usize).is_none_or(|id| bare(id) == bare(&part.id)))
 }
 
 /// The lists of an upload, and where to go on; `None` where they are not whole.
