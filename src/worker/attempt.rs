@@ -153,6 +153,11 @@ impl Attempt {
         if self.lease().order() != Order::Run {
             return Err(Failure::Cancelled);
         }
+        let readable = self.context.check_checkpoint();
+        readable.map_err(|error| Failure::Snooze {
+            wait: WAIT_FOR_NEWER,
+            reason: Reason::new(error.to_string()),
+        })?;
         let opened = self.unseal().await?;
         let (kind, payload) = (&self.context.job().kind, opened.as_ref().unwrap_or(&self.payload));
         self.workshop.registry.start(kind, payload, &self.context).map_err(|error| {
