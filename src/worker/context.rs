@@ -13,7 +13,7 @@ use object_store::{ObjectStore, path::Path, prefix::PrefixStore};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    checkpoint::Checkpoints,
+    checkpoint::{Checkpoints, Unreadable},
     keeper::{LeaseHandle, Order},
     kind::{Kind, new_job},
     reports::{Outbox, Publisher},
@@ -289,6 +289,14 @@ impl Context {
     /// Whether the attempt may have left something on storage.
     pub(crate) fn has_begun_artifacts(&self) -> bool {
         self.made().begun
+    }
+
+    /// Whether what the last attempt has saved can be read; without it the handler must not run.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub(crate) fn check_checkpoint(&self) -> Result<(), Unreadable> {
+        self.0.checkpoints.check()
     }
 
     /// The uploads that a later attempt may go on with.
