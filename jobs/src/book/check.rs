@@ -15,8 +15,8 @@ pub const MOST_DEPTH: usize = 64;
 /// How many bytes an attribute (a link's target, an anchor, an image's alternative text) has at most.
 pub const MOST_ATTRIBUTE_BYTES: usize = 8 << 10;
 
-/// Passes a stream on with its invariants held: balanced, at most [`MOST_DEPTH`] deep, texts bounded and legal in
-/// XML 1.0 (<https://www.w3.org/TR/xml/#charsets>), chapters numbered in order.
+/// Passes a stream on with its invariants held: balanced, at most [`MOST_DEPTH`] deep, texts bounded and of
+/// characters that XML 1.0 (<https://www.w3.org/TR/xml/#charsets>) and HTML allow ([`is_legal`]), chapters numbered in order.
 #[derive(Debug)]
 pub struct Checked<S> {
     inner: S,
@@ -101,9 +101,12 @@ impl<S: EventSink> Checked<S> {
     }
 }
 
-/// Whether XML 1.0 allows the character.
+/// Whether XML 1.0 and HTML both allow the character: no control but white space (HTML forbids U+007F to U+009F, which
+/// XML merely discourages), and none of those that never are characters (<https://www.unicode.org/faq/private_use.html>).
 pub fn is_legal(c: char) -> bool {
-    matches!(c, '\t' | '\n' | '\r' | '\u{20}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
+    let is_control = c.is_control() && !matches!(c, '\t' | '\n' | '\r');
+    let is_none = u32::from(c) & 0xfffe == 0xfffe || ('\u{fdd0}'..='\u{fdef}').contains(&c);
+    !is_control && !is_none
 }
 
 impl<S: EventSink> EventSink for Checked<S> {
@@ -182,7 +185,7 @@ mod tests {
     fn long_texts_are_split_and_illegal_characters_dropped() {
         let mut checked = begun();
         checked.event(Event::Text("é".repeat(20_000).into())).unwrap();
-        checked.event(Event::Text("a\u{0}b\u{ffff}".into())).unwrap();
+        checked.event(Event::Text("a\u{0}b\u{ffff}\u{85}\u{7f}\u{fdd0}".into())).unwrap();
         let (kept, losses) = checked.into_parts();
         assert_eq!(kept.0.iter().map(String::len).collect::<Vec<_>>(), [16_384, 16_384, 7_232, 2]);
         assert_eq!(losses.iter().collect::<Vec<_>>(), [("illegal control character", 1)]);

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::book::check::is_legal;
 
 /// Appends `text` so that XML and HTML parsers read it back as text, in content or in a double-quoted attribute.
-/// Characters that XML 1.0 forbids are dropped; a carriage return, which parsers would change, becomes a line feed.
+/// Characters that XML 1.0 or HTML forbids are dropped; a carriage return, which parsers would change, becomes a line feed.
 pub(super) fn push_escaped(out: &mut String, text: &str) {
     let mut plain = 0;
     for (at, c) in text.char_indices() {
@@ -21,12 +21,8 @@ pub(super) fn push_escaped(out: &mut String, text: &str) {
                     "\n"
                 }
             }
-            // Legal in XML, but parse errors in HTML: the C1 controls.
-            '\u{7f}'..='\u{9f}' => "",
-            // Legal in XML, but parse errors in HTML: the last two code points of each plane.
-            c if !is_legal(c) || (c as u32) & 0xfffe == 0xfffe || ('\u{fdd0}'..='\u{fdef}').contains(&c) => {
-                ""
-            }
+            // The stream has none, but metadata may.
+            c if !is_legal(c) => "",
             _ => continue,
         };
         out.push_str(&text[plain..at]);

@@ -38,7 +38,7 @@ const RICH: &str = concat!(
     "# Second {#second}\n\n- tight\n- list\n  - nested *x*\n    - deeper\n  - y\n- end\n\n<!-- -->\n\n- loose\n\n  second paragraph\n\n  ```\n  code\n  ```\n- also loose\n\n  1. one\n\n     more\n  2. two\n\n",
     "7. seven\n8. eight\n   > quote in an item\n9. nine\n\n   ***\n\n0) zero\n1) one\n\n* \n* x\n\n",
     "| Left | Centre | Right | None |\n|:--|:-:|--:|---|\n| a | *b* **c** | `d|e` | \\| |\n|  | ^x^ | [l](#far) | y[^n] |\n\n[^n]: In a table.\n\n",
-    "| alone |\n|:-:|\n\n***\n\n![](data:image/png;base64,iVBORw0KGgpyZXN0)\n\n",
+    "| alone |\n|:-:|\n\n***\n\n>\n\n> after an empty one\n>\n> >\n\n![](data:image/png;base64,iVBORw0KGgpyZXN0)\n\n",
     "Text ![alt *text* \"q\"](data:image/svg+xml;base64,PHN2ZyB4bWxucz0iaHR0cDovL3d3dy53My5vcmcvMjAwMC9zdmciIHdpZHRoPSIxIi8+ \"A caption\") and ![again](data:image/svg+xml;base64,PHN2ZyB4bWxucz0iaHR0cDovL3d3dy53My5vcmcvMjAwMC9zdmciIHdpZHRoPSIxIi8+ \"Another -- <caption> | \\\"q\\\"\") ![third](data:image/svg+xml;base64,PHN2ZyB4bWxucz0iaHR0cDovL3d3dy53My5vcmcvMjAwMC9zdmciIHdpZHRoPSIxIi8+) ![web](https://example.org/x.png)\n\n",
     "```a b\n\ttab\n\n  two  \n\nlast\n```\n\n    indented\n\n```\n```\n\n",
     "# \n\n# Empty\n\n# عنوان שלום\n\nمرحبا بالعالم *שלום* (1) abc.\n\n> اقتباس\n\n| م | ن |\n|--:|:--|\n| ١ | ٢ |\n\nMixed שלום and מספר 12 in English.\n\n",

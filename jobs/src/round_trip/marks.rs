@@ -18,6 +18,9 @@ pub(super) fn evened(events: Vec<Event<'static>>) -> Vec<Event<'static>> {
             }
             _ => {
                 let mut sorted = wanted.clone();
+                if matches!(event, Event::FootnoteReference(_)) {
+                    sorted.retain(|tag| !matches!(tag, Tag::Superscript | Tag::Subscript));
+                }
                 sorted.sort_by_key(|tag| rank(&tag.end()));
                 let shared = open.iter().zip(&sorted).take_while(|(one, other)| one == other).count();
                 close(&mut out, &mut open, shared);

@@ -10,6 +10,8 @@
 //! | addresses on the web are spelt as the URL standard has it | | × | × |
 //! | the label of a note is no more than its number | | | × |
 //! | which mark stands around which, where they stand around the same runs | | | × |
+//! | a note's mark is raised by itself: no raised or lowered text goes on around it | | | × |
+//! | lists begin with 32,767 at most (Word knows no more) | | | × |
 //!
 //! JSON evens out nothing. Pictures that no chapter shows and that are no cover are no part of a book.
 
@@ -106,6 +108,11 @@ fn evened(events: Vec<Event<'static>>, book: &Book, index: usize, format: Format
     }
     if format == Format::Docx {
         events = super::marks::evened(with_numbered_notes(events));
+        for event in &mut events {
+            if let Event::Start(Tag::List { first: Some(first) }) = event {
+                *first = (*first).min(32_767);
+            }
+        }
     }
     events
 }

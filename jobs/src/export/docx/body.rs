@@ -158,6 +158,7 @@ impl Body {
             Tag::Quote => {
                 self.part_from(Ended::Quote);
                 self.story.path.push('Q');
+                self.story.quote_waits = true;
             }
             Tag::List { first } => self.start_list(first)?,
             Tag::Item => {
@@ -188,7 +189,7 @@ impl Body {
         match end {
             EndTag::Paragraph => self.end_paragraph(),
             EndTag::Heading(_) | EndTag::CodeBlock => self.close(),
-            EndTag::Quote => self.leave(Ended::Quote),
+            EndTag::Quote => self.end_quote(),
             EndTag::Item => {
                 self.close();
                 self.begin_item();
@@ -251,6 +252,15 @@ impl Body {
             self.open(Kind::CompactItem, None);
             self.close();
         }
+    }
+
+    /// One without anything in it is told by an empty paragraph at its place.
+    fn end_quote(&mut self) {
+        self.close();
+        if std::mem::take(&mut self.story.quote_waits) {
+            self.open(Kind::Separator, None);
+        }
+        self.leave(Ended::Quote);
     }
 
     fn leave(&mut self, what: Ended) {

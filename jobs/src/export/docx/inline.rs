@@ -179,7 +179,8 @@ impl Body {
         let markup = self.drawing(index, asset, alt, title, self.room())?;
         self.ready(None);
         let story = &mut self.story;
-        story.out.push_str(&format!("<w:r>{markup}</w:r>"));
+        let properties = runs::properties(Sort::Plain, &story.marks, false);
+        story.out.push_str(&format!("<w:r>{properties}{markup}</w:r>"));
         if let Some(open) = &mut story.paragraph {
             let is_first = open.content == Content::Nothing;
             open.content = if is_first { Content::Picture(title.to_owned()) } else { Content::More };

@@ -28,6 +28,7 @@
 //!   (empty); `Figure` (a paragraph of nothing but one picture); `BookTable` (a table style). Cells hold `TableText`.
 //! - `Caption`: repeats the title of the `Figure` before it, and means nothing more.
 //! - `Separator`: empty. What follows begins a new quote, list or table instead of going on with the one above.
+//!   With a path that no other block has, it stands for a quote without anything in it.
 //! - `UnmentionedNotes`: references of notes that nothing in the chapter mentions, at its end.
 //!
 //! **Lists**: the first block of an item has `w:numPr`; `w:ilvl` is the number of `L` in its path less one, at most 8.
@@ -43,8 +44,9 @@
 //!
 //! **Runs**: character styles `Emphasis`, `Strong`, `CodeChar`, `Hyperlink`, `FootnoteReference`; a run has one style,
 //! so of emphasis and strong the outermost is the style and the inner one `w:i` or `w:b`; inside links and code both
-//! are. `w:strike`, `w:vertAlign` are direct. A line feed that means nothing is a space, U+00AD `w:softHyphen`, a tab
-//! `w:tab`, a hard break `w:br`.
+//! are. `w:strike`, `w:vertAlign` are direct. Runs of pictures and of notes' marks have marks as well, but that a note's
+//! is raised by its style alone. A line feed that means nothing is a space, U+00AD `w:softHyphen`, a tab `w:tab`, a hard
+//! break `w:br`.
 //!
 //! **Links**: `w:hyperlink` with `r:id` or `w:anchor` (`chapter_<n>` or a bookmark as above), `w:tooltip` is the title.
 //! Beyond the bound it is a field `HYPERLINK "address"`.

@@ -11,7 +11,7 @@ use super::{
     body::Body,
     names,
     paragraph::Story,
-    runs::{self, Sort},
+    runs::{self, Mark, Sort},
     styles::Kind,
 };
 use crate::{
@@ -90,7 +90,7 @@ impl Body {
                 format!(
                     "<w:fldSimple w:instr=\" NOTEREF {} \\f \\h \">{}</w:fldSimple>",
                     names::note(number),
-                    number_run(number)
+                    number_run(number, &self.story.marks)
                 )
             };
             return self.story.out.push_str(&again);
@@ -98,7 +98,7 @@ impl Body {
         if is_nested {
             // Notes have no marks of other notes, and which number the other one gets is not known yet.
             self.losses.add(loss::NESTED_NOTE);
-            let properties = runs::properties(Sort::Note, &[], false);
+            let properties = runs::properties(Sort::Note, &self.story.marks, false);
             return self.story.out.push_str(&format!("<w:r>{properties}<w:t>*</w:t></w:r>"));
         }
         self.notes.numbered += 1;
@@ -116,12 +116,12 @@ impl Body {
         format!(
             "<w:bookmarkStart w:id=\"{id}\" w:name=\"{name}\"/><w:r>{}<w:footnoteReference w:id=\"{number}\"/></w:r>\
              <w:bookmarkEnd w:id=\"{id}\"/>",
-            runs::properties(Sort::Note, &[], false)
+            runs::properties(Sort::Note, &self.story.marks, false)
         )
     }
 
     fn mark_at_chapter_end(&self, number: u32) -> String {
-        let run = number_run(number);
+        let run = number_run(number, &self.story.marks);
         if self.is_in_link() {
             return run;
         }
@@ -177,7 +177,7 @@ impl Body {
             });
             if self.notes.at_chapter_end {
                 self.losses.add(loss::NOTE_PLACE);
-                let mark = self.bookmark(&names::note(number)) + &number_run(number);
+                let mark = self.bookmark(&names::note(number)) + &number_run(number, &[]);
                 self.story.out.push_str(&text.replace(MARK, &(mark + SPACE)));
             } else {
                 let mark = format!("<w:r>{}<w:footnoteRef/></w:r>", runs::properties(Sort::Note, &[], false));
@@ -196,8 +196,8 @@ impl Body {
 const SPACE: &str = "<w:r><w:t xml:space=\"preserve\"> </w:t></w:r>";
 
 /// A note's number, as it is shown.
-fn number_run(number: u32) -> String {
-    format!("<w:r>{}<w:t>{number}</w:t></w:r>", runs::properties(Sort::Note, &[], false))
+fn number_run(number: u32, marks: &[Mark]) -> String {
+    format!("<w:r>{}<w:t>{number}</w:t></w:r>", runs::properties(Sort::Note, marks, false))
 }
 
 #[cfg(test)]

@@ -28,6 +28,8 @@ pub(super) struct Story {
     pub(super) lists: Vec<u32>,
     /// An item's mark is not written yet.
     pub(super) item_waits: bool,
+    /// Nothing stands yet in the quote that was begun last.
+    pub(super) quote_waits: bool,
     pub(super) paragraph: Option<Paragraph>,
     pub(super) marks: Vec<Mark>,
     pub(super) links: Vec<Link>,
@@ -149,7 +151,7 @@ impl Body {
         let item = std::mem::take(&mut story.item_waits).then(|| {
             (story.lists.last().copied().unwrap_or(1), story.lists.len().saturating_sub(1).min(LEVELS - 1))
         });
-        (story.ended, story.ends_in_table) = (None, false);
+        (story.ended, story.ends_in_table, story.quote_waits) = (None, false, false);
         story.after_text = matches!(kind, Kind::First | Kind::Body);
         story.paragraph = Some(Paragraph {
             kind,

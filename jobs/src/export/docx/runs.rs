@@ -46,7 +46,9 @@ pub(super) fn properties(sort: Sort, marks: &[Mark], right_to_left: bool) -> Str
     if has(Mark::Strikethrough) {
         out.push_str("<w:strike/>");
     }
-    match marks.iter().rfind(|mark| matches!(mark, Mark::Superscript | Mark::Subscript)) {
+    // A note's mark is raised by its style, wherever it stands.
+    let is_moved = |mark: &&Mark| sort != Sort::Note && matches!(mark, Mark::Superscript | Mark::Subscript);
+    match marks.iter().rfind(is_moved) {
         Some(Mark::Superscript) => out.push_str("<w:vertAlign w:val=\"superscript\"/>"),
         Some(_) => out.push_str("<w:vertAlign w:val=\"subscript\"/>"),
         None => {}

@@ -30,6 +30,7 @@ impl Body {
         if self.story.mark_waits {
             self.write_note_mark();
         }
+        self.story.quote_waits = false;
         columns.truncate(MOST_COLUMNS);
         if columns.is_empty() {
             columns.push(Alignment::None);

@@ -24,7 +24,7 @@ pub(in crate::import) mod tests;
 mod text;
 mod xml;
 
-use blocks::Blocks;
+use blocks::{Blocks, resolved};
 use desk::{Here, Mentioned};
 use parts::{Notes, Relations};
 use styles::{Role, Styles};
@@ -46,7 +46,7 @@ pub(super) fn import(source: &SourceFile, sink: &mut dyn BookSink) -> Result<Imp
     let relations = parts::relations(&mut archive, &main)?;
     let metadata = parts::metadata(&mut archive, &root)?;
     let mut styles = Styles::default();
-    let mut notes = Notes::default();
+    let (mut notes, mut notes_at) = (Notes::default(), None);
     let (mut foot, mut end) = (Relations::new(), Relations::new());
     for relation in relations.values().filter(|relation| !relation.is_outside) {
         let path = relation.target.as_str();
@@ -59,6 +59,7 @@ pub(super) fn import(source: &SourceFile, sink: &mut dyn BookSink) -> Result<Imp
             "numbering" => styles.read_lists(archive.open_entry(path, 256 << 20)?, &place)?,
             "footnotes" => {
                 notes.add(&mut archive, path, false)?;
+                notes_at = Some(path.to_owned());
                 foot = parts::relations(&mut archive, path)?;
             }
             "endnotes" => {
@@ -68,8 +69,11 @@ pub(super) fn import(source: &SourceFile, sink: &mut dyn BookSink) -> Result<Imp
             _ => {}
         }
     }
-    let survey = survey(Reader::new(parts::open(&mut archive, &main)?, &styles), &styles)
+    let mut survey = survey(Reader::new(parts::open(&mut archive, &main)?, &styles), &styles)
         .map_err(|error| in_file(error, &source.name))?;
+    if let Some(path) = notes_at {
+        survey.add_notes(Reader::new(parts::open(&mut archive, &path)?, &styles), &styles)?;
+    }
 
     let chapters = Chapters::new(sink, Report::new(SourceFormat::Docx), &source.name);
     let mut book = Book {
@@ -266,7 +270,14 @@ impl<'a, 's> Book<'a, 's> {
         let part = if note.at_end { 2 } else { 1 };
         while let Some(block) = reader.next()? {
             match block {
-                Block::Paragraph(paragraph) => self.paragraph(&mut blocks, &paragraph, (2, None), part)?,
+                Block::Paragraph(paragraph) => {
+                    let level = match resolved(&paragraph, styles).role {
+                        Role::Heading(level) => self.survey.begins.level(level),
+                        _ => 2,
+                    };
+                    let heading = (level, self.survey.anchor(&paragraph.bookmarks));
+                    self.paragraph(&mut blocks, &paragraph, heading, part)?;
+                }
                 Block::Table(table) => blocks.table(&table, styles, &mut self.here(part))?,
             }
         }

@@ -30,6 +30,14 @@ pub(super) enum Begins {
     Never,
 }
 
+impl Begins {
+    /// The level in the book of a heading in a chapter.
+    pub(super) fn level(self, level: u8) -> u8 {
+        let base = if let Self::Heading(level) = self { level } else { 0 };
+        (level + 1).saturating_sub(base.max(1)).clamp(2, 6)
+    }
+}
+
 /// What a paragraph is to the book around it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Part {
@@ -64,7 +72,7 @@ impl Order {
             Role::Heading(_) | Role::Title if paragraph.is_blank() => return Part::Front(Role::Front),
             Role::Title => Part::Heading(2),
             Role::Heading(level) if level <= base => Part::Chapter,
-            Role::Heading(level) => Part::Heading((level + 1).saturating_sub(base.max(1)).clamp(2, 6)),
+            Role::Heading(level) => Part::Heading(begins.level(level)),
             _ => Part::Text,
         };
         let is_blank = part == Part::Text && paragraph.is_blank() && !matches!(role, Role::Rule);
@@ -103,6 +111,23 @@ impl Survey {
     /// A heading's anchor, among its bookmarks.
     pub(super) fn anchor(&self, bookmarks: &[String]) -> Option<String> {
         bookmarks.iter().find_map(|name| self.places.get(name)?.1.clone())
+    }
+
+    /// Reads the notes through: our own export's headings in them tell their chapter and anchor.
+    pub(super) fn add_notes(&mut self, mut reader: Reader<'_>, styles: &Styles) -> Result<(), BookError> {
+        while let Some(block) = reader.next()? {
+            let Block::Paragraph(paragraph) = block else { continue };
+            if let Role::Heading(_) = resolved(&paragraph, styles).role
+                && let Some((number, anchor)) = names::anchor_of(&paragraph.bookmarks)
+                && self.places.len() < MOST_NAMES
+            {
+                for name in paragraph.bookmarks.iter().take(50) {
+                    let place = (number.saturating_sub(1), Some(anchor.clone()));
+                    self.places.entry(name.clone()).or_insert(place);
+                }
+            }
+        }
+        Ok(())
     }
 }
 

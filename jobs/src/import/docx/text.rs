@@ -327,22 +327,6 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// A field says what it is, and its result follows.
-    fn begin_result(&mut self, paragraph: &mut Paragraph) {
-        let Some(field) = self.fields.last_mut() else { return };
-        field.in_result = true;
-        if let FieldKind::NoteAgain(bookmark) = field.kind()
-            && let Some(note) = self.marks.get(&bookmark).cloned()
-        {
-            let piece = Piece { content: Content::Note(note), look: Look::default(), link: None };
-            paragraph.pieces.push(piece);
-        }
-    }
-
-    fn is_in_contents(&self) -> bool {
-        self.fields.iter().any(|field| matches!(field.kind(), FieldKind::Contents))
-    }
-
     fn push(
         &mut self,
         paragraph: &mut Paragraph,
@@ -360,7 +344,13 @@ impl<'a> Reader<'a> {
                 return Ok(());
             }
             match field.kind() {
-                FieldKind::Contents | FieldKind::NoteAgain(_) => return Ok(()),
+                FieldKind::Contents => return Ok(()),
+                FieldKind::NoteAgain(bookmark) => {
+                    if let Some(note) = self.marks.get(&bookmark) {
+                        paragraph.mark_looks(note, look, link);
+                    }
+                    return Ok(());
+                }
                 FieldKind::Link(to) => {
                     let own = *field.link.get_or_insert_with(|| {
                         paragraph.links.push(to);

@@ -137,7 +137,10 @@ impl<'a> Xhtml<'a> {
         if self.svg_images.is_some() && name != "image" {
             return Ok(Ends::Nothing);
         }
-        if let Some(id) = element.get("id").filter(|_| self.flow.in_heading()) {
+        // A note's mark has its name for the way back from the note.
+        if let Some(id) =
+            element.get("id").filter(|_| self.flow.in_heading() && !links::is_note_mark(element))
+        {
             self.flow.heading_anchor(id);
         }
         let is_note =

@@ -74,7 +74,7 @@ impl Scanner {
 
     /// Whether the last line began a definition.
     pub(super) fn begins_definition(&self) -> bool {
-        self.definition.as_ref().is_some_and(|open| open.lines == 1)
+        self.definition.as_ref().is_some_and(|open| open.lines == 1 && open.blanks == 0)
     }
 
     /// What the next line is.

@@ -39,7 +39,9 @@ fn definitions_anywhere_resolve_in_every_chapter() {
         "[ref]: <http://r.org> 'T'\n",
     ));
     assert!(
-        kept.chapters.iter().all(|(_, _, text)| text.contains("[^n]: note [x](http://r.org \"T\")")),
+        kept.chapters
+            .iter()
+            .all(|(_, _, text)| { text.contains("[^n]: note [x](http://r.org \"T\")\n\n    more\n") }),
         "{}",
         kept.text()
     );

@@ -1,6 +1,7 @@
 //! Fields: what Word fills in by itself, such as links, contents and numbers of notes.
 
-use super::{Link, Target};
+use super::{Content, Link, Paragraph, Piece, Reader, Target};
+use crate::import::docx::styles::Look;
 
 /// A field that is open.
 #[derive(Debug, Default)]
@@ -65,6 +66,25 @@ impl Field {
             }
             _ => FieldKind::Other,
         }
+    }
+}
+
+impl Reader<'_> {
+    /// A field says what it is, and its result follows.
+    pub(super) fn begin_result(&mut self, paragraph: &mut Paragraph) {
+        let Some(field) = self.fields.last_mut() else { return };
+        field.in_result = true;
+        if let FieldKind::NoteAgain(bookmark) = field.kind()
+            && let Some(note) = self.marks.get(&bookmark).cloned()
+        {
+            let piece = Piece { content: Content::Note(note), look: Look::default(), link: None };
+            paragraph.pieces.push(piece);
+        }
+    }
+
+    /// Whether the contents are open.
+    pub(super) fn is_in_contents(&self) -> bool {
+        self.fields.iter().any(|field| matches!(field.kind(), FieldKind::Contents))
     }
 }
 

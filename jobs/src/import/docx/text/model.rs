@@ -93,6 +93,15 @@ pub(in crate::import::docx) struct Cell {
 }
 
 impl Paragraph {
+    /// A note's mark that was read last looks as what is shown for it.
+    pub(super) fn mark_looks(&mut self, note: &NoteId, look: Look, link: Option<usize>) {
+        if let Some(mark) = self.pieces.last_mut()
+            && matches!(&mark.content, Content::Note(own) if own == note)
+        {
+            (mark.look, mark.link) = (look, link);
+        }
+    }
+
     /// Its words.
     pub(in crate::import::docx) fn text(&self) -> String {
         let mut text = String::new();

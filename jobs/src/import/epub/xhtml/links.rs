@@ -8,6 +8,11 @@ use crate::{
     import::epub::xml::Element,
 };
 
+/// Whether it leads to a note.
+pub(super) fn is_note_mark(element: &Element) -> bool {
+    element.has_word("epub:type", "noteref") || element.has_word("role", "doc-noteref")
+}
+
 impl Xhtml<'_> {
     /// An image, or its alternative text where there is none.
     pub(super) fn image(&mut self, source: &str, alt: &str, title: &str) -> Result<(), BookError> {
@@ -44,7 +49,7 @@ impl Xhtml<'_> {
         if let Some(skipped) = self.remote_image(element)? {
             return Ok(skipped);
         }
-        let noted = element.has_word("epub:type", "noteref") || element.has_word("role", "doc-noteref");
+        let noted = is_note_mark(element);
         let id = href.rsplit_once('#').map(|(_, id)| id).unwrap_or_default();
         if noted && let Some(label) = self.notes.get(id) {
             self.flow.inline(Event::FootnoteReference(Cow::Borrowed(label)))?;
