@@ -31,11 +31,16 @@ impl Table {
 
     /// A cell begins.
     pub(super) fn begin_cell(&mut self) -> Result<(), BookError> {
-        self.cells += 1;
+        self.count(1)?;
+        self.cell = Some(Vec::new());
+        Ok(())
+    }
+
+    fn count(&mut self, cells: usize) -> Result<(), BookError> {
+        self.cells += cells;
         if self.cells > MOST_CELLS {
             return Err(BookError::input("", "a table has more than 200,000 cells"));
         }
-        self.cell = Some(Vec::new());
         Ok(())
     }
 
@@ -48,15 +53,18 @@ impl Table {
     }
 
     /// The open cell ends; it may stand for several.
-    pub(super) fn end_cell(&mut self, span: usize) {
-        let Some(cell) = self.cell.take() else { return };
+    pub(super) fn end_cell(&mut self, span: usize) -> Result<(), BookError> {
+        let Some(cell) = self.cell.take() else { return Ok(()) };
+        let more = span.clamp(1, 100) - 1;
+        self.count(more)?;
         if self.rows.is_empty() {
             self.row();
         }
         if let Some(row) = self.rows.last_mut() {
             row.push(cell);
-            row.extend((1..span.min(100)).map(|_| Vec::new()));
+            row.extend((0..more).map(|_| Vec::new()));
         }
+        Ok(())
     }
 
     /// Writes it: its first row is its head, short rows are filled up.
@@ -108,5 +116,24 @@ pub(super) fn owned(event: Event<'_>) -> Event<'static> {
         Event::End(end) => Event::End(end),
         Event::HardBreak => Event::HardBreak,
         _ => Event::SoftBreak,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_that_stand_for_many_count_as_many() {
+        let mut table = Table::default();
+        for _ in 0..MOST_CELLS / 100 {
+            table.begin_cell().unwrap();
+            table.end_cell(100).unwrap();
+        }
+        assert!(table.begin_cell().is_err());
+        let mut table = Table { cells: MOST_CELLS - 1, ..Table::default() };
+        table.begin_cell().unwrap();
+        assert!(table.end_cell(2).is_err());
+        assert!(table.rows.is_empty());
     }
 }

@@ -179,7 +179,7 @@ impl Blocks {
                     Runs::new(paragraph, &resolved(paragraph, styles), desk)?.send(true, &mut kept)?;
                 }
                 table.cell = Some(kept.0);
-                table.end_cell(cell.span);
+                table.end_cell(cell.span)?;
             }
         }
         if table.is_empty() { Ok(()) } else { table.write(desk.out()) }

@@ -15,6 +15,8 @@ use crate::book::{BookError, EndTag, Event, EventSink as _, Losses, Metadata, Ta
 
 mod blocks;
 mod desk;
+#[cfg(test)]
+mod limits_tests;
 mod names;
 mod parts;
 mod styles;
@@ -48,13 +50,17 @@ pub(super) fn import(source: &SourceFile, sink: &mut dyn BookSink) -> Result<Imp
     let mut styles = Styles::default();
     let (mut notes, mut notes_at) = (Notes::default(), None);
     let (mut foot, mut end) = (Relations::new(), Relations::new());
+    // One part of each kind: a document has no more.
+    let mut read: Vec<&str> = Vec::new();
     for relation in relations.values().filter(|relation| !relation.is_outside) {
-        let path = relation.target.as_str();
-        if !archive.has(path) {
+        let (kind, path) = (relation.kind.as_str(), relation.target.as_str());
+        let is_part = matches!(kind, "styles" | "numbering" | "footnotes" | "endnotes");
+        if !is_part || read.contains(&kind) || !archive.has(path) {
             continue;
         }
+        read.push(kind);
         let place = archive.place(path);
-        match relation.kind.as_str() {
+        match kind {
             "styles" => styles.read(archive.open_entry(path, 64 << 20)?, &place)?,
             "numbering" => styles.read_lists(archive.open_entry(path, 256 << 20)?, &place)?,
             "footnotes" => {

@@ -2,13 +2,13 @@
 //! file to be read in the order in which they are mentioned.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     fs::File,
     io::{Read, Seek as _, SeekFrom, Write as _},
 };
 
 use super::{
-    text::NoteId,
+    text::{MOST_NAME_BYTES, NoteId, cut},
     xml::{Node, Xml},
 };
 use crate::{
@@ -24,6 +24,8 @@ const MOST_PART_BYTES: u64 = 64 << 20;
 const MOST: usize = 1_000_000;
 /// How many bytes a note has at most.
 const MOST_NOTE_BYTES: u64 = 4 << 20;
+/// How many bytes notes may become by being mentioned in many chapters, unless they have half as many by themselves.
+const MOST_REPEATED_BYTES: u64 = 64 << 20;
 
 /// Where a relationship leads.
 #[derive(Clone, Debug)]
@@ -34,8 +36,8 @@ pub(super) struct Relation {
     pub(super) is_outside: bool,
 }
 
-/// The relationships of a part, by id.
-pub(super) type Relations = HashMap<String, Relation>;
+/// The relationships of a part, by id: in an order, so that of two alike the same is always meant.
+pub(super) type Relations = BTreeMap<String, Relation>;
 
 /// A part that can be read piece by piece.
 pub(super) fn open<'a>(archive: &'a mut Archive, path: &str) -> Result<Xml<'a>, BookError> {
@@ -67,7 +69,8 @@ pub(super) fn relations(archive: &mut Archive, part: &str) -> Result<Relations, 
                 if relations.len() >= MOST {
                     return Err(xml.wrong("there are more than a million relationships"));
                 }
-                relations.insert(get("Id").to_owned(), Relation { kind, target, is_outside });
+                let relation = Relation { kind, target, is_outside };
+                relations.entry(get("Id").to_owned()).or_insert(relation);
             }
             Node::Eof => return Ok(relations),
             _ => {}
@@ -152,6 +155,9 @@ fn property(xml: &mut Xml<'_>) -> Result<Option<(String, String)>, BookError> {
 pub(super) struct Notes {
     files: Vec<File>,
     places: HashMap<NoteId, (usize, u64, u64)>,
+    /// How many bytes they have together, and how many were read: a note is written in every chapter that mentions it.
+    bytes: u64,
+    read: u64,
 }
 
 impl Notes {
@@ -172,13 +178,14 @@ impl Notes {
             match xml.next()? {
                 Node::Start(element) if matches!(element.name.as_str(), "footnote" | "endnote") => {
                     let is_sign = element.get("type").is_some_and(|kind| kind != "normal");
-                    let id = element.get("id").unwrap_or_default().to_owned();
+                    let id = cut(element.get("id").unwrap_or_default(), MOST_NAME_BYTES).to_owned();
                     xml.skip()?;
                     if self.places.len() >= MOST {
                         return Err(xml.wrong("there are more than a million notes"));
                     }
                     if !is_sign {
                         let range = (self.files.len(), begin, xml.position());
+                        self.bytes += range.2 - range.1;
                         self.places.insert(NoteId { at_end, id }, range);
                     }
                 }
@@ -200,6 +207,12 @@ impl Notes {
         let Some((file, begin, end)) = self.places.get(note).copied() else { return Ok(Vec::new()) };
         if end - begin > MOST_NOTE_BYTES {
             return Err(BookError::input(place, "a note has more than 4 MiB: divide it"));
+        }
+        self.read += end - begin;
+        if self.read > MOST_REPEATED_BYTES.max(self.bytes.saturating_mul(2)) {
+            let problem = "its notes are mentioned in so many chapters that they would become more than 64 MiB, and more \
+                           than twice their size: divide the book";
+            return Err(BookError::input(place, problem));
         }
         let mut bytes = Vec::new();
         let file = &mut self.files[file];

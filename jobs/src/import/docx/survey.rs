@@ -6,7 +6,7 @@ use super::{
     blocks::resolved,
     names,
     styles::{Role, Styles},
-    text::{Block, Paragraph, Reader, Target},
+    text::{Block, MOST_NAME_BYTES, Paragraph, Reader, Target},
 };
 use crate::{
     book::BookError,
@@ -137,6 +137,8 @@ pub(super) fn survey(mut reader: Reader<'_>, styles: &Styles) -> Result<Survey, 
     // Bookmarks elsewhere: how many headings came before, and how many pages.
     let mut elsewhere: HashMap<String, (usize, usize)> = HashMap::new();
     let mut named: HashSet<String> = HashSet::new();
+    // How many bookmarks of headings are remembered.
+    let mut kept = 0;
     let (mut order, mut others, mut page, mut page_has_text) = (Order::default(), false, 0_usize, false);
     while let Some(block) = reader.next()? {
         let paragraphs: Vec<Paragraph> = match block {
@@ -161,10 +163,13 @@ pub(super) fn survey(mut reader: Reader<'_>, styles: &Styles) -> Result<Survey, 
                         if headings.len() >= 20 * MOST_CHAPTERS {
                             return Err(BookError::input("", "the book has more than a million headings"));
                         }
+                        let bookmarks = paragraph.bookmarks.iter().take(50.min(MOST_NAMES - kept)).cloned();
+                        let bookmarks: Vec<String> = bookmarks.collect();
+                        kept += bookmarks.len();
                         headings.push(Heading {
                             level,
                             title: one_line(&paragraph.text(), 200),
-                            bookmarks: paragraph.bookmarks.iter().take(50).cloned().collect(),
+                            bookmarks,
                             text_before: others,
                         });
                     }
@@ -187,6 +192,7 @@ pub(super) fn survey(mut reader: Reader<'_>, styles: &Styles) -> Result<Survey, 
         for link in paragraphs.iter().flat_map(|paragraph| &paragraph.links) {
             if let Target::Bookmark(name) = &link.target
                 && named.len() < MOST_NAMES
+                && name.len() <= MOST_NAME_BYTES
             {
                 named.insert(name.clone());
             }

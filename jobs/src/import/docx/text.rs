@@ -9,17 +9,17 @@ use super::{
 };
 use crate::book::{BookError, Losses};
 
+mod bounds;
 mod field;
 mod model;
 mod picture;
 mod table;
 
+pub(super) use bounds::{MOST_NAME_BYTES, cut};
+use bounds::{MOST_PARAGRAPH_BYTES, bookmark, of_link};
 use field::{Field, FieldKind};
 pub(super) use model::{Block, Cell, Content, Link, NoteId, Paragraph, Picture, Piece, Table, Target};
 
-/// How many bytes of text a paragraph has at most, and a table.
-const MOST_PARAGRAPH_BYTES: usize = 8 << 20;
-const MOST_TABLE_BYTES: usize = 32 << 20;
 /// How many bookmarks around notes are remembered.
 const MOST_MARKS: usize = 200_000;
 
@@ -28,6 +28,8 @@ pub(super) struct Reader<'a> {
     xml: Xml<'a>,
     styles: &'a Styles,
     fields: Vec<Field>,
+    /// How many fields are open besides those.
+    fields_beyond: usize,
     pub(super) losses: Losses,
     /// Bookmarks that stand around a note's mark.
     pub(super) marks: HashMap<String, NoteId>,
@@ -48,6 +50,7 @@ impl<'a> Reader<'a> {
             xml,
             styles,
             fields: Vec::new(),
+            fields_beyond: 0,
             losses: Losses::default(),
             marks: HashMap::new(),
             recent: Vec::new(),
@@ -63,7 +66,10 @@ impl<'a> Reader<'a> {
         loop {
             let element = match self.xml.next()? {
                 Node::Start(element) => element,
-                Node::Eof => return Ok(None),
+                Node::Eof => {
+                    self.end_fields();
+                    return Ok(None);
+                }
                 Node::End | Node::Text(_) => continue,
             };
             match element.name.as_str() {
@@ -73,7 +79,7 @@ impl<'a> Reader<'a> {
                     if !hidden {
                         return Ok(Some(Block::Paragraph(paragraph)));
                     }
-                    self.waiting.extend(paragraph.bookmarks);
+                    self.wait(paragraph.bookmarks);
                 }
                 "tbl" => {
                     (self.table_bytes, self.cells) = (Some(0), 0);
@@ -92,7 +98,7 @@ impl<'a> Reader<'a> {
             "sdtPr" => self.control(),
             "sdtContent" if std::mem::take(&mut self.in_contents) => self.xml.skip(),
             "bookmarkStart" => {
-                self.waiting.extend(element.get("name").map(str::to_owned));
+                self.wait(bookmark(element).map(str::to_owned));
                 Ok(())
             }
             "sectPr" | "Fallback" | "background" => self.xml.skip(),
@@ -126,11 +132,13 @@ impl<'a> Reader<'a> {
         }
         self.recent.clear();
         self.inside(&mut paragraph, None)?;
+        self.end_instructions();
         Ok(paragraph)
     }
 
     /// What stands in a paragraph, or in something in it.
     fn inside(&mut self, paragraph: &mut Paragraph, link: Option<usize>) -> Result<(), BookError> {
+        self.check_depth()?;
         loop {
             let element = match self.xml.next()? {
                 Node::Start(element) => element,
@@ -145,23 +153,22 @@ impl<'a> Reader<'a> {
                 }
                 "hyperlink" => {
                     let target = match (element.get("id"), element.get("anchor")) {
-                        (Some(id), _) => Some(Target::Relation(id.to_owned())),
-                        (None, Some(anchor)) => Some(Target::Bookmark(anchor.to_owned())),
+                        (Some(id), _) => Some(Target::Relation(of_link(id))),
+                        (None, Some(anchor)) => Some(Target::Bookmark(of_link(anchor))),
                         (None, None) => None,
                     };
-                    let title = element.get("tooltip").unwrap_or_default().to_owned();
-                    let own = target.map(|target| {
-                        paragraph.links.push(Link { target, title });
-                        paragraph.links.len() - 1
-                    });
-                    self.inside(paragraph, own.or(link))?;
+                    let title = of_link(element.get("tooltip").unwrap_or_default());
+                    let own = match target {
+                        Some(target) => Some(self.add_link(paragraph, Link { target, title })?),
+                        None => link,
+                    };
+                    self.inside(paragraph, own)?;
                 }
                 "fldSimple" => {
-                    let field = Field::simple(element.get("instr").unwrap_or_default());
-                    self.fields.push(field);
-                    self.begin_result(paragraph);
+                    let instruction = element.get("instr").unwrap_or_default();
+                    let before = self.begin_simple(instruction, paragraph)?;
                     self.inside(paragraph, link)?;
-                    self.fields.pop();
+                    self.end_simple(before);
                 }
                 "ins" | "moveTo" => {
                     self.losses.add("tracked insertion, kept");
@@ -169,20 +176,15 @@ impl<'a> Reader<'a> {
                 }
                 "del" | "moveFrom" => {
                     self.losses.add("tracked deletion, dropped");
-                    self.xml.skip()?;
+                    self.deleted(paragraph)?;
                 }
                 "smartTag" | "customXml" | "sdt" | "sdtContent" | "dir" | "bdo" | "AlternateContent"
                 | "Choice" => {
                     self.inside(paragraph, link)?;
                 }
                 "bookmarkStart" => {
-                    if let Some(name) = element.get("name") {
-                        if self.recent.len() < 64 {
-                            self.recent.push(name.to_owned());
-                        }
-                        if paragraph.bookmarks.len() < 1000 {
-                            paragraph.bookmarks.push(name.to_owned());
-                        }
+                    if let Some(name) = bookmark(&element) {
+                        self.mark(paragraph, name)?;
                     }
                     self.xml.skip()?;
                 }
@@ -228,6 +230,8 @@ impl<'a> Reader<'a> {
             }
             xml.skip()
         })?;
+        let named = paragraph.style.len() + paragraph.alignment.len();
+        self.weigh(paragraph, named + list.as_ref().map_or(0, String::len))?;
         paragraph.list = list.map(|list| (list, level));
         (0..changes).for_each(|_| self.losses.add("tracked change of a format"));
         Ok(())
@@ -239,6 +243,7 @@ impl<'a> Reader<'a> {
         link: Option<usize>,
         look: &mut Look,
     ) -> Result<(), BookError> {
+        self.check_depth()?;
         loop {
             let element = match self.xml.next()? {
                 Node::Start(element) => element,
@@ -257,23 +262,12 @@ impl<'a> Reader<'a> {
                 }
                 "instrText" => {
                     let text = self.xml.text(16 << 10)?;
-                    if let Some(field) = self.fields.last_mut() {
-                        field.say(&text);
-                    }
+                    self.instruct(&text);
                     continue;
                 }
-                "fldChar" => match element.get("fldCharType") {
-                    Some("begin") if self.fields.len() < 64 => self.fields.push(Field::default()),
-                    Some("separate") => self.begin_result(paragraph),
-                    Some("end") => {
-                        // Some fields have no result.
-                        if self.fields.last().is_some_and(|field| !field.in_result) {
-                            self.begin_result(paragraph);
-                        }
-                        self.fields.pop();
-                    }
-                    _ => {}
-                },
+                "fldChar" => {
+                    self.field_sign(element.get("fldCharType").unwrap_or_default(), paragraph)?;
+                }
                 "tab" => self.push(paragraph, link, *look, Content::Text("\t".into()))?,
                 "noBreakHyphen" => self.push(paragraph, link, *look, Content::Text("\u{2011}".into()))?,
                 "softHyphen" => self.push(paragraph, link, *look, Content::Text("\u{ad}".into()))?,
@@ -289,7 +283,7 @@ impl<'a> Reader<'a> {
                     self.push(paragraph, link, *look, Content::Text("\u{fffd}".into()))?;
                 }
                 "footnoteReference" | "endnoteReference" => {
-                    let id = element.get("id").unwrap_or_default().to_owned();
+                    let id = cut(element.get("id").unwrap_or_default(), MOST_NAME_BYTES).to_owned();
                     let note = NoteId { at_end: element.name == "endnoteReference", id };
                     for name in self.recent.drain(..) {
                         if self.marks.len() < MOST_MARKS {
@@ -339,21 +333,27 @@ impl<'a> Reader<'a> {
             return Ok(());
         }
         let mut link = link;
+        let mut bytes = content.bytes();
         for field in &mut self.fields {
             if !field.in_result {
+                field.drop_piece();
                 return Ok(());
             }
-            match field.kind() {
-                FieldKind::Contents => return Ok(()),
+            match &field.kind {
+                FieldKind::Contents => {
+                    field.drop_piece();
+                    return Ok(());
+                }
                 FieldKind::NoteAgain(bookmark) => {
-                    if let Some(note) = self.marks.get(&bookmark) {
+                    if let Some(note) = self.marks.get(bookmark) {
                         paragraph.mark_looks(note, look, link);
                     }
                     return Ok(());
                 }
                 FieldKind::Link(to) => {
                     let own = *field.link.get_or_insert_with(|| {
-                        paragraph.links.push(to);
+                        bytes += to.bytes();
+                        paragraph.links.push(to.clone());
                         paragraph.links.len() - 1
                     });
                     link = link.or(Some(own));
@@ -361,20 +361,7 @@ impl<'a> Reader<'a> {
                 FieldKind::Other => {}
             }
         }
-        let bytes = match &content {
-            Content::Text(text) => text.len(),
-            _ => 64,
-        };
-        paragraph.bytes += bytes;
-        if let Some(table) = &mut self.table_bytes {
-            *table += bytes;
-            if *table > MOST_TABLE_BYTES {
-                return Err(self.xml.wrong("a table has more than 32 MiB of text: divide it"));
-            }
-        }
-        if paragraph.bytes > MOST_PARAGRAPH_BYTES {
-            return Err(self.xml.wrong("a paragraph has more than 8 MiB: divide it"));
-        }
+        self.weigh(paragraph, bytes)?;
         self.recent.clear();
         match (paragraph.pieces.last_mut(), content) {
             (

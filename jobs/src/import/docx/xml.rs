@@ -68,6 +68,11 @@ impl<'a> Xml<'a> {
         Self { reader, place: place.to_owned(), buffer: Vec::new(), depth: 0, left }
     }
 
+    /// How many elements are open.
+    pub(super) fn depth(&self) -> usize {
+        self.depth
+    }
+
     /// How many bytes were read.
     pub(super) fn position(&self) -> u64 {
         self.reader.buffer_position()

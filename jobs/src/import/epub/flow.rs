@@ -364,7 +364,7 @@ impl<'a> Flow<'a> {
         self.close_runs(0)?;
         (self.space, self.breaks) = (false, 0);
         if let Some(table) = &mut self.table {
-            table.end_cell(span);
+            table.end_cell(span)?;
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! What a part holds: paragraphs of pieces, tables of paragraphs.
 
+use super::bounds::LEAST_BYTES;
 use crate::import::docx::styles::Look;
 
 /// A block.
@@ -90,6 +91,30 @@ pub(in crate::import::docx) struct Table {
 pub(in crate::import::docx) struct Cell {
     pub(in crate::import::docx) span: usize,
     pub(in crate::import::docx) paragraphs: Vec<Paragraph>,
+}
+
+impl Content {
+    /// What it counts for in a paragraph.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Break => LEAST_BYTES,
+            Self::Note(note) => LEAST_BYTES + note.id.len(),
+            Self::Picture(picture) => {
+                let texts = picture.name.len() + picture.alt.len() + picture.title.len();
+                let relations = picture.relations.iter().map(|id| LEAST_BYTES + id.len());
+                LEAST_BYTES + texts + relations.sum::<usize>()
+            }
+        }
+    }
+}
+
+impl Link {
+    /// How long its texts are.
+    pub(super) fn bytes(&self) -> usize {
+        let (Target::Relation(target) | Target::Bookmark(target) | Target::Address(target)) = &self.target;
+        target.len() + self.title.len()
+    }
 }
 
 impl Paragraph {

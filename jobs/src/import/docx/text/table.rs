@@ -1,6 +1,6 @@
 //! Tables: rows and cells, of which those that were merged stand alone, and tables in cells, of which the text is kept.
 
-use super::{Cell, Reader, Table};
+use super::{Cell, Reader, Table, bounds::LEAST_BYTES};
 use crate::{book::BookError, import::docx::xml::Node};
 
 /// How many cells a table has at most.
@@ -15,6 +15,7 @@ impl Reader<'_> {
     }
 
     fn rows(&mut self, table: &mut Table) -> Result<(), BookError> {
+        self.check_depth()?;
         loop {
             let element = match self.xml.next()? {
                 Node::Start(element) => element,
@@ -29,6 +30,7 @@ impl Reader<'_> {
                     xml.skip()
                 })?,
                 "tr" => {
+                    self.weigh_table(LEAST_BYTES)?;
                     table.rows.push(Vec::new());
                     self.cells(table)?;
                 }
@@ -39,6 +41,7 @@ impl Reader<'_> {
     }
 
     fn cells(&mut self, table: &mut Table) -> Result<(), BookError> {
+        self.check_depth()?;
         loop {
             let element = match self.xml.next()? {
                 Node::Start(element) => element,
@@ -64,6 +67,7 @@ impl Reader<'_> {
     }
 
     fn cell(&mut self, cell: &mut Cell, is_nested: bool) -> Result<(), BookError> {
+        self.check_depth()?;
         loop {
             let element = match self.xml.next()? {
                 Node::Start(element) => element,
@@ -86,6 +90,7 @@ impl Reader<'_> {
                     }
                 }
                 "p" => {
+                    self.weigh_table(LEAST_BYTES)?;
                     let paragraph = self.paragraph()?;
                     cell.paragraphs.push(paragraph);
                 }
