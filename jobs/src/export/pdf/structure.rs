@@ -100,11 +100,7 @@ impl Structure {
             closed: VecDeque::new(),
             next_element: 0,
             next_mark: 0,
-<<<<<<< HEAD
             parents: Numbers::of_numbers(),
-=======
-            parents: Numbers::by_number(),
->>>>>>> fix3
             next_key: 0,
             notes: Numbers::names(),
             next_note: 0,
@@ -285,11 +281,7 @@ impl Structure {
             dict.pair(super::objects::name("P"), root);
             dict.insert(super::objects::name("K")).array().items(self.document_kids.iter().copied());
         })?;
-<<<<<<< HEAD
         let parents = std::mem::replace(&mut self.parents, Numbers::of_numbers()).finish(objects, out)?;
-=======
-        let parents = std::mem::replace(&mut self.parents, Numbers::by_number()).finish(objects, out)?;
->>>>>>> fix3
         let notes = std::mem::replace(&mut self.notes, Numbers::names()).finish(objects, out)?;
         let mut body =
             format!("<</Type/StructTreeRoot/K[{} 0 R]/ParentTreeNextKey {}", document.get(), self.next_key);

@@ -71,11 +71,7 @@ fn the_head_of_a_table_that_fills_a_page_does_not_fill_the_next_ones() {
 fn what_is_kept_of_a_long_file_does_not_grow() {
     let (mut objects, mut out) = (Objects::new([7; 16]), Vec::new());
     objects.begin(&mut out).unwrap();
-<<<<<<< HEAD
     let mut tree = Numbers::of_numbers();
-=======
-    let mut tree = Numbers::by_number();
->>>>>>> fix3
     let mut most = 0;
     for number in 0..100_000 {
         let id = objects.alloc();
