@@ -234,3 +234,29 @@ async fn the_sweep_removes_orphans_and_nothing_else() {
     assert_eq!(sweep(Keep::Nothing).await, 2);
     assert_eq!(keys(&*storage).await, [project.to_string()]);
 }
+
+/// Knows nothing of one tenant's jobs.
+struct Forgetful;
+
+#[async_trait]
+impl Keeper for Forgetful {
+    async fn keep(&self, tenant: &TenantId, _: JobId) -> Result<Keep, ArtifactError> {
+        if tenant.as_str() == "acme" {
+            return Err(ArtifactError::Stopped("its row can't be read".to_owned()));
+        }
+        Ok(Keep::Nothing)
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_nobody_can_tell_of_stays_and_the_next_tenants_are_swept() {
+    let store = ArtifactStore::new(Arc::new(InMemory::new()));
+    let kept = write(&store, 1, "x", Encoding::Zstd, b"kept").await;
+    let (zeta, name) = ("zeta".parse().unwrap(), "x".parse().unwrap());
+    let mut writer = store.create(&zeta, job(), 1, &name, options(Encoding::Zstd)).await.unwrap();
+    writer.write(b"orphan").await.unwrap();
+    let orphan = writer.finish().await.unwrap();
+    assert_eq!(store.sweep(&Forgetful).await.unwrap(), 2);
+    assert!(store.exists(&kept.manifest).await.unwrap());
+    assert!(!store.exists(&orphan.manifest).await.unwrap());
+}

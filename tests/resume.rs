@@ -433,6 +433,39 @@ async fn who_has_lost_the_lease_neither_completes_nor_gives_up_what_another_goes
     assert!(book.stored(&pointer).await == plain);
 }
 
+#[tokio::test]
+async fn what_could_not_be_forgotten_is_not_given_up() {
+    let plain = content(3 * PART_BYTES, 11);
+    let mut book = Book::new(Encoding::None, false);
+    book.killed(&plain[..5 * PART_BYTES / 2], 1, usize::MAX).await;
+    let mut other = plain.clone();
+    other[0] ^= 0x55;
+    let kept = Kept::of(&book.state, 0);
+    let mut writer = book.attempt("one", &kept).await;
+    let written = writer.write(&other).await;
+    let ended = if written.is_ok() { writer.finish().await.map(drop) } else { written };
+    assert!(matches!(ended, Err(ArtifactError::StartOver(_))), "{ended:?}");
+    assert!(book.left().is_some());
+    assert_eq!(book.server.unfinished(), 1);
+    let pointer = book.whole(&plain).await.unwrap();
+    assert!(book.stored(&pointer).await == plain);
+}
+
+#[tokio::test]
+async fn no_other_bytes_are_sealed_in_the_place_of_a_part_that_is_stored() {
+    let plain = content(3 * PART_BYTES, 12);
+    let mut book = Book::new(Encoding::None, true);
+    // The state lags behind the parts: nothing but their tags tells that they are others.
+    book.killed(&plain[..5 * PART_BYTES / 2], 1, 1).await;
+    let mut other = plain.clone();
+    other[0] ^= 0x55;
+    let refused = book.whole(&other).await;
+    assert!(matches!(refused, Err(ArtifactError::StartOver(_))), "{refused:?}");
+    assert_eq!(*book.server.twice.lock().unwrap(), Vec::<usize>::new());
+    assert_eq!((book.left(), book.server.unfinished()), (None, 0));
+    assert!(book.whole(&other).await.is_ok());
+}
+
 struct Known(Keep);
 
 #[async_trait]

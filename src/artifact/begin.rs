@@ -163,7 +163,12 @@ impl ArtifactStore {
                 let id = KeyId::from_bytes(seal.key.0);
                 let (tenant, salt) = (maker.tenant.clone(), Salt::from_bytes(seal.salt.0));
                 let object = sealed_object(maker.job, state.epoch, &place.name);
-                let sealing = Sealing { key: keys.key(&tenant, id).await?, tenant, object, id, salt };
+                let key = match keys.key(&tenant, id).await {
+                    // A key that is gone opens nothing that was stored under it.
+                    Err(ArtifactError::Keys { soon: false, .. }) => return Ok(None),
+                    key => key?,
+                };
+                let sealing = Sealing { key, tenant, object, id, salt };
                 if sealing.told() != *seal {
                     return Ok(None);
                 }
@@ -175,8 +180,8 @@ impl ArtifactStore {
             (Stand::Complete, Vec::new())
         } else {
             match parts(place, &state.upload).await? {
-                Some(listed) => (Stand::Begun(state.upload.clone()), listed),
-                None => return Ok(None),
+                Some(listed) if fits(&listed, &known.ids) => (Stand::Begun(state.upload.clone()), listed),
+                _ => return Ok(None),
             }
         };
         let from = From { stand, known, listed };
@@ -197,6 +202,13 @@ async fn parts(place: &Place, upload: &str) -> Result<Option<Vec<StoredPart>>, A
         }
         Err(error) => Err(ArtifactError::storage("list the parts of an upload", error)),
     }
+}
+
+/// Whether the parts that the storage lists are those of the state, as far as both know them: with others it would not
+/// complete the upload.
+fn fits(listed: &[StoredPart], ids: &[String]) -> bool {
+    let bare = |id: &str| id.trim_matches('"').to_ascii_lowercase();
+    listed.iter().all(|part| ids.get(part.index as usize).is_none_or(|id| bare(id) == bare(&part.id)))
 }
 
 /// The lists of an upload, and where to go on; `None` where they are not whole.
@@ -231,11 +243,12 @@ async fn known(
     Ok(going_on.map(|going_on| (known, Some(going_on))))
 }
 
-/// Gives up an upload that can't be gone on with.
+/// Gives up an upload that can't be gone on with: forgotten first, which nobody can whose lease is gone.
 async fn give_up(ledger: &dyn Ledger, place: &Place, state: &UploadState) -> Result<(), ArtifactError> {
     if !ledger.holds() {
         return Err(ArtifactError::LeaseLost);
     }
+    ledger.keep(&place.name, None).await?;
     place.abort(&state.upload).await;
-    ledger.keep(&place.name, None).await
+    Ok(())
 }

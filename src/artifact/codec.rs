@@ -1,11 +1,16 @@
 //! Compression of single frames, in memory, by async-compression. Runs on blocking threads only.
 
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
 use async_compression::{
     Level,
     tokio::write::{BrotliDecoder, BrotliEncoder, GzipDecoder, GzipEncoder, ZstdDecoder, ZstdEncoder},
 };
 use futures_util::FutureExt as _;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
 use super::error::ArtifactError;
 use crate::domain::Encoding;
@@ -16,58 +21,52 @@ pub(super) fn frames(encoding: Encoding) -> bool {
     !matches!(encoding, Encoding::Brotli)
 }
 
-/// An encoding's codec over memory: bytes go in, what is ready comes out at the end of a buffer.
-macro_rules! frame_codec {
-    ($(#[$doc:meta])* $name:ident, $zstd:ident, $gzip:ident, $brotli:ident) => {
-        $(#[$doc])*
-        pub(super) enum $name {
-            Zstd($zstd<Vec<u8>>),
-            Gzip($gzip<Vec<u8>>),
-            Brotli(Box<$brotli<Vec<u8>>>),
-            None,
-        }
-
-        impl $name {
-            /// Takes bytes and appends to `out` what is ready.
-            pub(super) fn write(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), ArtifactError> {
-                match self {
-                    Self::Zstd(codec) => take(codec.write_all(bytes).now_or_never(), codec.get_mut(), out),
-                    Self::Gzip(codec) => take(codec.write_all(bytes).now_or_never(), codec.get_mut(), out),
-                    Self::Brotli(codec) => take(codec.write_all(bytes).now_or_never(), codec.get_mut(), out),
-                    Self::None => {
-                        out.extend_from_slice(bytes);
-                        Ok(())
-                    }
-                }
-            }
-
-            /// Ends the frame and appends the rest of it to `out`; an error where what came in was cut short.
-            pub(super) fn finish(mut self, out: &mut Vec<u8>) -> Result<(), ArtifactError> {
-                match &mut self {
-                    Self::Zstd(codec) => take(codec.shutdown().now_or_never(), codec.get_mut(), out),
-                    Self::Gzip(codec) => take(codec.shutdown().now_or_never(), codec.get_mut(), out),
-                    Self::Brotli(codec) => take(codec.shutdown().now_or_never(), codec.get_mut(), out),
-                    Self::None => Ok(()),
-                }
-            }
-        }
-    };
+/// Compresses one frame: bytes go in, what is ready comes out at the end of a buffer.
+pub(super) enum FrameEncoder {
+    Zstd(ZstdEncoder<Vec<u8>>),
+    Gzip(GzipEncoder<Vec<u8>>),
+    Brotli(Box<BrotliEncoder<Vec<u8>>>),
+    None,
 }
 
-frame_codec!(
-    /// Compresses one frame.
-    FrameEncoder,
-    ZstdEncoder,
-    GzipEncoder,
-    BrotliEncoder
-);
-frame_codec!(
-    /// Decompresses one frame.
-    FrameDecoder,
-    ZstdDecoder,
-    GzipDecoder,
-    BrotliDecoder
-);
+/// Decompresses one frame, by steps that are bounded: a few bytes of a forged one can stand for gigabytes.
+pub(super) enum FrameDecoder {
+    Zstd(ZstdDecoder<Bounded>),
+    Gzip(GzipDecoder<Bounded>),
+    Brotli(Box<BrotliDecoder<Bounded>>),
+    None,
+}
+
+/// A decoder gives out no more than this at once.
+const STEP_BYTES: usize = 64 << 10;
+
+/// What a decoder has given out in one step; it waits while this is full.
+pub(super) struct Bounded(Vec<u8>);
+
+impl AsyncWrite for Bounded {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        match bytes.len().min(STEP_BYTES - self.0.len()) {
+            // Nobody is to be woken: whoever empties it asks again.
+            0 if !bytes.is_empty() => Poll::Pending,
+            taken => {
+                self.0.extend_from_slice(&bytes[..taken]);
+                Poll::Ready(Ok(taken))
+            }
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
 
 /// Looks at the result of a write into memory, which never has to wait, and moves what is ready.
 fn take(
@@ -84,6 +83,29 @@ fn take(
 }
 
 impl FrameEncoder {
+    /// Takes bytes and appends to `out` what is ready.
+    pub(super) fn write(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), ArtifactError> {
+        match self {
+            Self::Zstd(codec) => take(codec.write_all(bytes).now_or_never(), codec.get_mut(), out),
+            Self::Gzip(codec) => take(codec.write_all(bytes).now_or_never(), codec.get_mut(), out),
+            Self::Brotli(codec) => take(codec.write_all(bytes).now_or_never(), codec.get_mut(), out),
+            Self::None => {
+                out.extend_from_slice(bytes);
+                Ok(())
+            }
+        }
+    }
+
+    /// Ends the frame and appends the rest of it to `out`.
+    pub(super) fn finish(mut self, out: &mut Vec<u8>) -> Result<(), ArtifactError> {
+        match &mut self {
+            Self::Zstd(codec) => take(codec.shutdown().now_or_never(), codec.get_mut(), out),
+            Self::Gzip(codec) => take(codec.shutdown().now_or_never(), codec.get_mut(), out),
+            Self::Brotli(codec) => take(codec.shutdown().now_or_never(), codec.get_mut(), out),
+            Self::None => Ok(()),
+        }
+    }
+
     pub(super) fn new(encoding: Encoding) -> Self {
         match encoding {
             Encoding::Zstd => Self::Zstd(ZstdEncoder::with_quality(Vec::new(), Level::Precise(3))),
@@ -97,12 +119,55 @@ impl FrameEncoder {
     }
 }
 
+/// The same of a step of a decoder: `None` where there is more to come out before it goes on.
+fn step<T>(
+    stepped: Option<std::io::Result<T>>,
+    ready: &mut Bounded,
+    out: &mut Vec<u8>,
+) -> Result<Option<T>, ArtifactError> {
+    out.append(&mut ready.0);
+    stepped.transpose().map_err(|error| ArtifactError::Stopped(error.to_string()))
+}
+
 impl FrameDecoder {
+    /// Takes some of the bytes and appends to `out` no more than a step's worth; answers how many it took. Call it again
+    /// with the others.
+    pub(super) fn write(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<usize, ArtifactError> {
+        let taken = match self {
+            Self::Zstd(codec) => step(codec.write(bytes).now_or_never(), codec.get_mut(), out)?,
+            Self::Gzip(codec) => step(codec.write(bytes).now_or_never(), codec.get_mut(), out)?,
+            Self::Brotli(codec) => step(codec.write(bytes).now_or_never(), codec.get_mut(), out)?,
+            Self::None => {
+                let taken = bytes.len().min(STEP_BYTES);
+                out.extend_from_slice(&bytes[..taken]);
+                Some(taken)
+            }
+        };
+        match taken {
+            Some(0) if !bytes.is_empty() => {
+                Err(ArtifactError::Stopped("there is more behind its end".to_owned()))
+            }
+            taken => Ok(taken.unwrap_or_default()),
+        }
+    }
+
+    /// Ends the frame and appends to `out` no more than a step's worth of its rest; call it again until it answers `true`. An
+    /// error where what came in was cut short.
+    pub(super) fn finish(&mut self, out: &mut Vec<u8>) -> Result<bool, ArtifactError> {
+        let ended = match self {
+            Self::Zstd(codec) => step(codec.shutdown().now_or_never(), codec.get_mut(), out)?,
+            Self::Gzip(codec) => step(codec.shutdown().now_or_never(), codec.get_mut(), out)?,
+            Self::Brotli(codec) => step(codec.shutdown().now_or_never(), codec.get_mut(), out)?,
+            Self::None => Some(()),
+        };
+        Ok(ended.is_some())
+    }
+
     pub(super) fn new(encoding: Encoding) -> Self {
         match encoding {
-            Encoding::Zstd => Self::Zstd(ZstdDecoder::new(Vec::new())),
-            Encoding::Gzip => Self::Gzip(GzipDecoder::new(Vec::new())),
-            Encoding::Brotli => Self::Brotli(Box::new(BrotliDecoder::new(Vec::new()))),
+            Encoding::Zstd => Self::Zstd(ZstdDecoder::new(Bounded(Vec::new()))),
+            Encoding::Gzip => Self::Gzip(GzipDecoder::new(Bounded(Vec::new()))),
+            Encoding::Brotli => Self::Brotli(Box::new(BrotliDecoder::new(Bounded(Vec::new())))),
             Encoding::None => Self::None,
         }
     }
@@ -123,16 +188,41 @@ mod tests {
             encoder.finish(&mut stored).unwrap();
             let decode = |stored: &[u8]| {
                 let (mut plain, mut decoder) = (Vec::new(), FrameDecoder::new(encoding));
-                for piece in stored.chunks(1_000) {
-                    decoder.write(piece, &mut plain)?;
+                for mut piece in stored.chunks(1_000) {
+                    while !piece.is_empty() {
+                        piece = &piece[decoder.write(piece, &mut plain)?..];
+                    }
                 }
-                decoder.finish(&mut plain).map(|()| plain)
+                while !decoder.finish(&mut plain)? {}
+                Ok::<_, ArtifactError>(plain)
             };
             assert!(decode(&stored).unwrap() == text, "{encoding}");
             if encoding != Encoding::None {
                 assert!(stored.len() < text.len(), "{encoding}");
                 assert!(decode(&stored[..stored.len() / 2]).is_err(), "{encoding}");
             }
+        }
+    }
+
+    #[test]
+    fn a_few_bytes_that_stand_for_many_come_out_by_bounded_steps() {
+        let plain = vec![0; 40 << 20];
+        for encoding in [Encoding::Zstd, Encoding::Gzip, Encoding::Brotli] {
+            let (mut stored, mut encoder) = (Vec::new(), FrameEncoder::new(encoding));
+            encoder.write(&plain, &mut stored).unwrap();
+            encoder.finish(&mut stored).unwrap();
+            let (mut rest, mut decoder, mut all) = (&stored[..], FrameDecoder::new(encoding), 0);
+            let mut is_over = false;
+            while !is_over {
+                let mut out = Vec::new();
+                match rest.is_empty() {
+                    false => rest = &rest[decoder.write(rest, &mut out).unwrap()..],
+                    true => is_over = decoder.finish(&mut out).unwrap(),
+                }
+                assert!(out.len() <= STEP_BYTES, "{encoding}");
+                all += out.len();
+            }
+            assert_eq!(all, plain.len(), "{encoding}");
         }
     }
 }

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::security::seal::{Opener, SealError};
 
-/// Compressed bytes are fed to a decoder in such pieces: bounds what a forged frame can blow up to before it is noticed.
+/// Compressed bytes are fed to a decoder in such pieces.
 const PIECE_BYTES: usize = 4 << 10;
 /// Plain bytes are handed on in pieces of about this.
 const HAND_ON_BYTES: usize = 64 << 10;
@@ -118,26 +118,41 @@ impl Decoding {
                 };
             };
             let most = usize::try_from(frame.compressed).unwrap_or(usize::MAX).min(piece.len());
-            let (now, later) = piece.split_at(most);
             let before = self.ready.len();
-            let written = decoder.write(now, &mut self.ready);
-            written.map_err(|error| self.damaged(error.to_string()))?;
-            frame.compressed -= now.len() as u64;
-            piece = later;
-            let ended = frame.compressed == 0;
-            if ended {
-                let finished = decoder.finish(&mut self.ready);
-                finished.map_err(|error| self.damaged(format!("a frame: {error}")))?;
-            } else {
+            let taken = decoder.write(&piece[..most], &mut self.ready);
+            let taken = taken.map_err(|error| self.damaged(error.to_string()))?;
+            frame.compressed -= taken as u64;
+            piece = &piece[taken..];
+            self.decoded(before, frame)?;
+            if frame.compressed > 0 {
                 self.decoder = Some((decoder, frame));
+                continue;
             }
-            self.frame_plain += (self.ready.len() - before) as u64;
-            if self.frame_plain > frame.plain || (ended && self.frame_plain < frame.plain) {
-                return Err(self.damaged("a frame decodes to another length than its manifest says"));
+            let mut ended = false;
+            while !ended {
+                let before = self.ready.len();
+                let finished = decoder.finish(&mut self.ready);
+                ended = finished.map_err(|error| self.damaged(format!("a frame: {error}")))?;
+                self.decoded(before, frame)?;
             }
-            self.hand_on(HAND_ON_BYTES)?;
+            if self.frame_plain < frame.plain {
+                return Err(self.another_length());
+            }
         }
         Ok(())
+    }
+
+    fn another_length(&self) -> ArtifactError {
+        self.damaged("a frame decodes to another length than its manifest says")
+    }
+
+    /// Checks and hands on what a step has decoded of a frame, which is what is ready from `before` on.
+    fn decoded(&mut self, before: usize, frame: Frame) -> Result<(), ArtifactError> {
+        self.frame_plain += (self.ready.len() - before) as u64;
+        if self.frame_plain > frame.plain {
+            return Err(self.another_length());
+        }
+        self.hand_on(HAND_ON_BYTES)
     }
 
     /// The open frame, or the next one.

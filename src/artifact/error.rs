@@ -67,10 +67,28 @@ impl ArtifactError {
         Self::StartOver("what it is made from has changed since it was begun".to_owned())
     }
 
+    /// That nothing is found is no other failure here: a bucket that is not there answers a write so.
     pub(super) fn storage(doing: &'static str, cause: object_store::Error) -> Self {
+        Self::Storage { doing, cause }
+    }
+
+    /// Of reading what is published: that it is not there is final.
+    pub(super) fn reading(doing: &'static str, cause: object_store::Error) -> Self {
         match cause {
             object_store::Error::NotFound { path, .. } => Self::Missing { key: path },
-            cause => Self::Storage { doing, cause },
+            cause => Self::storage(doing, cause),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_found_is_final_only_where_what_is_published_is_read() {
+        let none = || object_store::Error::NotFound { path: "x".to_owned(), source: "NoSuchBucket".into() };
+        assert!(matches!(ArtifactError::storage("store it", none()), ArtifactError::Storage { .. }));
+        assert!(matches!(ArtifactError::reading("read it", none()), ArtifactError::Missing { .. }));
     }
 }

@@ -3,10 +3,12 @@
 
 use std::{fs, io, path::Path};
 
+use super::store::ARTIFACTS;
 use crate::domain::Timestamp;
 
-/// Removes staging files below `root` that nobody has written to since `before`; answers how many. Blocks: call it
-/// from a blocking thread.
+/// Removes staging files below `root` that nobody has written to since `before`; answers how many. Those below
+/// `<tenant>/artifacts/` stay, whatever their age: a job may go on with them, so that the [sweep](super::sweep) of the
+/// artifacts asks for each. Blocks: call it from a blocking thread.
 ///
 /// # Errors
 /// Where a folder can't be read.
@@ -23,6 +25,10 @@ pub fn sweep_staging(root: &Path, before: Timestamp) -> io::Result<usize> {
             // Not following links: what is outside of the root is not ours.
             let Ok(metadata) = entry.path().symlink_metadata() else { continue };
             if metadata.is_dir() {
+                let is_artifacts = entry.file_name() == ARTIFACTS && folder.parent() == Some(root);
+                if is_artifacts {
+                    continue;
+                }
                 folders.push(entry.path());
             } else if metadata.is_file() && staging_of(&entry.file_name().to_string_lossy()).is_some() {
                 let written = metadata.modified()?.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
@@ -49,8 +55,11 @@ mod tests {
     #[test]
     fn only_old_staging_files_are_removed() {
         let root = tempfile::tempdir().unwrap();
-        let folder = root.path().join("acme/artifacts");
+        let folder = root.path().join("acme/projects/artifacts");
+        let upload = root.path().join("acme/artifacts/job/000001/book.epub#1");
         fs::create_dir_all(&folder).unwrap();
+        fs::create_dir_all(upload.parent().unwrap()).unwrap();
+        fs::write(&upload, "x").unwrap();
         for name in ["book.epub", "book.epub#1", "a#b", "7%231"] {
             fs::write(folder.join(name), "x").unwrap();
         }
@@ -58,5 +67,6 @@ mod tests {
         let far = Timestamp::from_micros(i64::MAX);
         assert_eq!(sweep_staging(root.path(), far).unwrap(), 1);
         assert!(!folder.join("book.epub#1").exists() && folder.join("a#b").exists());
+        assert!(upload.exists(), "a job may go on with it");
     }
 }

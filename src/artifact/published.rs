@@ -66,7 +66,7 @@ impl ArtifactStore {
         let damaged = |problem: String| ArtifactError::Damaged { key: pointer.manifest.clone(), problem };
         let address = self.address(pointer)?;
         let key = Path::parse(&pointer.manifest).map_err(|error| damaged(error.to_string()))?;
-        let failed = |error| ArtifactError::storage("read a manifest", error);
+        let failed = |error| ArtifactError::reading("read a manifest", error);
         let found = self.storage().objects().get(&key).await.map_err(failed)?;
         if found.meta.size > Manifest::MOST_BYTES {
             return Err(damaged("its manifest is too large".to_owned()));

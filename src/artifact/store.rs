@@ -151,9 +151,12 @@ impl std::fmt::Debug for ArtifactStore {
     }
 }
 
+/// The folder, in a tenant's, of artifacts.
+pub(super) const ARTIFACTS: &str = "artifacts";
+
 /// `<tenant>/artifacts`.
 pub(super) fn tenant_folder(tenant: &str) -> Path {
-    Path::from_iter([tenant, "artifacts"])
+    Path::from_iter([tenant, ARTIFACTS])
 }
 
 /// `<tenant>/artifacts/<job>/<epoch>`. The epoch has its leading zeroes, so that keys sort as attempts went.

@@ -65,20 +65,32 @@ pub trait Keeper: Send + Sync {
 }
 
 impl ArtifactStore {
-    /// Removes the orphans of all tenants, and gives up their uploads; answers how many objects that were.
+    /// Removes the orphans of all tenants, and gives up their uploads; answers how many objects that were. What can't be
+    /// told or removed is logged and left to the next round: one job must not keep those of others from being swept.
     ///
     /// # Errors
-    /// [`ArtifactError::Storage`], or what `keeper` says. What was removed before stays removed.
+    /// [`ArtifactError::Storage`] where the storage is away. What was removed before stays removed.
     pub async fn sweep(&self, keeper: &dyn Keeper) -> Result<usize, ArtifactError> {
-        let mut removed = 0;
+        let (mut removed, mut failed) = (0, 0);
         for tenant in self.folders(None).await? {
             let Ok(tenant) = tenant.parse::<TenantId>() else { continue };
             let folder = tenant_folder(tenant.as_str());
-            for job in self.folders(Some(&folder)).await? {
-                let Ok(job) = job.parse::<JobId>() else { continue };
-                removed += self.sweep_job(&tenant, job, keeper).await?;
+            let jobs = match self.folders(Some(&folder)).await {
+                Ok(jobs) => jobs,
+                Err(error) => {
+                    passed_over(error, &tenant, None, &mut failed)?;
+                    continue;
+                }
+            };
+            for job in jobs.iter().filter_map(|job| job.parse::<JobId>().ok()) {
+                match self.sweep_job(&tenant, job, keeper).await {
+                    Ok(count) => (removed, failed) = (removed + count, 0),
+                    Err(error) => passed_over(error, &tenant, Some(job), &mut failed)?,
+                }
             }
-            self.sweep_uploads(&tenant, &folder, keeper).await?;
+            if let Err(error) = self.sweep_uploads(&tenant, &folder, keeper).await {
+                passed_over(error, &tenant, None, &mut failed)?;
+            }
         }
         Ok(removed)
     }
@@ -93,7 +105,7 @@ impl ArtifactStore {
         let objects = self.storage().objects();
         let found = objects.list(Some(&folder)).map_ok(|meta| meta.location).try_collect::<Vec<_>>().await;
         let found = found.map_err(|error| ArtifactError::storage("list artifacts", error))?;
-        let keep = keeper.keep(tenant, job).await?;
+        let Some(keep) = told(keeper, tenant, job).await else { return Ok(0) };
         let orphans = found.into_iter().filter(|object| {
             let attempt = object.prefix_match(&folder).and_then(|mut parts| parts.next());
             let Some(attempt) = attempt else { return false };
@@ -101,13 +113,26 @@ impl ArtifactStore {
             let kept = attempt.as_ref().parse().is_ok_and(|epoch| keep.keeps(&below, epoch));
             !(kept && keep.keeps_object(&below, object))
         });
-        let orphans: Vec<Path> = orphans.collect();
-        for marker in orphans.iter().filter(|object| is_marker(&folder, object)) {
-            self.give_up_marked(&folder, marker).await?;
+        let mut orphans: Vec<Path> = orphans.collect();
+        let markers: Vec<Path> =
+            orphans.iter().filter(|object| is_marker(&folder, object)).cloned().collect();
+        for marker in markers {
+            if let Err(error) = self.give_up_marked(&folder, &marker).await {
+                tracing::warn!(%error, %marker, "an upload can't be given up now");
+                // Without it nobody might find the upload again.
+                orphans.retain(|object| *object != marker);
+            }
         }
         let keys = futures_util::stream::iter(orphans).map(Ok).boxed();
-        let removed = objects.delete_stream(keys).try_fold(0, |count, _| async move { Ok(count + 1) });
-        removed.await.map_err(|error| ArtifactError::storage("remove an artifact", error))
+        let (mut removals, mut removed) = (objects.delete_stream(keys), 0);
+        while let Some(removal) = removals.next().await {
+            match removal {
+                Ok(_) => removed += 1,
+                Err(object_store::Error::NotFound { .. }) => {}
+                Err(error) => tracing::warn!(%error, %tenant, %job, "an orphan can't be removed now"),
+            }
+        }
+        Ok(removed)
     }
 
     /// Gives up the upload that a marker names.
@@ -150,7 +175,7 @@ impl ArtifactStore {
             let [job, attempt, ..] = &names[..] else { continue };
             let (Ok(job), Ok(epoch)) = (job.parse::<JobId>(), attempt.parse::<u64>()) else { continue };
             let below = attempt_folder(tenant, job, epoch);
-            let keep = keeper.keep(tenant, job).await?;
+            let Some(keep) = told(keeper, tenant, job).await else { continue };
             // What is published is complete.
             if !matches!(keep, Keep::Attempts(_)) || !keep.keeps(&below, epoch) {
                 self.abort(&key, &upload).await?;
@@ -179,6 +204,31 @@ impl ArtifactStore {
         let names = folder_names(&**self.storage().objects(), folder).await;
         names.map_err(|error| ArtifactError::storage("list artifacts", error))
     }
+}
+
+/// So many failures of the storage one after another are not those of single jobs.
+const MOST_FAILED: u32 = 16;
+
+/// Logs what is left to the next round; the error, where it is the last one to be borne.
+fn passed_over(
+    error: ArtifactError,
+    tenant: &TenantId,
+    job: Option<JobId>,
+    failed: &mut u32,
+) -> Result<(), ArtifactError> {
+    *failed += 1;
+    if *failed >= MOST_FAILED {
+        return Err(error);
+    }
+    let job = job.map(tracing::field::display);
+    tracing::warn!(%error, %tenant, job, "artifacts can't be swept now");
+    Ok(())
+}
+
+/// What must stay, where it can be told.
+async fn told(keeper: &dyn Keeper, tenant: &TenantId, job: JobId) -> Option<Keep> {
+    let keep = keeper.keep(tenant, job).await;
+    keep.inspect_err(|error| tracing::warn!(%error, %tenant, %job, "a job's artifacts are left alone")).ok()
 }
 
 /// A marker has a key and an id.

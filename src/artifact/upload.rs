@@ -133,9 +133,16 @@ impl Upload {
         let (part, bytes) = (self.part, std::mem::take(&mut self.filling));
         self.part += 1;
         let upload = self.begun().await?;
-        if let Some(id) = self.listed.remove(&part).and_then(|stored| same(stored, &bytes)) {
-            self.tracker.part_stored(part, id);
-            return Ok(());
+        if let Some(stored) = self.listed.remove(&part) {
+            let is_other = is_other(&stored, &bytes);
+            if let Some(id) = same(stored, &bytes) {
+                self.tracker.part_stored(part, id);
+                return Ok(());
+            }
+            // Two texts must never be sealed by one key at one place.
+            if is_other && self.is_sealed() {
+                return Err(ArtifactError::changed());
+            }
         }
         while self.under_way.len() >= UNDER_WAY {
             self.oldest().await?;
@@ -153,6 +160,10 @@ impl Upload {
             Ok(())
         }));
         Ok(())
+    }
+
+    fn is_sealed(&self) -> bool {
+        self.resumable.as_ref().is_some_and(|resumable| resumable.state.seal.is_some())
     }
 
     /// Waits until the part that went first is stored.
@@ -236,15 +247,22 @@ impl Upload {
         }
         Err(match error {
             Error::NotFound { .. } => gone(),
+            error if refuses_parts(&error) => {
+                ArtifactError::StartOver("the storage has other parts than were noted".to_owned())
+            }
             error => ArtifactError::storage("complete an upload", error),
         })
     }
 
     /// Whether the object that is complete is what came now; answers how many parts it has.
     async fn compare(&self, bytes: u64, digest: Hex<32>) -> Result<u32, ArtifactError> {
-        let failed = |error| ArtifactError::storage("read an artifact", error);
-        let found = self.place.storage.objects().get(&self.place.object()).await.map_err(failed)?;
-        let (stored, stream) = (found.meta.size, found.into_stream());
+        let failed = |error| match error {
+            Error::NotFound { .. } => gone(),
+            error => ArtifactError::storage("read an artifact", error),
+        };
+        let objects = self.place.storage.objects().clone();
+        let found = super::reader::fetch(objects, self.place.object(), 0..bytes).await.map_err(failed)?;
+        let (stored, stream) = (found.size, found.bytes);
         let hash = stream.try_fold(Sha256::new(), |mut hash, piece| async move {
             hash.update(&piece);
             Ok(hash)
@@ -259,6 +277,11 @@ impl Upload {
 
     /// The attempt ends before the artifact is whole. What another one may go on with stays; the rest is given up.
     pub(super) async fn leave(&mut self, error: Option<&ArtifactError>) {
+        // Nothing of this attempt may come behind what the next one stores.
+        for task in self.under_way.drain(..) {
+            task.abort();
+            drop(task.await);
+        }
         let over = matches!(error, Some(ArtifactError::StartOver(_)));
         match &self.resumable {
             Some(Resumable { ledger, .. }) if !over || !ledger.holds() => {}
@@ -267,20 +290,19 @@ impl Upload {
                     scribe.abort();
                     drop(scribe.await);
                 }
-                if let Err(error) = ledger.keep(&self.place.name, None).await {
-                    tracing::debug!(%error, "an upload was not forgotten; the next attempt will find out again");
+                // What is not forgotten may be another attempt's by now.
+                match ledger.keep(&self.place.name, None).await {
+                    Ok(()) => self.abort().await,
+                    Err(error) => {
+                        tracing::debug!(%error, "an upload was not forgotten; the next attempt will find out again");
+                    }
                 }
-                self.abort().await;
             }
             None => self.abort().await,
         }
     }
 
-    async fn abort(&mut self) {
-        for task in self.under_way.drain(..) {
-            task.abort();
-            drop(task.await);
-        }
+    async fn abort(&self) {
         match &self.stand {
             Stand::Begun(upload) => {
                 self.place.abort(upload).await;
@@ -302,6 +324,22 @@ fn same(stored: StoredPart, bytes: &[u8]) -> Option<String> {
     let is_same = stored.bytes == bytes.len() as u64
         && stored.id.trim_matches('"').eq_ignore_ascii_case(&hex(&Md5::digest(bytes)));
     is_same.then_some(stored.id)
+}
+
+/// Whether a stored part has other bytes, as far as can be told: where S3 encrypts it, its tag only looks like an MD5, and
+/// starting over is the price.
+fn is_other(stored: &StoredPart, bytes: &[u8]) -> bool {
+    let is_md5 = |id: &str| id.parse::<Hex<16>>().is_ok();
+    stored.bytes != bytes.len() as u64
+        || is_md5(&stored.id.trim_matches('"').to_ascii_lowercase())
+            && !stored.id.trim_matches('"').eq_ignore_ascii_case(&hex(&Md5::digest(bytes)))
+}
+
+/// Whether a storage will never complete an upload of these parts. `object_store` has no more of its answer than the text.
+fn refuses_parts(error: &Error) -> bool {
+    let codes = ["InvalidPart", "EntityTooSmall", "InvalidBlockList", "InvalidBlockId", "InvalidBlobOrBlock"];
+    let told = error.to_string();
+    codes.iter().any(|code| told.contains(code))
 }
 
 /// S3's tag of the whole, where the parts' tags are MD5s.

@@ -192,7 +192,12 @@ impl Keeper for QueueKeeper<'_> {
             (State::Completed | State::Cancelled | State::Dead, _) => Keep::Nothing,
             (state, _) => {
                 let running = (state == State::Running).then_some(job.epoch);
-                let left = Parted::of(job.checkpoint.as_ref()).artifacts;
+                let left = Parted::of(job.checkpoint.as_ref());
+                let left = left.map_err(|error| ArtifactError::Storage {
+                    doing: "read which uploads a job may go on with",
+                    cause: object_store::Error::Generic { store: "queue", source: error.into() },
+                })?;
+                let left = left.artifacts;
                 Keep::Attempts(
                     running.into_iter().chain(left.into_values().map(|upload| upload.epoch)).collect(),
                 )

@@ -22,7 +22,14 @@ pub(super) async fn sweep(
         let Ok(tenant) = tenant.parse::<TenantId>() else { continue };
         for name in folder_names(storage, Some(&key([tenant.as_str(), "uploads"]))).await? {
             let Ok(job) = name.parse::<JobId>() else { continue };
-            let known = queue.inspect(&tenant, &[job]).await?.into_iter().next().flatten();
+            // One job that can't be read must not keep those of others from being swept.
+            let known = match queue.inspect(&tenant, &[job]).await {
+                Ok(known) => known.into_iter().next().flatten(),
+                Err(error) => {
+                    tracing::warn!(%error, %tenant, %job, "a job's uploads are left alone");
+                    continue;
+                }
+            };
             let uploads = key([tenant.as_str(), "uploads", &name]);
             removed += match known.map(|job| job.state) {
                 Some(State::Completed) => remove(storage, &uploads, None).await?,
@@ -45,7 +52,15 @@ async fn remove(
     };
     let listed = storage.list(Some(folder)).try_filter(move |object| std::future::ready(is_old(object)));
     let keys = listed.map_ok(|object| object.location).boxed();
-    Ok(storage.delete_stream(keys).try_fold(0, |count, _| async move { Ok(count + 1) }).await?)
+    let (mut removals, mut removed) = (storage.delete_stream(keys), 0);
+    while let Some(removal) = removals.next().await {
+        match removal {
+            Ok(_) => removed += 1,
+            Err(object_store::Error::NotFound { .. }) => {}
+            Err(error) => tracing::warn!(%error, "an upload can't be removed now"),
+        }
+    }
+    Ok(removed)
 }
 
 #[cfg(test)]

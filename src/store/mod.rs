@@ -1,7 +1,6 @@
 //! The records' seam: small documents (tenants, users, keys, sessions, schedules) with a version and, where asked,
 //! an end. Owns: [`Records`] and its engines. Must not know: what the documents mean.
 
-#[cfg_attr(not(feature = "server"), expect(dead_code, reason = "the engines of a server ask"))]
 mod bounds;
 #[cfg(feature = "server")]
 pub mod breaker;

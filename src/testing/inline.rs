@@ -159,7 +159,7 @@ impl Ran {
 
     /// What it saved last, read.
     pub fn checkpoint<T: DeserializeOwned>(&self) -> Option<T> {
-        serde_json::from_slice(&Parted::of(self.checkpoint.as_ref()).handler?).ok()
+        serde_json::from_slice(&Parted::of(self.checkpoint.as_ref()).ok()?.handler?).ok()
     }
 
     /// The payloads of the jobs of a kind that it has enqueued.

@@ -86,7 +86,7 @@ impl Attempt {
         match &verdict {
             Some(Verdict::Done(output)) => self.give_up_unfinished(output).await,
             Some(Verdict::Cancelled | Verdict::Dead(_)) => {
-                self.give_up_uploads().await;
+                self.give_up(self.context.uploads().await).await;
                 self.remove_artifacts().await;
             }
             Some(Verdict::Retry { .. } | Verdict::Snooze { .. }) | None => self.remove_artifacts().await,
@@ -127,12 +127,12 @@ impl Attempt {
         self.give_up(left).await;
     }
 
-    /// No other attempt will come.
-    async fn give_up_uploads(&self) {
-        let left = self.context.uploads().await;
+    /// The queue has settled that no other attempt will come: removes what is left of uploads, whoever began them. Not
+    /// before, or it would be taken from the attempt that comes where the verdict is too late.
+    pub(crate) async fn remove_begun(&self) {
         let JobFacts { tenant, id, epoch, .. } = self.context.job();
+        let left = self.context.uploads().await;
         let epochs: BTreeSet<u64> = left.values().map(|upload| upload.epoch).collect();
-        self.give_up(left).await;
         for begun in epochs {
             if let Err(error) = self.workshop.surroundings.artifacts.remove_attempt(tenant, *id, begun).await
             {
@@ -153,6 +153,11 @@ impl Attempt {
         if self.lease().order() != Order::Run {
             return Err(Failure::Cancelled);
         }
+        let readable = self.context.check_checkpoint();
+        readable.map_err(|error| Failure::Snooze {
+            wait: WAIT_FOR_NEWER,
+            reason: Reason::new(error.to_string()),
+        })?;
         let opened = self.unseal().await?;
         let (kind, payload) = (&self.context.job().kind, opened.as_ref().unwrap_or(&self.payload));
         self.workshop.registry.start(kind, payload, &self.context).map_err(|error| {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 use tokio::sync::Mutex;
 
@@ -28,6 +28,22 @@ struct Envelope {
     artifacts: BTreeMap<FileName, UploadState>,
 }
 
+/// What any version's envelope has.
+#[derive(Deserialize)]
+struct Mark {
+    #[serde(rename = "presswork-checkpoint")]
+    _version: IgnoredAny,
+}
+
+fn is_envelope(bytes: &[u8]) -> bool {
+    serde_json::from_slice::<Mark>(bytes).is_ok()
+}
+
+/// A checkpoint with uploads that this program can't read: leave it to a newer one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the job's checkpoint needs a newer program: update this one")]
+pub(crate) struct Unreadable;
+
 /// A checkpoint, taken apart.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Parted {
@@ -38,20 +54,26 @@ pub(crate) struct Parted {
 }
 
 impl Parted {
-    pub(crate) fn of(checkpoint: Option<&Checkpoint>) -> Self {
-        let Some(Checkpoint(bytes)) = checkpoint else { return Self::default() };
+    /// # Errors
+    /// [`Unreadable`].
+    pub(crate) fn of(checkpoint: Option<&Checkpoint>) -> Result<Self, Unreadable> {
+        let Some(Checkpoint(bytes)) = checkpoint else { return Ok(Self::default()) };
         match serde_json::from_slice::<Envelope>(bytes) {
             Ok(Envelope { version: 1, handler, artifacts }) => {
                 let handler = handler.map(|json| Bytes::from(json.get().to_owned()));
-                Self { handler, artifacts }
+                Ok(Self { handler, artifacts })
             }
-            _ => Self { handler: Some(bytes.clone()), artifacts: BTreeMap::new() },
+            _ if is_envelope(bytes) => Err(Unreadable),
+            _ => Ok(Self { handler: Some(bytes.clone()), artifacts: BTreeMap::new() }),
         }
     }
 
     fn joined(&self) -> Result<Checkpoint, String> {
         let handler = match &self.handler {
-            Some(bytes) if self.artifacts.is_empty() => return Ok(Checkpoint(bytes.clone())),
+            // One that looks like an envelope needs one of ours around it.
+            Some(bytes) if self.artifacts.is_empty() && !is_envelope(bytes) => {
+                return Ok(Checkpoint(bytes.clone()));
+            }
             Some(bytes) => {
                 let json = String::from_utf8(bytes.to_vec()).map_err(|error| error.to_string())?;
                 Some(RawValue::from_string(json).map_err(|error| error.to_string())?)
@@ -74,13 +96,24 @@ impl Parted {
 pub(crate) struct Checkpoints {
     lease: LeaseHandle,
     begun: Parted,
+    is_readable: bool,
     now: Mutex<Parted>,
 }
 
 impl Checkpoints {
     pub(crate) fn new(lease: LeaseHandle, checkpoint: Option<&Checkpoint>) -> Self {
-        let begun = Parted::of(checkpoint);
-        Self { lease, now: Mutex::new(begun.clone()), begun }
+        let parted = Parted::of(checkpoint);
+        let is_readable = parted.is_ok();
+        let begun = parted.unwrap_or_default();
+        Self { lease, is_readable, now: Mutex::new(begun.clone()), begun }
+    }
+
+    /// Where the last attempt's can't be read, nothing must be kept in its place.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub(crate) fn check(&self) -> Result<(), Unreadable> {
+        self.is_readable.then_some(()).ok_or(Unreadable)
     }
 
     /// What the handler of an earlier attempt has saved.
@@ -141,6 +174,7 @@ impl Ledger for Checkpoints {
     async fn keep(&self, name: &FileName, state: Option<UploadState>) -> Result<(), ArtifactError> {
         let mut now = self.now.lock().await;
         let mut next = now.clone();
+        let is_kept = state.is_some();
         let had = match state {
             Some(state) => next.artifacts.insert(name.clone(), state),
             None => next.artifacts.remove(name),
@@ -150,13 +184,17 @@ impl Ledger for Checkpoints {
                 "its state does not fit into the job's checkpoint".to_owned(),
             ));
         }
-        // Before it is tried: whatever becomes of the try, this is what the queue may have.
-        *now = next;
-        match self.store(&now).await {
-            Ok(()) => Ok(()),
-            Err(Failure::LeaseLost) => Err(ArtifactError::LeaseLost),
-            Err(failure) => Err(ArtifactError::Invalid(failure.to_string())),
+        // Whatever becomes of the try, this is what the queue may have: a state from before it is tried, and until it is
+        // gone for certain.
+        if is_kept {
+            now.clone_from(&next);
         }
+        self.store(&next).await.map_err(|failure| match failure {
+            Failure::LeaseLost => ArtifactError::LeaseLost,
+            failure => ArtifactError::Invalid(failure.to_string()),
+        })?;
+        *now = next;
+        Ok(())
     }
 
     fn holds(&self) -> bool {
@@ -171,20 +209,28 @@ mod tests {
     #[test]
     fn a_handlers_checkpoint_stands_alone_where_there_are_no_uploads_and_is_found_among_them() {
         let handler = Checkpoint(Bytes::from_static(b"{\"page\": 7}"));
-        let parted = Parted::of(Some(&handler));
+        let parted = Parted::of(Some(&handler)).unwrap();
         assert_eq!(parted.joined().unwrap(), handler);
         let state: UploadState = serde_json::from_value(serde_json::json!({
             "version": 1, "program": "p", "epoch": 3, "upload": "u", "encoding": "zstd", "source": "s"
         }))
         .unwrap();
         let both = Parted { artifacts: [("a.txt".parse().unwrap(), state)].into(), ..parted };
-        assert_eq!(Parted::of(Some(&both.joined().unwrap())), both);
+        assert_eq!(Parted::of(Some(&both.joined().unwrap())), Ok(both.clone()));
         assert!(both.room() < Checkpoint::MOST_BYTES - UploadState::MOST_BYTES);
         let alone = Parted { handler: None, ..both };
-        assert_eq!(Parted::of(Some(&alone.joined().unwrap())), alone);
-        for other in ["[]", "{}", "not JSON", "{\"presswork-checkpoint\":2,\"artifacts\":{}}"] {
+        assert_eq!(Parted::of(Some(&alone.joined().unwrap())), Ok(alone));
+        for other in ["[]", "{}", "not JSON"] {
             let other = Checkpoint(Bytes::from_static(other.as_bytes()));
-            assert_eq!(Parted::of(Some(&other)).handler, Some(other.0));
+            assert_eq!(Parted::of(Some(&other)).unwrap().handler, Some(other.0));
+        }
+        for newer in
+            ["{\"presswork-checkpoint\":2}", "{\"presswork-checkpoint\":1,\"artifacts\":{},\"more\":0}"]
+        {
+            let bytes = Bytes::from_static(newer.as_bytes());
+            assert_eq!(Parted::of(Some(&Checkpoint(bytes.clone()))), Err(Unreadable));
+            let handlers = Parted { handler: Some(bytes), artifacts: BTreeMap::new() };
+            assert_eq!(Parted::of(Some(&handlers.joined().unwrap())), Ok(handlers));
         }
     }
 }

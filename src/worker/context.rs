@@ -13,7 +13,7 @@ use object_store::{ObjectStore, path::Path, prefix::PrefixStore};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    checkpoint::Checkpoints,
+    checkpoint::{Checkpoints, Unreadable},
     keeper::{LeaseHandle, Order},
     kind::{Kind, new_job},
     reports::{Outbox, Publisher},
@@ -24,12 +24,15 @@ use crate::{
     cache::{Cache, TenantCache},
     domain::{
         ArtifactPointer, Clock, Failure, FileName, Job, JobId, KindName, NewJob, Payload, ProjectId, Random,
-        TenantId, Timestamp,
+        Reason, TenantId, Timestamp,
     },
     limits::{Limiter, Resource, Rules},
     queue::{Queue, Refusal},
     security::Keyring,
 };
+
+/// When a job is offered again whose tenant's keys this worker can't get at.
+const WAIT_FOR_KEYS: Duration = Duration::from_secs(30);
 
 /// What a handler may know of its job.
 #[derive(Clone, Debug)]
@@ -160,7 +163,8 @@ impl Context {
     }
 
     /// Saves where a later attempt shall go on from; once it answers, that is durable. At most
-    /// [`Checkpoint::MOST_BYTES`] as JSON, less 8 KiB for each large artifact that is being written. An outage of the store is waited for as long as the lease holds.
+    /// [`Checkpoint::MOST_BYTES`](crate::domain::Checkpoint::MOST_BYTES) as JSON, less 8 KiB for each large artifact that is
+    /// being written. An outage of the store is waited for as long as the lease holds.
     ///
     /// # Errors
     /// [`Failure::LeaseLost`] where another worker may be running the job: return it. [`Failure::Fatal`] where the
@@ -244,10 +248,7 @@ impl Context {
             Some(Err(Refusal::Invalid(problem))) => Err(Failure::fatal(problem)),
             Some(Err(
                 ref full @ (Refusal::TooMany { retry_after, .. } | Refusal::TooLarge { retry_after, .. }),
-            )) => Err(Failure::Retry {
-                reason: crate::domain::Reason::new(full.to_string()),
-                after: Some(retry_after),
-            }),
+            )) => Err(Failure::Retry { reason: Reason::new(full.to_string()), after: Some(retry_after) }),
             None => Err(Failure::retry("the queue gave no answer to a child job")),
         }
     }
@@ -290,6 +291,14 @@ impl Context {
         self.made().begun
     }
 
+    /// Whether what the last attempt has saved can be read; without it the handler must not run.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub(crate) fn check_checkpoint(&self) -> Result<(), Unreadable> {
+        self.0.checkpoints.check()
+    }
+
     /// The uploads that a later attempt may go on with.
     pub(crate) async fn uploads(&self) -> BTreeMap<FileName, UploadState> {
         self.0.checkpoints.uploads().await
@@ -320,10 +329,13 @@ impl From<ArtifactError> for Failure {
     fn from(error: ArtifactError) -> Self {
         match error {
             ArtifactError::LeaseLost => Self::LeaseLost,
-            ArtifactError::Storage { .. }
-            | ArtifactError::Stopped(_)
-            | ArtifactError::StartOver(_)
-            | ArtifactError::Keys { soon: true, .. } => Self::retry(error),
+            ArtifactError::Storage { .. } | ArtifactError::Stopped(_) | ArtifactError::StartOver(_) => {
+                Self::retry(error)
+            }
+            // Not the job's fault: another worker has the key, or this one is given it.
+            ArtifactError::Keys { soon: true, .. } => {
+                Self::Snooze { wait: WAIT_FOR_KEYS, reason: Reason::new(error.to_string()) }
+            }
             ArtifactError::Missing { .. }
             | ArtifactError::Damaged { .. }
             | ArtifactError::Invalid(_)

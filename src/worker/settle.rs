@@ -14,7 +14,7 @@ use tokio::{
 
 use super::{Summary, attempt::Attempt};
 use crate::{
-    domain::{Reason, Verdict},
+    domain::{Reason, State, Verdict},
     queue::{Lease, Queue, QueueError, Settled},
 };
 
@@ -80,7 +80,7 @@ pub(crate) struct Settler {
     queue: Arc<dyn Queue>,
     messages: mpsc::UnboundedReceiver<Message>,
     summary: Arc<Mutex<Summary>>,
-    /// Removals of what lost attempts have left on storage, which may be slow: nobody's verdict waits for them.
+    /// Removals of what attempts have left on storage, which may be slow: nobody's verdict waits for them.
     removals: JoinSet<()>,
 }
 
@@ -162,7 +162,12 @@ impl Settler {
         let mut sum = Summary::default();
         for (settlement, answer) in batch.into_iter().zip(answers) {
             match answer {
-                Settled::Now(state) => sum.count(state),
+                Settled::Now(state) => {
+                    sum.count(state);
+                    if matches!(state, State::Cancelled | State::Dead) {
+                        self.removals.spawn(async move { settlement.attempt.remove_begun().await });
+                    }
+                }
                 Settled::LeaseLost => {
                     tracing::warn!(lease = ?settlement.lease(), "the lease was gone before the attempt was settled");
                     sum.lost += 1;

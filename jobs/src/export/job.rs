@@ -153,9 +153,9 @@ impl Export {
             piece.clear();
             context.progress(sheets.count(), 0, "characters");
         }
-        let count = sheets.count();
+        let (count, dropped) = (sheets.count(), sheets.losses().clone());
         artifact.finish().await?;
-        let (format, dropped) = (self.format, Losses::default());
+        let format = self.format;
         Ok(Exported { format, file, chapters: 0, characters: Some(count), dropped })
     }
 

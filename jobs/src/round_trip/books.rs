@@ -103,6 +103,7 @@ pub(super) fn real() -> Vec<(String, Held)> {
         (SourceFormat::Epub, "epub/policy.epub"),
         (SourceFormat::Epub, "epub/developers-reference.epub"),
         (SourceFormat::Markdown, "markdown/hamlet.md"),
+        (SourceFormat::Markdown, "markdown/troilus-and-cressida.md"),
         (SourceFormat::Text, "text/debmake-doc.ru.txt"),
     ] {
         let bytes = std::fs::read(std::path::Path::new(&folder).join(path)).unwrap();

@@ -2,18 +2,23 @@
 
 use crate::book::{EndTag, Event, Tag};
 
-/// Marks and links opened anew around runs: links outermost, then marks in a fixed order.
+/// Marks and links opened anew around runs: links outermost, then marks in a fixed order. Around a line end stand those
+/// that its neighbours share, as marks of nothing can't be seen.
 pub(super) fn evened(events: Vec<Event<'static>>) -> Vec<Event<'static>> {
     let (mut out, mut open, mut wanted): (Vec<Event<'static>>, Vec<Tag<'static>>, Vec<Tag<'static>>) =
         Default::default();
+    // Line ends that wait for what follows them.
+    let mut breaks = 0;
     for event in events {
         match &event {
             Event::Start(tag) if rank(&tag.end()).is_some() => wanted.push(tag.clone()),
             Event::End(end) if rank(end).is_some() => {
                 wanted.pop();
             }
+            Event::HardBreak => breaks += 1,
             Event::Start(_) | Event::End(_) | Event::Rule => {
                 close(&mut out, &mut open, 0);
+                out.extend((0..std::mem::take(&mut breaks)).map(|_| Event::HardBreak));
                 out.push(event);
             }
             _ => {
@@ -24,6 +29,7 @@ pub(super) fn evened(events: Vec<Event<'static>>) -> Vec<Event<'static>> {
                 sorted.sort_by_key(|tag| rank(&tag.end()));
                 let shared = open.iter().zip(&sorted).take_while(|(one, other)| one == other).count();
                 close(&mut out, &mut open, shared);
+                out.extend((0..std::mem::take(&mut breaks)).map(|_| Event::HardBreak));
                 for tag in &sorted[shared..] {
                     out.push(Event::Start(tag.clone()));
                 }

@@ -10,6 +10,7 @@
 //! | addresses on the web are spelt as the URL standard has it | | × | × |
 //! | the label of a note is no more than its number | | | × |
 //! | which mark stands around which, where they stand around the same runs | | | × |
+//! | marks around a line end are those of its neighbours: of nothing they can't be seen | | | × |
 //! | a note's mark is raised by itself: no raised or lowered text goes on around it | | | × |
 //! | lists begin with 32,767 at most (Word knows no more) | | | × |
 //!

@@ -62,26 +62,40 @@ async fn blocking<T: Send + 'static>(
     }
 }
 
+/// How often a folder is made again: whoever removes the last file of one removes it as well.
+const TRIES: u32 = 8;
+
+/// Makes a staging file of a file in a folder; answers its id.
+fn make_staging(folder: &std::path::Path, file: &std::path::Path) -> io::Result<MultipartId> {
+    make_folder(folder)?;
+    for number in 1_u32.. {
+        let mut name = file.to_owned().into_os_string();
+        name.push(format!("#{number}"));
+        match OpenOptions::new().write(true).create_new(true).open(&name) {
+            Ok(_) => {
+                sync_folder(folder)?;
+                return Ok(number.to_string());
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
+}
+
 #[async_trait]
 impl MultipartStore for DiskParts {
     async fn create_multipart(&self, key: &Path) -> Result<MultipartId> {
         let file = self.file(key)?;
         blocking(key, move || {
             let folder = file.parent().ok_or(io::ErrorKind::InvalidInput)?;
-            make_folder(folder)?;
-            for number in 1_u32.. {
-                let mut name = file.clone().into_os_string();
-                name.push(format!("#{number}"));
-                match OpenOptions::new().write(true).create_new(true).open(&name) {
-                    Ok(_) => {
-                        sync_folder(folder)?;
-                        return Ok(number.to_string());
-                    }
-                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                    Err(error) => return Err(error),
+            for _ in 1..TRIES {
+                match make_staging(folder, &file) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    made => return made,
                 }
             }
-            Err(io::ErrorKind::AlreadyExists.into())
+            make_staging(folder, &file)
         })
         .await
     }

@@ -84,6 +84,11 @@ impl S3Uploads {
         match status.as_u16() {
             401 => Err(Error::Unauthenticated { path, source: code.into() }),
             403 => Err(Error::PermissionDenied { path, source: code.into() }),
+            // What servers answer that speak S3 and do not know this request.
+            400 | 405 | 501 => Err(Error::NotImplemented {
+                operation: format!("a list of uploads or their parts ({status} {code})"),
+                implementer: "the S3 server".to_owned(),
+            }),
             _ => Err(failed(format!("{status} {code}"))),
         }
     }

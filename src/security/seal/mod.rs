@@ -1,5 +1,5 @@
 //! Sealing: bytes that nobody reads or changes without the key, bound to the tenant and the object that they belong to.
-//! Owns: the container around [`cobblestone`], with its key's id and its context. Pure. Must not know: where keys come from,
+//! Owns: the container around `cobblestone`, with its key's id and its context. Pure. Must not know: where keys come from,
 //! where bytes go.
 //!
 //! ```text

@@ -16,7 +16,6 @@ mod check;
 mod cluster;
 mod link;
 mod pops;
-#[cfg(feature = "server")]
 mod records;
 mod script;
 mod servers;
@@ -30,6 +29,8 @@ use redis::{Arg, Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
 
 use crate::domain::TenantId;
 
+#[cfg(feature = "server")]
+pub use self::script::READ;
 use self::{
     channels::Channels,
     cluster::Cluster,
@@ -40,12 +41,11 @@ use self::{
 pub use self::{
     check::{Finding, Severity},
     link::is_of_no_use as is_lost,
+    records::RedisRecords,
     script::Script,
     shards::{shard_of, tag},
     url::{Address, Login, MOST_SHARDS, RedisUrl, RedisUrlError, Topology},
 };
-#[cfg(feature = "server")]
-pub use self::{records::RedisRecords, script::READ};
 
 /// A Redis. Cheap to clone; clones share their connections, which live on the runtime that first used them.
 #[derive(Clone)]

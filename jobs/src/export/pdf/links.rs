@@ -1,6 +1,6 @@
 //! Where links and the marks of notes lead.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::{
     Pdf,
@@ -12,6 +12,9 @@ use crate::{
     book::LinkTarget,
     export::{anchors, loss, url},
 };
+
+/// Longer addresses are no links, as in DOCX: no browser is sure to take them.
+const MOST_URI_BYTES: usize = 2_000;
 
 impl Pdf {
     /// A link begins. Inside another one it is only text.
@@ -34,7 +37,11 @@ impl Pdf {
         let (index, anchor) = match lookup.link(self.chapter, target) {
             LinkTarget::External(target) => {
                 let uri = ascii(&url::valid(target)?);
-                return Some(Target { contents: uri.clone(), action: Action::Uri(uri), shows: true });
+                if uri.len() > MOST_URI_BYTES {
+                    return None;
+                }
+                let (contents, action) = (uri.clone(), Action::Uri(uri, OnceLock::new()));
+                return Some(Target { contents, action, shows: true });
             }
             LinkTarget::Chapter { index, anchor } => (index, anchor),
             LinkTarget::Nowhere => return None,

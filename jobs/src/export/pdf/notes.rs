@@ -1,7 +1,7 @@
 //! Footnotes: numbered by their first mention in the chapter, kept until its end and written there, with a way back.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     io::Write,
     sync::Arc,
 };
@@ -27,6 +27,8 @@ pub(super) struct Notes {
     by_label: BTreeMap<Box<str>, Note>,
     /// Those that were mentioned and are not written.
     due: VecDeque<Box<str>>,
+    /// Those that have a text and that nothing has mentioned.
+    unmentioned: BTreeSet<Box<str>>,
     mentioned: usize,
 }
 
@@ -41,7 +43,6 @@ pub(super) struct Note {
     pub(super) back: Option<Ref>,
     /// Its blocks.
     pub(super) events: Option<Vec<Event<'static>>>,
-    is_written: bool,
 }
 
 /// A mention.
@@ -59,7 +60,6 @@ impl Notes {
             place: objects.alloc(),
             back: None,
             events: None,
-            is_written: false,
         })
     }
 
@@ -77,6 +77,7 @@ impl Notes {
         let mention = Mention { number: note.number, place: note.place, back: first };
         if is_new {
             self.mentioned = next;
+            self.unmentioned.remove(label);
             self.due.push_back(Box::from(label));
         }
         mention
@@ -84,21 +85,21 @@ impl Notes {
 
     /// Keeps a definition. Where two have the same label, the first one counts.
     pub(super) fn define(&mut self, objects: &mut Objects, label: &str, events: Vec<Event<'static>>) {
-        self.note(objects, label).events.get_or_insert(events);
+        let note = self.note(objects, label);
+        note.events.get_or_insert(events);
+        if note.number == 0 {
+            self.unmentioned.insert(Box::from(label));
+        }
     }
 
     /// The next to be written: those mentioned by number, then the rest. Writing one may bring up others.
     pub(super) fn next(&mut self) -> Option<Note> {
         let label = match self.due.pop_front() {
             Some(label) => label,
-            None => {
-                let rest = self.by_label.iter().find(|(_, note)| !note.is_written && note.number == 0);
-                rest.map(|(label, _)| label.clone())?
-            }
+            None => self.unmentioned.pop_first()?,
         };
         let next = self.mentioned + 1;
         let note = self.by_label.get_mut(&label)?;
-        note.is_written = true;
         if note.number == 0 {
             note.number = next;
             self.mentioned = next;

@@ -45,6 +45,9 @@ fn round(length: f32) -> f32 {
     (length * 100.0).round() / 100.0
 }
 
+/// How many characters say to who can't see it where a link leads, once more for each of its lines.
+const MOST_CONTENTS: usize = 200;
+
 /// The colour of links: dark enough to print well.
 const LINK: [f32; 3] = [0.08, 0.2, 0.45];
 
@@ -225,13 +228,25 @@ impl Sheet {
             objects.body(out, place, body.as_bytes())?;
         }
         let Some(target) = target else { return Ok(Vec::new()) };
+        let contents: String = target.contents.chars().take(MOST_CONTENTS).collect();
         let mut annotations = Vec::new();
         for line in lines {
             let annotation = objects.alloc();
             let Some(element) = structure.annotated(mark, self.page, annotation) else { continue };
             let key = structure.parent_key(objects, out, element)?;
             let action = match &target.action {
-                Action::Uri(uri) => format!("/A<</S/URI/URI{}>>", string(uri.as_bytes())),
+                Action::Uri(uri, written) => {
+                    let id = match written.get() {
+                        Some(id) => *id,
+                        None => {
+                            let id = objects.alloc();
+                            let body = format!("<</S/URI/URI{}>>", string(uri.as_bytes()));
+                            objects.body(out, id, body.as_bytes())?;
+                            *written.get_or_init(|| id)
+                        }
+                    };
+                    format!("/A {} 0 R", id.get())
+                }
                 Action::Place(place) => format!("/Dest {} 0 R", place.get()),
             };
             let [left, low, right, high] = line;
@@ -239,7 +254,7 @@ impl Sheet {
                 "<</Type/Annot/Subtype/Link/Rect[{left:.2} {low:.2} {right:.2} {high:.2}]/Border[0 0 0]/F 4\
                  /P {} 0 R/StructParent {key}/Contents {}{action}>>",
                 self.page.get(),
-                text(&target.contents)
+                text(&contents)
             );
             objects.body(out, annotation, body.as_bytes())?;
             annotations.push(annotation);

@@ -4,7 +4,7 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     io::{self, Write},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use pdf_writer::Ref;
@@ -20,8 +20,8 @@ pub(super) const ARTIFACT: u32 = u32::MAX;
 /// Where a link leads.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Action {
-    /// Out of the book.
-    Uri(String),
+    /// Out of the book; the object that says so is written once, when the link is first drawn.
+    Uri(String, OnceLock<Ref>),
     /// To a destination, an object that may be still to come.
     Place(Ref),
 }
@@ -100,7 +100,11 @@ impl Structure {
             closed: VecDeque::new(),
             next_element: 0,
             next_mark: 0,
+<<<<<<< HEAD
+            parents: Numbers::of_numbers(),
+=======
             parents: Numbers::by_number(),
+>>>>>>> fix3
             next_key: 0,
             notes: Numbers::names(),
             next_note: 0,
@@ -281,7 +285,11 @@ impl Structure {
             dict.pair(super::objects::name("P"), root);
             dict.insert(super::objects::name("K")).array().items(self.document_kids.iter().copied());
         })?;
+<<<<<<< HEAD
+        let parents = std::mem::replace(&mut self.parents, Numbers::of_numbers()).finish(objects, out)?;
+=======
         let parents = std::mem::replace(&mut self.parents, Numbers::by_number()).finish(objects, out)?;
+>>>>>>> fix3
         let notes = std::mem::replace(&mut self.notes, Numbers::names()).finish(objects, out)?;
         let mut body =
             format!("<</Type/StructTreeRoot/K[{} 0 R]/ParentTreeNextKey {}", document.get(), self.next_key);

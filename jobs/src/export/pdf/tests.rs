@@ -1,10 +1,10 @@
 //! What the file is made of. What it looks like, and whether others can read it, is checked by the product tests.
 
-use std::sync::Arc;
+use std::{io::Read as _, sync::Arc};
 
-use super::{flow::Flow, flow::Row, objects::Objects, tree::Numbers};
+use super::{flow::Flow, flow::Row, notes::Notes, objects::Objects, tree::Numbers};
 use crate::{
-    book::{Event, Losses},
+    book::{Event, Losses, Tag},
     export::{
         Exporter, Format, PageOptions,
         tests::sample::{Pictures, book, events, exported},
@@ -71,7 +71,11 @@ fn the_head_of_a_table_that_fills_a_page_does_not_fill_the_next_ones() {
 fn what_is_kept_of_a_long_file_does_not_grow() {
     let (mut objects, mut out) = (Objects::new([7; 16]), Vec::new());
     objects.begin(&mut out).unwrap();
+<<<<<<< HEAD
+    let mut tree = Numbers::of_numbers();
+=======
     let mut tree = Numbers::by_number();
+>>>>>>> fix3
     let mut most = 0;
     for number in 0..100_000 {
         let id = objects.alloc();
@@ -135,4 +139,68 @@ fn every_page_size_holds_the_sample() {
         }
         assert!(out.ends_with(b"%%EOF\n"), "{size}");
     }
+}
+
+/// The objects that travel together, unpacked, and what was lost.
+fn with_link(target: String) -> (String, Losses) {
+    let lookup = Arc::new(crate::export::lookup::Lookup::new(book()));
+    let mut pdf = super::Pdf::new(lookup, Box::new(Pictures), &PageOptions::default());
+    let mut out = Vec::new();
+    let link = Tag::Link { target: target.into(), title: "".into() };
+    let (end, words) = (link.end(), "many words ".repeat(200));
+    let mut events = vec![Event::BookStart];
+    for index in 0..3 {
+        events.push(Event::ChapterStart { index, title: "".into() });
+        if index == 0 {
+            events.extend([Event::Start(Tag::Paragraph), Event::Start(link.clone())]);
+            events.extend([Event::Text(words.clone().into()), Event::End(end)]);
+            events.push(Event::End(Tag::Paragraph.end()));
+        }
+        events.push(Event::ChapterEnd);
+    }
+    for event in events.into_iter().chain([Event::BookEnd]) {
+        pdf.event(event, &mut out).unwrap();
+    }
+    let mut plain = Vec::new();
+    let starts =
+        out.windows(8).enumerate().filter(|(_, window)| window == b"\nstream\n").map(|(at, _)| at + 8);
+    for start in starts {
+        // What is not compressed says so.
+        let _ = flate2::read::ZlibDecoder::new(&out[start..]).read_to_end(&mut plain);
+    }
+    (String::from_utf8_lossy(&plain).into_owned(), pdf.losses().clone())
+}
+
+#[test]
+fn a_links_address_is_written_once_however_many_lines_it_has() {
+    let (file, lost) = with_link(format!("https://example.org/{}", "a".repeat(1_900)));
+    let count = |what: &str| file.matches(what).count();
+    assert!(count("/Subtype/Link") > 10 && lost.is_empty(), "{lost:?}");
+    assert_eq!((count("/S/URI"), count(&"a".repeat(1_900))), (1, 1));
+    let (file, lost) = with_link(format!("https://example.org/{}", "a".repeat(2_000)));
+    assert_eq!(
+        (file.matches("/S/URI").count(), losses(&lost)),
+        (0, vec!["link that leads nowhere: 1".to_owned()])
+    );
+}
+
+#[test]
+fn notes_come_by_number_and_the_unmentioned_ones_behind_them() {
+    let (mut notes, mut objects) = (Notes::default(), Objects::new([0; 16]));
+    // As many as would take minutes, if each were looked for from the beginning.
+    for number in (0..200_000).rev() {
+        notes.define(&mut objects, &format!("n{number:06}"), vec![Event::Rule; number % 3]);
+    }
+    for label in ["n000007", "missing", "n000003"] {
+        notes.mention(&mut objects, label);
+    }
+    let mut next = || notes.next().map(|note| (note.number, note.events.map(|events| events.len())));
+    assert_eq!([next(), next(), next()], [Some((1, Some(1))), Some((2, None)), Some((3, Some(0)))]);
+    assert_eq!([next(), next()], [Some((4, Some(0))), Some((5, Some(1)))]);
+    assert_eq!((6..=200_001).find(|number| next().is_none_or(|(found, _)| found != *number)), None);
+    assert_eq!(next(), None);
+    notes.define(&mut objects, "a late one", vec![Event::Rule]);
+    notes.define(&mut objects, "n000003", vec![Event::Rule]);
+    assert_eq!(notes.next().map(|note| note.number), Some(200_002));
+    assert!(notes.next().is_none());
 }

@@ -116,13 +116,21 @@ pub(super) fn key(number: i32) -> String {
 
 impl Numbers {
     /// A tree of numbers.
+<<<<<<< HEAD
+    pub(super) fn of_numbers() -> Self {
+=======
     pub(super) fn by_number() -> Self {
+>>>>>>> fix3
         Self { key: b"Nums", entries: Vec::new(), levels: Vec::new() }
     }
 
     /// A tree of [`key`]s.
     pub(super) fn names() -> Self {
+<<<<<<< HEAD
+        Self { key: b"Names", ..Self::of_numbers() }
+=======
         Self { key: b"Names", ..Self::by_number() }
+>>>>>>> fix3
     }
 
     /// Adds an entry behind all others.

@@ -9,7 +9,7 @@ mod tests;
 use futures_util::{StreamExt as _, stream::BoxStream};
 
 use super::Format;
-use crate::book::{BookError, Character, Characters};
+use crate::book::{BookError, Character, Characters, Losses};
 
 /// What the JSON file is: a JSON Schema (2020-12).
 pub const SCHEMA: &str = include_str!("characters.schema.json");
@@ -24,6 +24,7 @@ pub(super) struct Sheets {
     has_ended: bool,
     /// How many are written.
     count: u64,
+    losses: Losses,
 }
 
 enum Form {
@@ -44,7 +45,7 @@ impl Sheets {
             Format::Markdown => Form::Sheets,
             _ => return Err(BookError::input("characters", format!("characters have no form in {format}"))),
         };
-        Ok(Self { all: characters.all(), form, has_ended: false, count: 0 })
+        Ok(Self { all: characters.all(), form, has_ended: false, count: 0, losses: Losses::default() })
     }
 
     /// What stands before the first one.
@@ -62,7 +63,7 @@ impl Sheets {
     fn character(&mut self, character: &Character, out: &mut Vec<u8>) -> Result<(), BookError> {
         self.count += 1;
         match self.form {
-            Form::Table => table::row(character, out),
+            Form::Table => table::row(character, &mut self.losses, out),
             Form::Array => {
                 out.extend_from_slice(if self.count == 1 { b"\n" } else { b",\n" });
                 serde_json::to_writer(out, character)
@@ -72,7 +73,7 @@ impl Sheets {
                 if self.count > 1 {
                     out.push(b'\n');
                 }
-                sheet::write(character, out)
+                sheet::write(character, &mut self.losses, out)
             }
         }
     }
@@ -104,6 +105,11 @@ impl Sheets {
             self.character(&character?, out)?;
         }
         Ok(true)
+    }
+
+    /// What the format could not carry so far.
+    pub(super) fn losses(&self) -> &Losses {
+        &self.losses
     }
 
     /// How many are written so far.

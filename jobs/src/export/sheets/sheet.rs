@@ -1,7 +1,7 @@
 //! A character as a Markdown sheet: the name as its title, what is short as a list, what is long under headings.
 
 use crate::book::{
-    BookError, Character, Checked, EndTag, Event, EventSink, Tag,
+    BookError, Character, Checked, EndTag, Event, EventSink, Losses, Tag,
     writer::{MarkdownWriter, ProjectNames},
 };
 
@@ -15,8 +15,8 @@ impl EventSink for Page {
     }
 }
 
-/// Writes a character's sheet.
-pub(super) fn write(character: &Character, out: &mut Vec<u8>) -> Result<(), BookError> {
+/// Writes a character's sheet; what had to be mended in it is counted.
+pub(super) fn write(character: &Character, losses: &mut Losses, out: &mut Vec<u8>) -> Result<(), BookError> {
     let file = format!("characters/{}.json", character.id);
     let mut page = Checked::new(Page(MarkdownWriter::for_project()), file);
     page.event(Event::ChapterStart { index: 0, title: character.name.as_str().into() })?;
@@ -40,7 +40,8 @@ pub(super) fn write(character: &Character, out: &mut Vec<u8>) -> Result<(), Book
         }
     }
     page.event(Event::ChapterEnd)?;
-    let (Page(mut writer), _) = page.into_parts();
+    let (Page(mut writer), mended) = page.into_parts();
+    losses.merge(&mended);
     out.extend_from_slice(writer.buffer().trim_matches('\n').as_bytes());
     out.push(b'\n');
     Ok(())

@@ -1,13 +1,14 @@
 //! Characters as CSV (RFC 4180), a row each, for spreadsheets.
 //!
-//! A cell that begins with `=`, `+`, `-`, `@`, a tab or a carriage return gets an apostrophe in front: spreadsheets would
-//! take it for a formula and run it, and it may come from somebody else's manuscript. Lists stand in one cell, separated by
+//! `=`, `+`, `-` and `@`, also in full width, get an apostrophe in front where a cell begins, as a tab and a line end do:
+//! spreadsheets would take it for a formula and run it, and it may come from somebody else's manuscript. As a cell may
+//! begin for them behind a semicolon, tab or line end, so it is there. Control characters are dropped. Lists stand in one cell, separated by
 //! `; `, with a backslash before a semicolon or backslash of their own; relationships as `id: kind`. What else a file
 //! has stands in the last column, as JSON.
 
 use csv::{Terminator, WriterBuilder};
 
-use crate::book::{BookError, Character};
+use crate::book::{BookError, Character, Losses, check::is_legal};
 
 /// The columns, in order.
 pub(super) const COLUMNS: [&str; 12] = [
@@ -31,7 +32,7 @@ pub(super) fn head(out: &mut Vec<u8>) -> Result<(), BookError> {
 }
 
 /// Writes a character's row.
-pub(super) fn row(character: &Character, out: &mut Vec<u8>) -> Result<(), BookError> {
+pub(super) fn row(character: &Character, losses: &mut Losses, out: &mut Vec<u8>) -> Result<(), BookError> {
     let extra = if character.extra.is_empty() {
         String::new()
     } else {
@@ -54,7 +55,7 @@ pub(super) fn row(character: &Character, out: &mut Vec<u8>) -> Result<(), BookEr
         character.first_chapter.map(|number| number.to_string()).unwrap_or_default(),
         extra,
     ];
-    record(&cells.map(harmless), out)
+    record(&cells.map(|cell| harmless(&cell, losses)), out)
 }
 
 fn record(cells: &[String; COLUMNS.len()], out: &mut Vec<u8>) -> Result<(), BookError> {
@@ -70,6 +71,24 @@ fn list(items: &[String]) -> String {
 }
 
 /// A cell that no spreadsheet runs.
-fn harmless(cell: String) -> String {
-    if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{cell}") } else { cell }
+fn harmless(cell: &str, losses: &mut Losses) -> String {
+    let mut out = String::with_capacity(cell.len() + 1);
+    let (mut is_begin, mut has_illegal) = (true, false);
+    for c in cell.chars() {
+        let is_space = matches!(c, '\t' | '\n' | '\r');
+        if !is_legal(c) || (c.is_control() && !is_space) {
+            has_illegal = true;
+            continue;
+        }
+        let is_formula = matches!(c, '=' | '+' | '-' | '@' | '＝' | '＋' | '－' | '＠');
+        if (is_begin && is_formula) || (out.is_empty() && is_space) {
+            out.push('\'');
+        }
+        out.push(c);
+        is_begin = c == ';' || is_space || (is_begin && c.is_whitespace());
+    }
+    if has_illegal {
+        losses.add("illegal control character");
+    }
+    out
 }

@@ -71,6 +71,30 @@ async fn a_table_has_a_row_each_that_no_spreadsheet_runs() {
 }
 
 #[tokio::test]
+async fn no_cell_hides_a_formula_and_what_is_dropped_is_told() {
+    let characters = Characters::of(Arc::new(InMemory::new()));
+    let one = serde_json::json!({
+        "id": "a", "name": "＝1", "role": "\n=1", "description": "x;=1; +2\t-3\r\n@4 - 5=6", "notes": "\u{0}=\u{7}b\u{85}c",
+        "appearance": "＠a", "background": " ＋1;－2", "aliases": ["a", "=b"],
+    });
+    assert!(characters.put(&character(one), false).await.unwrap());
+    for (format, lost) in [(Format::Csv, 1), (Format::Markdown, 1), (Format::Json, 0)] {
+        let mut sheets = Sheets::new(format, &characters).unwrap();
+        let mut out = Vec::new();
+        while sheets.fill(&mut out).await.unwrap() {}
+        let losses: u64 = sheets.losses().iter().map(|(_, count)| count).sum();
+        assert_eq!(losses, lost, "{format}: {:?}", sheets.losses());
+        if format == Format::Csv {
+            let row = csv::Reader::from_reader(out.as_slice()).records().next().unwrap().unwrap();
+            let cells: Vec<&str> = row.iter().filter(|cell| !cell.is_empty()).collect();
+            let description = "x;'=1; '+2\t'-3\r\n'@4 - 5=6";
+            let wanted = ["a", "'＝1", "a; '=b", "'\n'=1", description, "'＠a", " '＋1;'－2", "'=bc"];
+            assert_eq!(cells, wanted);
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_array_has_the_characters_as_they_are() {
     let characters = few().await;
     let (array, _, _) = written(&characters, Format::Json).await;

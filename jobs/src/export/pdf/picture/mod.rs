@@ -1,5 +1,5 @@
 //! Pictures as the file's image objects: each is written once, when it is first shown, piece by piece. JPEGs go in as
-//! they are; PNGs too, where they have no transparency. What can't be shown is the caller's loss.
+//! they are; PNGs too, where they have no transparency. What is broken or can't be shown is the caller's loss.
 
 use std::io::{self, Read, Write};
 
@@ -11,6 +11,7 @@ use crate::{
     export::AssetSource,
 };
 
+mod exif;
 mod jpeg;
 mod png;
 #[cfg(test)]

@@ -36,8 +36,11 @@ pub(super) fn write(
     let space = match head.colour {
         ColorType::Grayscale => "/DeviceGray".to_owned(),
         ColorType::Indexed => {
-            let last = (head.palette.len() / 3).saturating_sub(1);
-            let palette: String = head.palette.iter().map(|byte| format!("{byte:02x}")).collect();
+            // No more colours than the pixels can name.
+            let colours = (head.palette.len() / 3).min(1 << (head.depth as u8));
+            let last = colours.saturating_sub(1);
+            let palette: String =
+                head.palette[..colours * 3].iter().map(|byte| format!("{byte:02x}")).collect();
             format!("[/Indexed/DeviceRGB {last}<{palette}>]")
         }
         _ => "/DeviceRGB".to_owned(),
@@ -81,11 +84,15 @@ fn check(source: &mut Source<'_>) -> Result<Head, Refusal> {
             || matches!(info.color_type, ColorType::Rgba | ColorType::GrayscaleAlpha),
         is_interlaced: info.interlaced,
     };
+    if head.colour == ColorType::Indexed && head.palette.len() < 3 {
+        return Err(Refusal::Unfit);
+    }
     if head.is_interlaced {
         // Whether it is whole shows when it is decoded, before anything is written.
         return Ok(head);
     }
     while reader.next_row().map_err(refused)?.is_some() {}
+    reader.finish().map_err(refused)?;
     Ok(head)
 }
 
