@@ -127,6 +127,8 @@ impl World {
         let root = self.data().join("objects");
         let mut keys = Vec::new();
         collect(&root, &root, &mut keys);
+        // What begins with a dot is no tenant's.
+        keys.retain(|key| !key.starts_with('.'));
         keys.sort();
         keys
     }

@@ -45,9 +45,11 @@ impl Kind for Bulk {
     }
 }
 
+/// What is stored of tenants.
 async fn keys(world: &TestEngine) -> Vec<String> {
     let listed = world.engine().storage.list(None);
-    listed.map_ok(|object| object.location.to_string()).try_collect().await.unwrap()
+    let all: Vec<String> = listed.map_ok(|object| object.location.to_string()).try_collect().await.unwrap();
+    all.into_iter().filter(|key| !key.starts_with('.')).collect()
 }
 
 #[tokio::test]
