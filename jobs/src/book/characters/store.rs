@@ -106,7 +106,7 @@ impl Characters {
     }
 
     /// All ids in order. Not every storage lists in order, so the listing is gone through as often as there are
-    /// [`MOST_HELD_IDS`] characters; each time the next ones are held. Files of other names are no characters.
+    /// `MOST_HELD_IDS` characters; each time the next ones are held. Files of other names are no characters.
     pub fn ids(&self) -> BoxStream<'static, Result<CharacterId, BookError>> {
         let (all, most) = (self.clone(), self.most_held_ids);
         stream::try_unfold(Some(None), move |after: Option<Option<CharacterId>>| {

@@ -1,5 +1,5 @@
-//! A project's characters as one file: a table for spreadsheets ([`table`]), a JSON array for programs ([`SCHEMA`]), or a
-//! Markdown sheet each ([`sheet`]). Written as they are read: no more than those that are read side by side is held.
+//! A project's characters as one file: a table for spreadsheets (`table`), a JSON array for programs ([`SCHEMA`]), or a
+//! Markdown sheet each (`sheet`). Written as they are read: no more than those that are read side by side is held.
 
 mod sheet;
 mod table;
