@@ -11,7 +11,7 @@ use super::{
     keys::{Sealing, sealed_object},
     manifest::Manifest,
     place::Place,
-    stage::{Begin, hex},
+    stage::Begin,
     state::{Ledger, Piece, UploadState},
     storage::StoredPart,
     store::{ArtifactOptions, ArtifactStore, attempt_folder},
@@ -22,7 +22,10 @@ use super::{
 };
 use crate::{
     domain::{FileName, JobId, TenantId},
-    security::seal::{KeyId, Salt},
+    security::{
+        seal::{KeyId, Salt},
+        text::hex,
+    },
 };
 
 /// A piece of an upload's lists has no more bytes than this.

@@ -11,9 +11,11 @@ use super::{
     manifest::Manifest,
     opening::Sealed,
     span::{Frame, Span},
-    stage::hex,
 };
-use crate::security::seal::{Opener, SealError};
+use crate::security::{
+    seal::{Opener, SealError},
+    text::hex,
+};
 
 /// Compressed bytes are fed to a decoder in such pieces.
 const PIECE_BYTES: usize = 4 << 10;

@@ -8,8 +8,11 @@ use sha2::{
     digest::common::hazmat::{SerializableState as _, SerializedState},
 };
 
-use super::{error::ArtifactError, stage::hex};
-use crate::domain::{Encoding, FileName, Hex, SealedAs};
+use super::error::ArtifactError;
+use crate::{
+    domain::{Encoding, FileName, Hex, SealedAs},
+    security::text::hex,
+};
 
 /// An upload, as another attempt finds it. The lists of part ids and frames have their older pieces in objects beside the
 /// artifact, so that this stays small.

@@ -16,12 +16,11 @@ use tokio::task::JoinHandle;
 use super::{
     error::ArtifactError,
     place::Place,
-    stage::hex,
     state::{Ledger, Point, UploadState},
     storage::StoredPart,
     tracker::{Known, Tracker},
 };
-use crate::domain::Hex;
+use crate::{domain::Hex, security::text::hex};
 
 /// Parts on their way beside the one that fills.
 const UNDER_WAY: usize = 2;
@@ -321,8 +320,7 @@ fn gone() -> ArtifactError {
 
 /// The id of a stored part, where it has these bytes for certain: S3's tag of a part is its MD5, unless S3 encrypts it.
 fn same(stored: StoredPart, bytes: &[u8]) -> Option<String> {
-    let is_same = stored.bytes == bytes.len() as u64
-        && stored.id.trim_matches('"').eq_ignore_ascii_case(&hex(&Md5::digest(bytes)));
+    let is_same = stored.bytes == bytes.len() as u64 && is_tag_of(&stored.id, bytes);
     is_same.then_some(stored.id)
 }
 
@@ -331,8 +329,12 @@ fn same(stored: StoredPart, bytes: &[u8]) -> Option<String> {
 fn is_other(stored: &StoredPart, bytes: &[u8]) -> bool {
     let is_md5 = |id: &str| id.parse::<Hex<16>>().is_ok();
     stored.bytes != bytes.len() as u64
-        || is_md5(&stored.id.trim_matches('"').to_ascii_lowercase())
-            && !stored.id.trim_matches('"').eq_ignore_ascii_case(&hex(&Md5::digest(bytes)))
+        || is_md5(&stored.id.trim_matches('"').to_ascii_lowercase()) && !is_tag_of(&stored.id, bytes)
+}
+
+/// Whether a tag is these bytes' MD5.
+fn is_tag_of(id: &str, bytes: &[u8]) -> bool {
+    id.trim_matches('"').eq_ignore_ascii_case(&hex(&Md5::digest(bytes)))
 }
 
 /// Whether a storage will never complete an upload of these parts. `object_store` has no more of its answer than the text.

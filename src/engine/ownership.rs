@@ -60,9 +60,6 @@ impl Engine {
         self.random.fill(&mut bytes);
         let fresh = format!("{:032x}", u128::from_be_bytes(bytes));
         let marks: Collection<QueueMark> = Collection::new(self.records.clone(), "engine");
-        if let Some(known) = marks.get("queue").await? {
-            return Ok(known.value.id);
-        }
         let kept = marks.update("queue", |mark| {
             mark.get_or_insert_with(|| QueueMark { id: fresh.clone() });
         });

@@ -6,7 +6,7 @@ mod keyring;
 mod master;
 mod payload;
 pub mod seal;
-mod text;
+pub(crate) mod text;
 
 pub use keyring::{DataKeyFacts, Health, Keyring, KeyringError, Rewrapped, TenantFacts};
 pub use master::{MasterKeyError, MasterKeyId, MasterKeys, MasterSource};
