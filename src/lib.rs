@@ -6,9 +6,11 @@
 //! 2. [`store`], [`queue`], [`limits`], [`cache`], [`progress`], [`artifact`], [`security`]: the seams and their engines.
 //! 3. [`worker`]: claims jobs and runs them through apalis; [`schedule`]: makes jobs at their times.
 //! 4. [`config`], [`telemetry`], [`engine`]: settings, logs, and what a process holds, opened from settings.
-//! 5. [`cli`]: the command line. An app's `main.rs` registers its kinds with [`Cli`] and runs it.
+//! 5. [`api`]: the same over HTTP; [`cli`]: the command line. An app's `main.rs` registers its kinds with [`Cli`] and runs it.
 //!    Beside it [`testing`]: what an app tests its kinds with.
 
+#[cfg(feature = "server")]
+pub mod api;
 #[cfg(feature = "server")]
 pub mod artifact;
 #[cfg(feature = "server")]

@@ -10,10 +10,11 @@ use super::{
     command::Entry,
     error::{CliError, ErrorKind},
     follow::{Show, follow},
-    show::{self, JobDocument},
+    show,
     submit::{Door, Submitter},
 };
 use crate::{
+    api::JobDocument,
     config::TimeSpan,
     domain::{
         BatchId, IdempotencyKey, JobId, KindName, NewJob, Priority, TenantId, Timestamp, Unique, Window,

@@ -11,10 +11,10 @@ use super::{
     command::Command,
     error::CliError,
     follow::{inspect, unknown_job},
-    show::{self, JobDocument},
-    why,
+    show, why,
 };
 use crate::{
+    api::JobDocument,
     config::TimeSpan,
     domain::{JobId, KindName, State},
     engine::Engine,

@@ -10,6 +10,7 @@
 //! }
 //! ```
 
+mod api;
 mod app;
 mod artifacts;
 mod batches;
@@ -142,6 +143,7 @@ impl Cli {
         let Self { name, version, registry, submitters, commands: own } = self;
         let mut commands = vec![
             Entry::of::<up::Up>(),
+            Entry::of::<api::ApiCommand>(),
             enqueue::entry(submitters),
             Entry::of::<watch::Watch>(),
             Entry::of::<jobs::Jobs>(),

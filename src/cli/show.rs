@@ -1,103 +1,15 @@
-//! How jobs, sizes and times are shown. Owns: the shape of a job in JSON. Must not know: commands.
+//! How jobs, sizes and times are shown. Must not know: commands.
 
 use std::time::Duration;
-
-use serde::Serialize;
-use serde_json::value::RawValue;
 
 use super::{
     error::{CliError, ErrorKind},
     output::Output,
 };
 use crate::{
-    domain::{
-        ArtifactPointer, BatchId, Job, JobId, KindName, Priority, Reason, State, TenantId, Timestamp, Unique,
-    },
-    security::sealed_with,
+    api::sealed,
+    domain::{Job, State},
 };
-
-/// A job in JSON.
-#[derive(Serialize)]
-pub(super) struct JobDocument<'a> {
-    id: JobId,
-    tenant: &'a TenantId,
-    kind: &'a KindName,
-    state: State,
-    priority: Priority,
-    cost: u32,
-    attempt: u32,
-    max_attempts: u32,
-    epoch: u64,
-    created_at: Timestamp,
-    run_at: Timestamp,
-    started_at: Option<Timestamp>,
-    finished_at: Option<Timestamp>,
-    cancel_asked: bool,
-    worker: Option<&'a str>,
-    lease_until: Option<Timestamp>,
-    checkpoint_bytes: Option<usize>,
-    idempotency_key: Option<&'a str>,
-    unique: Option<&'a Unique>,
-    after: &'a [JobId],
-    batch: Option<BatchId>,
-    reason: Option<&'a Reason>,
-    result: Option<&'a serde_json::Value>,
-    artifacts: &'a [ArtifactPointer],
-    payload_version: u16,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    payload: Option<Box<RawValue>>,
-    /// With which key it is sealed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    payload_sealed_with: Option<String>,
-}
-
-impl<'a> JobDocument<'a> {
-    /// All but the payload.
-    pub(super) fn new(job: &'a Job) -> Self {
-        Self {
-            id: job.id,
-            tenant: &job.tenant,
-            kind: &job.kind,
-            state: job.state,
-            priority: job.priority,
-            cost: job.cost,
-            attempt: job.attempt,
-            max_attempts: job.max_attempts,
-            epoch: job.epoch,
-            created_at: job.created_at,
-            run_at: job.run_at,
-            started_at: job.started_at,
-            finished_at: job.finished_at,
-            cancel_asked: job.cancel_asked,
-            worker: job.worker.as_ref().map(|worker| worker.as_str()),
-            lease_until: job.lease_until,
-            checkpoint_bytes: job.checkpoint.as_ref().map(|checkpoint| checkpoint.0.len()),
-            idempotency_key: job.idempotency_key.as_ref().map(|key| key.as_str()),
-            unique: job.unique.as_ref(),
-            after: &job.after,
-            batch: job.batch,
-            reason: job.reason.as_ref(),
-            result: job.output.as_ref().map(|output| &output.result),
-            artifacts: job.output.as_ref().map_or(&[], |output| &output.artifacts),
-            payload_version: job.payload.version,
-            payload: None,
-            payload_sealed_with: sealed(job),
-        }
-    }
-
-    /// The payload as well.
-    pub(super) fn whole(job: &'a Job) -> Self {
-        Self { payload: serde_json::from_slice(&job.payload.bytes).ok(), ..Self::new(job) }
-    }
-}
-
-/// With which key the payload is sealed; nothing where it is plain.
-fn sealed(job: &Job) -> Option<String> {
-    match sealed_with(&job.payload) {
-        Ok(key) => key.map(|id| id.to_string()),
-        Err(_) => Some("an unreadable seal".to_owned()),
-    }
-}
 
 /// Everything that is known of a job, for people.
 pub(super) fn job(output: &Output, job: &Job) -> Result<(), CliError> {

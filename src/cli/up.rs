@@ -7,6 +7,7 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 
 use super::{
+    api::{Listen, Served},
     app::{self, App},
     command::Command,
     error::{CliError, ErrorKind},
@@ -39,6 +40,8 @@ pub(super) struct UpArguments {
     /// How many finished jobs are kept of each tenant, at most; 0 for any number [default: 100000]
     #[arg(long, value_name = "N")]
     keep_finished: Option<u64>,
+    #[command(flatten)]
+    listen: Listen,
 }
 
 /// What `up` tells, in JSON.
@@ -69,8 +72,17 @@ impl Command for Up {
     type Arguments = UpArguments;
 
     async fn run(arguments: UpArguments, app: &App) -> Result<(), CliError> {
-        let UpArguments { concurrency, kinds, drain, lease, retention, keep_finished } = arguments;
-        let flags = Layer { concurrency, drain, lease, retention, keep_finished, ..Layer::default() };
+        let UpArguments { concurrency, kinds, drain, lease, retention, keep_finished, listen: door } =
+            arguments;
+        let flags = Layer {
+            concurrency,
+            drain,
+            lease,
+            retention,
+            keep_finished,
+            api: Some(door.layer()),
+            ..Layer::default()
+        };
         let settings = app.settings().clone().under(flags)?;
         let mut options = app::options(&settings);
         options.kinds = (!kinds.is_empty()).then_some(kinds);
@@ -90,8 +102,28 @@ impl Command for Up {
             &format!("worker {id}: {slots} jobs at once, {jobs}data in {data_dir}; ctrl-c stops it"),
             &Told::Started { worker: id, data_dir, redis, concurrency: slots, kinds: &kinds },
         )?;
+        let served = match settings.api.listen {
+            Some(address) => Some(Served::start(app, &engine, &settings, address).await?),
+            None => None,
+        };
+        let stopping = served.as_ref().map(|served| served.stopping.clone()).unwrap_or_default();
+        let signal = async move {
+            signal.await;
+            stopping.cancel();
+        };
+        let serving = async {
+            match served {
+                Some(served) => served.run().await,
+                None => Ok(()),
+            }
+        };
+        // The API drains beside the worker; where it fails, the worker is not left alone.
+        let both = async {
+            let (summary, ()) = tokio::try_join!(work(app, worker, signal), serving)?;
+            Ok::<_, CliError>(summary)
+        };
         let summary = tokio::select! {
-            ended = work(app, worker, signal) => ended?,
+            ended = both => ended?,
             () = engine.maintain() => return Err(CliError::new(ErrorKind::Bug, "maintenance ended")),
         };
         let Summary { completed, retrying, put_off, cancelled, dead, lost } = summary;

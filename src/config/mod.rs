@@ -1,6 +1,7 @@
 //! Settings: flag, then environment, then `presswork.toml`, then default. Owns: their names, bounds and defaults.
 //! Must not know: what they are used for.
 
+mod api;
 mod limits;
 mod log;
 mod master;
@@ -17,6 +18,7 @@ use std::{
 
 use serde::Deserialize;
 
+pub use api::{ApiLayer, ApiSettings};
 pub use limits::LimitsSetting;
 pub use log::{LogFormat, LogFormatError};
 pub use master::MasterKeySetting;
@@ -58,6 +60,8 @@ pub struct Settings {
     pub chunk_size: usize,
     /// The master keys; `None` for one that is made in the data directory, with a Redis for none.
     pub master_key: Option<MasterKeySetting>,
+    /// How the HTTP API is served.
+    pub api: ApiSettings,
 }
 
 impl Default for Settings {
@@ -77,6 +81,7 @@ impl Default for Settings {
             limits: LimitRules::default(),
             chunk_size: 8 << 10,
             master_key: None,
+            api: ApiSettings::default(),
         }
     }
 }
@@ -121,6 +126,8 @@ pub struct Layer {
     pub master_key: Option<MasterKeys>,
     /// [`Settings::master_key`] as a file.
     pub master_key_file: Option<PathBuf>,
+    /// [`Settings::api`]: what is named here, over the defaults.
+    pub api: Option<ApiLayer>,
 }
 
 /// A setting is wrong: mend it where the message says.
@@ -225,7 +232,16 @@ impl Settings {
             limits,
             chunk_size,
             master_key,
+            api: self.api.under(layer.api.unwrap_or_default()),
         })
+    }
+}
+
+impl Settings {
+    /// These settings, with what is said of the API put over them.
+    #[must_use]
+    pub fn api_under(self, layer: ApiLayer) -> Self {
+        Self { api: self.api.clone().under(layer), ..self }
     }
 }
 
@@ -261,6 +277,8 @@ impl Layer {
             chunk_size: parse(variable, "PRESSWORK_CHUNK_SIZE")?,
             master_key: parse(variable, "PRESSWORK_MASTER_KEY")?,
             master_key_file: path("PRESSWORK_MASTER_KEY_FILE"),
+            api: parse(variable, "PRESSWORK_LISTEN")?
+                .map(|listen| ApiLayer { listen: Some(listen), ..ApiLayer::default() }),
         })
     }
 

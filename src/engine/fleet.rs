@@ -14,7 +14,7 @@ use crate::{
     progress::redis::RedisProgress,
     queue::redis::RedisQueue,
     schedule::Schedules,
-    security::{Keyring, MasterSource, SealingQueue},
+    security::{Keyring, MasterSource, SealingQueue, api_keys::ApiKeys, audit::Audit},
     store::{
         Records,
         redis::{Finding, Redis, RedisRecords, RedisUrl, Severity},
@@ -56,6 +56,8 @@ impl Engine {
             storage: storage.objects().clone(),
             artifacts: ArtifactStore::new(storage).with_keys(Arc::new(keyring.clone()), random.clone()),
             keyring,
+            audit: Audit::new(clock.clone()),
+            api_keys: ApiKeys::new(&records, clock.clone(), random.clone()),
             limiter: Arc::new(FallbackLimiter::new(limiter, clock.clone(), random.clone())),
             rules: Arc::new(Rules::new(settings.limits.clone(), records.clone(), clock.clone())),
             cache: Cache::shared(redis.clone(), CacheOptions::default(), clock.clone(), random.clone()),

@@ -35,7 +35,9 @@ use crate::{
     progress::{ProgressBus, sqlite::SqliteProgress},
     queue::{Queue, sqlite as sqlite_queue, sqlite::SqliteQueue},
     schedule::{Scheduler, Schedules},
-    security::{Keyring, MasterKeyError, MasterKeys, MasterSource, SealingQueue},
+    security::{
+        Keyring, MasterKeyError, MasterKeys, MasterSource, SealingQueue, api_keys::ApiKeys, audit::Audit,
+    },
     store::{
         Records,
         redis::Redis,
@@ -54,6 +56,10 @@ pub struct Engine {
     pub queue: Arc<dyn Queue>,
     /// The keys that secrets of tenants are sealed with.
     pub keyring: Keyring,
+    /// Who did what.
+    pub audit: Audit,
+    /// What apps prove with who they are.
+    pub api_keys: ApiKeys,
     /// Small documents.
     pub records: Arc<dyn Records>,
     /// Jobs that are made again and again.
@@ -190,6 +196,8 @@ impl Engine {
             storage: storage.objects().clone(),
             artifacts: ArtifactStore::new(storage).with_keys(Arc::new(keyring.clone()), random.clone()),
             keyring,
+            audit: Audit::new(clock.clone()),
+            api_keys: ApiKeys::new(&records, clock.clone(), random.clone()),
             schedules: Schedules::new(&records, clock.clone()),
             records,
             progress: Arc::new(SqliteProgress::new(database.clone(), clock.clone())),

@@ -2,6 +2,12 @@
 //! data keys under them), [`SealingQueue`] (payloads are sealed on their way in). Must not know: jobs' handlers, the command
 //! line, any engine of queue or store.
 
+#[cfg(feature = "server")]
+pub mod access;
+#[cfg(feature = "server")]
+pub mod api_keys;
+#[cfg(feature = "server")]
+pub mod audit;
 mod keyring;
 mod master;
 mod payload;

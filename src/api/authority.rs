@@ -1,0 +1,157 @@
+//! Who may call what, in one place. Each operation of the OpenAPI document says what it needs; [`Authority`] is that table, and
+//! [`admit`] the one layer that holds every request against it. What the table does not name is refused: a route that was
+//! added without a word about it is closed, not open.
+//!
+//! An operation says it by an extension: `x-permission = "jobs:read"`; `x-permission = "jobs:create:*"` where a part of the
+//! permission is enough to be let in and the handler asks for the rest; `x-permission = "signed-in"` for whoever has proved
+//! who he is; `x-permission = "public"` for everybody.
+
+use std::{collections::HashMap, sync::Arc};
+
+use axum::{
+    extract::{MatchedPath, Request, State},
+    http::Method,
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use utoipa::openapi::{
+    OpenApi,
+    path::{Operation, PathItem},
+    security::SecurityRequirement,
+};
+
+use super::{
+    caller::Origin,
+    credential,
+    problem::{Problem, ProblemType},
+    state::ApiState,
+};
+use crate::security::{
+    access::{PERMISSIONS, Permission},
+    audit::{Action, Entry, Outcome},
+};
+
+/// What an operation needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Need {
+    /// Nothing.
+    Public,
+    /// That the caller has proved who he is.
+    SignedIn,
+    /// A permission.
+    All(Permission),
+    /// A permission, or a part of it.
+    SomeOf(Permission),
+}
+
+impl Need {
+    fn read(text: &str) -> Option<Self> {
+        let known = |name: &str| {
+            let (name, _) = PERMISSIONS.iter().find(|(known, _)| *known == name)?;
+            Some(Permission::literal(name))
+        };
+        match text {
+            "public" => Some(Self::Public),
+            "signed-in" => Some(Self::SignedIn),
+            _ => match text.strip_suffix(":*") {
+                Some(whole) => known(whole).map(Self::SomeOf),
+                None => known(text).map(Self::All),
+            },
+        }
+    }
+}
+
+/// What every operation needs, by its method and the pattern of its path.
+#[derive(Debug, Default)]
+pub(super) struct Authority(HashMap<(Method, String), Need>);
+
+impl Authority {
+    /// Reads the table from a document, and writes what it found into the document's own words: the operation's `security`.
+    pub(super) fn of(document: &mut OpenApi) -> Self {
+        let mut table = HashMap::new();
+        for (path, item) in &mut document.paths.paths {
+            for (method, operation) in operations(item) {
+                let text =
+                    operation.extensions.as_mut().and_then(|extensions| extensions.remove("x-permission"));
+                let need = text.as_ref().and_then(serde_json::Value::as_str).and_then(Need::read);
+                // A word that is no permission closes the operation; a test looks for such.
+                let Some(need) = need else { continue };
+                operation.security = Some(security(&need));
+                table.insert((method, path.clone()), need);
+            }
+        }
+        Self(table)
+    }
+
+    /// What an operation needs; `None` where nobody has said.
+    pub(super) fn need(&self, method: &Method, path: &str) -> Option<&Need> {
+        let method = if method == Method::HEAD { &Method::GET } else { method };
+        self.0.get(&(method.clone(), path.to_owned()))
+    }
+}
+
+/// The names of the security schemes, as the document has them.
+pub(super) const SCHEMES: [&str; 3] = ["accessToken", "apiKey", "session"];
+
+fn security(need: &Need) -> Vec<SecurityRequirement> {
+    let scopes: Vec<String> = match need {
+        Need::Public => return vec![SecurityRequirement::default()],
+        Need::SignedIn => Vec::new(),
+        Need::All(permission) | Need::SomeOf(permission) => vec![permission.to_string()],
+    };
+    SCHEMES.iter().map(|scheme| SecurityRequirement::new(*scheme, scopes.clone())).collect()
+}
+
+/// The operations of a path.
+pub(super) fn operations(item: &mut PathItem) -> Vec<(Method, &mut Operation)> {
+    let all = [
+        (Method::GET, &mut item.get),
+        (Method::PUT, &mut item.put),
+        (Method::POST, &mut item.post),
+        (Method::DELETE, &mut item.delete),
+        (Method::PATCH, &mut item.patch),
+    ];
+    all.into_iter().filter_map(|(method, operation)| Some((method, operation.as_mut()?))).collect()
+}
+
+/// Lets a request through where its operation's need is met; the handler finds the caller in the request's extensions.
+pub(super) async fn admit(State(state): State<ApiState>, mut request: Request, next: Next) -> Response {
+    let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let Some(need) = path.as_deref().and_then(|path| state.authority().need(request.method(), path)).cloned()
+    else {
+        return match path {
+            // axum knows the path, but not this method on it.
+            Some(_) => next.run(request).await,
+            None => Problem::not_found("such path").into_response(),
+        };
+    };
+    if need == Need::Public {
+        return next.run(request).await;
+    }
+    let origin = Origin::of(&request);
+    let headers = request.headers().clone();
+    let principal = match credential::principal(&state, &headers, &origin).await {
+        Ok(principal) => Arc::new(principal),
+        Err(problem) => return problem.into_response(),
+    };
+    let (is_met, needed) = match &need {
+        Need::Public | Need::SignedIn => (true, String::new()),
+        Need::All(permission) => (principal.may(permission), permission.to_string()),
+        Need::SomeOf(permission) => (principal.grants.allow_some_of(permission), permission.to_string()),
+    };
+    if !is_met {
+        let entry = Entry::new(Action::AccessDenied).ended(Outcome::Refused).to(needed.clone());
+        state.record(entry, &origin, Some(&principal)).await;
+        return denied(&needed).into_response();
+    }
+    request.extensions_mut().insert(principal);
+    next.run(request).await
+}
+
+/// The answer to who has not the permission.
+pub(super) fn denied(needed: &str) -> Problem {
+    Problem::new(
+        ProblemType::Forbidden,
+        format_args!("this needs the permission {needed}: ask an administrator of your tenant for it"),
+    )
+}

@@ -1,0 +1,90 @@
+//! From a request's credential to a [`Principal`]. Owns: where a credential stands in a request, and which kind it is. Must not
+//! know: how any kind is checked.
+
+use axum::http::{HeaderMap, header};
+
+use super::{
+    caller::Origin,
+    problem::{Problem, ProblemType},
+    state::ApiState,
+};
+use crate::security::{
+    access::Principal,
+    api_keys::ApiKeyText,
+    audit::{Action, Entry, Outcome},
+};
+
+/// What a request shows.
+enum Shown<'a> {
+    /// `Authorization: Bearer pw_live_…`
+    ApiKey(&'a str),
+    /// `Authorization: Bearer …`, anything else
+    AccessToken(&'a str),
+    /// The session's cookie
+    Session(&'a str),
+}
+
+/// The cookie that carries a session's secret.
+pub(super) const SESSION_COOKIE: &str = "__Host-presswork";
+
+/// Who calls.
+///
+/// # Errors
+/// [`Problem`], the same words for whatever is wrong with a credential: what is wrong is in the audit.
+pub(super) async fn principal(
+    state: &ApiState,
+    headers: &HeaderMap,
+    origin: &Origin,
+) -> Result<Principal, Problem> {
+    let found = match shown(headers)? {
+        Some(Shown::ApiKey(text)) => {
+            let Ok(text) = text.parse::<ApiKeyText>() else { return Err(refused()) };
+            state.engine().api_keys.verify(&text).await?.map(|key| key.principal())
+        }
+        // Tokens and sessions: `security::identity`.
+        Some(Shown::AccessToken(_) | Shown::Session(_)) => None,
+        None => {
+            return Err(Problem::new(
+                ProblemType::Unauthenticated,
+                "send `Authorization: Bearer` with an API key or an access token, or the cookie of a session",
+            ));
+        }
+    };
+    if found.is_none() {
+        state.record(Entry::new(Action::CredentialRefused).ended(Outcome::Refused), origin, None).await;
+    }
+    found.ok_or_else(refused)
+}
+
+/// The answer to every credential that does not hold.
+pub(super) fn refused() -> Problem {
+    Problem::new(
+        ProblemType::Unauthenticated,
+        "the credential is unknown, expired or revoked: log in again, or use another",
+    )
+}
+
+fn shown(headers: &HeaderMap) -> Result<Option<Shown<'_>>, Problem> {
+    let mut given = headers.get_all(header::AUTHORIZATION).iter();
+    if let Some(value) = given.next() {
+        let (Ok(text), None) = (value.to_str(), given.next()) else { return Err(refused()) };
+        let token = text.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        let token =
+            token.map(|(_, token)| token.trim()).filter(|token| !token.is_empty()).ok_or_else(refused)?;
+        return Ok(Some(if token.starts_with("pw_") {
+            Shown::ApiKey(token)
+        } else {
+            Shown::AccessToken(token)
+        }));
+    }
+    Ok(cookie(headers, SESSION_COOKIE).map(Shown::Session))
+}
+
+/// A cookie's value; nothing where it is there twice, for nobody can say which one is meant.
+pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let all = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let pairs = all.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    let mut values = pairs.filter(|(known, _)| *known == name).map(|(_, value)| value);
+    let value = values.next()?;
+    values.next().is_none().then_some(value)
+}

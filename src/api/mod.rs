@@ -1,0 +1,81 @@
+//! The HTTP API under `/v1`: one file a resource. Owns: routes, who may call them ([`authority`]), and how an answer looks.
+//! Must not know: any kind of job, any engine.
+//!
+//! A resource's file has a function `routes` that answers an [`OpenApiRouter`]; each handler's `#[utoipa::path]` is its entry in
+//! the OpenAPI document and says by `x-permission` who may call it. An app adds routes of its own in the same way.
+
+mod authority;
+pub(crate) mod caller;
+mod credential;
+mod documents;
+pub(crate) mod extract;
+mod jobs;
+mod openapi;
+pub(crate) mod page;
+pub mod problem;
+mod server;
+mod state;
+
+use std::sync::Arc;
+
+use axum::{Router, extract::DefaultBodyLimit, middleware};
+use tokio_util::sync::CancellationToken;
+use utoipa_axum::router::OpenApiRouter;
+
+pub(crate) use documents::{JobDocument, sealed};
+pub use server::serve;
+pub use state::ApiState;
+
+use self::{
+    authority::Authority,
+    problem::{Problem, ProblemType},
+};
+use crate::{config::ApiSettings, engine::Engine, worker::Registry};
+
+/// Routes with their part of the OpenAPI document.
+pub type Routes = OpenApiRouter<ApiState>;
+
+/// The API before it is served.
+pub struct Api {
+    engine: Engine,
+    registry: Arc<Registry>,
+    settings: ApiSettings,
+    version: String,
+    routes: Vec<Routes>,
+}
+
+impl Api {
+    /// The API of a program with these kinds.
+    pub fn new(engine: Engine, registry: Arc<Registry>, settings: ApiSettings, version: &str) -> Self {
+        Self { engine, registry, settings, version: version.to_owned(), routes: Vec::new() }
+    }
+
+    /// Adds an app's own routes.
+    #[must_use]
+    pub fn routes(mut self, routes: Routes) -> Self {
+        self.routes.push(routes);
+        self
+    }
+
+    /// All routes, with every layer. `stopping` ends what streams.
+    pub fn router(self, stopping: CancellationToken) -> Router {
+        let mut all = OpenApiRouter::with_openapi(openapi::beginning(&self.version));
+        let own = [openapi::routes(), jobs::routes()];
+        for routes in own.into_iter().chain(self.routes) {
+            all = all.merge(routes);
+        }
+        let (router, mut document) = all.split_for_parts();
+        let authority = Authority::of(&mut document);
+        let json = document.to_json().unwrap_or_default();
+        let state = ApiState::new(self.engine, self.registry, self.settings, authority, json, stopping);
+        let most_bytes = state.settings().most_body_bytes;
+        router
+            .layer(DefaultBodyLimit::max(most_bytes))
+            .route_layer(middleware::from_fn_with_state(state.clone(), authority::admit))
+            .fallback(async || Problem::not_found("such path"))
+            .method_not_allowed_fallback(async || {
+                Problem::new(ProblemType::MethodNotAllowed, "the OpenAPI document lists what each path takes")
+            })
+            .with_state(state)
+    }
+}

@@ -1,0 +1,77 @@
+//! What all handlers share.
+
+use std::sync::Arc;
+
+use super::{authority::Authority, caller::Origin};
+use crate::{
+    config::ApiSettings,
+    engine::Engine,
+    security::{
+        access::Principal,
+        audit::{Actor, Entry},
+    },
+    worker::Registry,
+};
+
+/// What all handlers share. Cheap to clone.
+#[derive(Clone)]
+pub struct ApiState(Arc<Inner>);
+
+struct Inner {
+    engine: Engine,
+    registry: Arc<Registry>,
+    settings: ApiSettings,
+    authority: Authority,
+    document: String,
+    stopping: tokio_util::sync::CancellationToken,
+}
+
+impl ApiState {
+    pub(super) fn new(
+        engine: Engine,
+        registry: Arc<Registry>,
+        settings: ApiSettings,
+        authority: Authority,
+        document: String,
+        stopping: tokio_util::sync::CancellationToken,
+    ) -> Self {
+        Self(Arc::new(Inner { engine, registry, settings, authority, document, stopping }))
+    }
+
+    /// What the process holds.
+    pub fn engine(&self) -> &Engine {
+        &self.0.engine
+    }
+
+    /// The kinds of the program.
+    pub fn registry(&self) -> &Registry {
+        &self.0.registry
+    }
+
+    /// How the API is set up.
+    pub fn settings(&self) -> &ApiSettings {
+        &self.0.settings
+    }
+
+    /// Fires when the server is to end: streams end then.
+    pub fn stopping(&self) -> &tokio_util::sync::CancellationToken {
+        &self.0.stopping
+    }
+
+    pub(super) fn authority(&self) -> &Authority {
+        &self.0.authority
+    }
+
+    /// The OpenAPI document, as JSON.
+    pub(super) fn document(&self) -> &str {
+        &self.0.document
+    }
+
+    /// Records an act in the audit log, with who called and from where.
+    pub(crate) async fn record(&self, entry: Entry, origin: &Origin, principal: Option<&Principal>) {
+        let actor = principal.map_or(Actor::Anonymous, |principal| Actor::Subject(principal.subject.name()));
+        let tenant = entry.tenant.clone().or_else(|| principal.map(|principal| principal.tenant.clone()));
+        let (address, request) = (origin.address, origin.request.clone());
+        self.engine().audit.record(Entry { actor, tenant, address, request, ..entry }).await;
+    }
+}

@@ -1,0 +1,116 @@
+//! `api`: the HTTP API in the foreground, and the same beside a worker in `up`.
+
+use std::net::SocketAddr;
+
+use clap::Args;
+use serde::Serialize;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    app::App,
+    command::Command,
+    error::{CliError, ErrorKind},
+};
+use crate::{
+    api::{self, Api},
+    config::{ApiLayer, ApiSettings, Settings},
+    engine::Engine,
+    worker::shutdown,
+};
+
+pub(super) struct ApiCommand;
+
+#[derive(Args)]
+pub(super) struct ApiArguments {
+    #[command(flatten)]
+    listen: Listen,
+}
+
+// What `up` takes, too. No doc comment: clap would take it for the command's description.
+#[derive(Args, Clone)]
+pub(super) struct Listen {
+    /// Where the HTTP API listens, such as 127.0.0.1:8080
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) listen: Option<SocketAddr>,
+}
+
+impl Listen {
+    /// What these flags say.
+    pub(super) fn layer(&self) -> ApiLayer {
+        ApiLayer { listen: self.listen, ..ApiLayer::default() }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+enum Told {
+    Listening { address: SocketAddr },
+}
+
+impl Command for ApiCommand {
+    const NAME: &'static str = "api";
+    const ABOUT: &'static str = "Serves the HTTP API in the foreground until SIGTERM or ctrl-c";
+    const LOG: &'static str = "info";
+    type Arguments = ApiArguments;
+
+    async fn run(arguments: ApiArguments, app: &App) -> Result<(), CliError> {
+        let settings = app.settings().clone().api_under(arguments.listen.layer());
+        let address = settings.api.listen.ok_or_else(|| {
+            CliError::usage("where is the API to listen?")
+                .hint("--listen 127.0.0.1:8080, or PRESSWORK_LISTEN")
+        })?;
+        let signal = shutdown::signal()
+            .map_err(|error| CliError::unavailable(format_args!("signals can't be listened for: {error}")))?;
+        let engine = app.engine_with(&settings).await?;
+        let served = Served::start(app, &engine, &settings, address).await?;
+        let stopping = served.stopping.clone();
+        tokio::select! {
+            ended = served.run() => ended,
+            () = engine.maintain() => Err(CliError::new(ErrorKind::Bug, "maintenance ended")),
+            () = async {
+                signal.await;
+                app.output().note("stopping: requests that have begun may end");
+                stopping.cancel();
+                std::future::pending::<()>().await;
+            } => Ok(()),
+        }
+    }
+}
+
+/// The API, bound to its address.
+pub(super) struct Served {
+    listener: TcpListener,
+    router: axum::Router,
+    settings: ApiSettings,
+    drain: std::time::Duration,
+    pub(super) stopping: CancellationToken,
+}
+
+impl Served {
+    /// Binds the address and tells it.
+    pub(super) async fn start(
+        app: &App,
+        engine: &Engine,
+        settings: &Settings,
+        address: SocketAddr,
+    ) -> Result<Self, CliError> {
+        let listener = TcpListener::bind(address).await.map_err(|error| {
+            CliError::unavailable(format_args!("the API can't listen on {address}: {error}"))
+        })?;
+        let address = listener.local_addr().unwrap_or(address);
+        let stopping = CancellationToken::new();
+        let api = Api::new(engine.clone(), app.registry().clone(), settings.api.clone(), app.version());
+        let router = api.router(stopping.clone());
+        app.output().line(format_args!("the API listens on http://{address}"))?;
+        app.output().json_line(&Told::Listening { address })?;
+        Ok(Self { listener, router, settings: settings.api.clone(), drain: settings.drain, stopping })
+    }
+
+    /// Serves until it is told to stop.
+    pub(super) async fn run(self) -> Result<(), CliError> {
+        let Self { listener, router, settings, drain, stopping } = self;
+        let served = api::serve(listener, router, &settings, stopping, drain).await;
+        served.map_err(|error| CliError::unavailable(format_args!("the API ended: {error}")))
+    }
+}
