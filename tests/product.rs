@@ -16,6 +16,8 @@ mod demo;
 mod disk;
 #[path = "product/docx.rs"]
 mod docx;
+#[path = "product/door.rs"]
+mod door;
 #[path = "product/fleet.rs"]
 mod fleet;
 #[path = "product/kills/mod.rs"]

@@ -9,4 +9,5 @@
 mod servers;
 
 mod jobs;
+mod walk;
 mod world;
