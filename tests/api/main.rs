@@ -8,5 +8,7 @@
 #[path = "../servers/mod.rs"]
 mod servers;
 
+mod artifacts;
+mod files;
 mod jobs;
 mod world;
