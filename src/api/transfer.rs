@@ -164,7 +164,7 @@ pub(super) async fn pass_over(headers: &HeaderMap, mut body: Body) {
         }
     };
     // Who sends so slowly has not sent much.
-    drop(tokio::time::timeout(PASS_OVER, read).await);
+    let _ = tokio::time::timeout(PASS_OVER, read).await;
 }
 
 /// The problem of a body that is too large.
