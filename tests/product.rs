@@ -2,6 +2,8 @@
 //! are full. Validators and books come from `tests/run`.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+#[path = "product/api.rs"]
+mod api;
 #[path = "product/bad_input.rs"]
 mod bad_input;
 #[path = "product/bench.rs"]

@@ -3,6 +3,7 @@
 //! [`book`] is where they meet: a stream of blocks that importers produce and exporters consume, and the form that a
 //! project has on storage. Nothing here knows queues, leases or Redis; handlers see only the engine's `Context`.
 
+pub mod api;
 mod bench;
 pub mod book;
 mod characters;

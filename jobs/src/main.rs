@@ -12,6 +12,7 @@ fn main() -> ExitCode {
         .register::<Export>()
         .submits::<Import>()
         .submits::<Export>()
+        .routes(presswork_jobs::api::routes)
         .command::<CharactersCommand>()
         .command::<Demo>()
         .command::<Bench>()

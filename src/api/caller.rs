@@ -42,15 +42,20 @@ impl<S: Send + Sync> FromRequestParts<S> for Origin {
 
 /// Somebody who has proved who he is and was let in.
 #[derive(Clone, Debug)]
-pub(crate) struct Caller {
+pub struct Caller {
     pub(crate) principal: Arc<Principal>,
     pub(crate) origin: Origin,
 }
 
 impl Caller {
     /// For whom he acts.
-    pub(crate) fn tenant(&self) -> &TenantId {
+    pub fn tenant(&self) -> &TenantId {
         &self.principal.tenant
+    }
+
+    /// Who he is, and what he may do.
+    pub fn principal(&self) -> &Principal {
+        &self.principal
     }
 
     /// As the audit names him.
@@ -58,9 +63,11 @@ impl Caller {
         Actor::Subject(self.principal.subject.name())
     }
 
+    /// Asks for a permission beyond what the route's `x-permission` has asked for.
+    ///
     /// # Errors
     /// [`Problem`] where he may not.
-    pub(crate) fn needs(&self, permission: &Permission) -> Result<(), Problem> {
+    pub fn needs(&self, permission: &Permission) -> Result<(), Problem> {
         if self.principal.may(permission) {
             Ok(())
         } else {

@@ -4,17 +4,21 @@
 //! A resource's file has a function `routes` that answers an [`OpenApiRouter`]; each handler's `#[utoipa::path]` is its entry in
 //! the OpenAPI document and says by `x-permission` who may call it. An app adds routes of its own in the same way.
 
+mod artifacts;
 mod authority;
 pub(crate) mod caller;
+mod content;
 mod credential;
 mod documents;
 pub(crate) mod extract;
+mod files;
 mod jobs;
 mod openapi;
 pub(crate) mod page;
 pub mod problem;
 mod server;
 mod state;
+mod transfer;
 
 use std::sync::Arc;
 
@@ -22,14 +26,15 @@ use axum::{Router, extract::DefaultBodyLimit, middleware};
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
+pub use caller::Caller;
 pub(crate) use documents::{JobDocument, sealed};
+pub use extract::{Body, Path, Query};
+pub use page::{PageOf, PageQuery};
+pub use problem::{Problem, ProblemBody, ProblemType};
 pub use server::serve;
 pub use state::ApiState;
 
-use self::{
-    authority::Authority,
-    problem::{Problem, ProblemType},
-};
+use self::authority::Authority;
 use crate::{config::ApiSettings, engine::Engine, worker::Registry};
 
 /// Routes with their part of the OpenAPI document.
@@ -60,7 +65,7 @@ impl Api {
     /// All routes, with every layer. `stopping` ends what streams.
     pub fn router(self, stopping: CancellationToken) -> Router {
         let mut all = OpenApiRouter::with_openapi(openapi::beginning(&self.version));
-        let own = [openapi::routes(), jobs::routes()];
+        let own = [openapi::routes(), jobs::routes(), artifacts::routes(), files::routes()];
         for routes in own.into_iter().chain(self.routes) {
             all = all.merge(routes);
         }

@@ -13,7 +13,7 @@ const USUAL: usize = 50;
 /// Which piece of a listing is wanted.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct PageQuery {
+pub struct PageQuery {
     /// How many items at most: 1 to 200, 50 where nothing is said
     #[param(minimum = 1, maximum = 200, default = 50)]
     limit: Option<usize>,
@@ -24,7 +24,10 @@ pub(crate) struct PageQuery {
 
 impl PageQuery {
     /// How many items at most.
-    pub(crate) fn limit(&self) -> Result<usize, Problem> {
+    ///
+    /// # Errors
+    /// [`Problem`] where it is out of bounds.
+    pub fn limit(&self) -> Result<usize, Problem> {
         let limit = self.limit.unwrap_or(USUAL);
         if (1..=MOST).contains(&limit) {
             return Ok(limit);
@@ -33,21 +36,21 @@ impl PageQuery {
     }
 
     /// Where to go on.
-    pub(crate) fn cursor(&self) -> Option<&str> {
+    pub fn cursor(&self) -> Option<&str> {
         self.cursor.as_deref()
     }
 
     /// The problem of a cursor that nobody gave out.
-    pub(crate) fn bad_cursor() -> Problem {
+    pub fn bad_cursor() -> Problem {
         Problem::at(ProblemType::Invalid, "cursor", "not one that was given out here: start without")
     }
 }
 
 /// A piece of a listing.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct PageOf<T> {
+pub struct PageOf<T> {
     /// The items.
-    pub(crate) items: Vec<T>,
+    pub items: Vec<T>,
     /// Give it as `cursor` to go on; null at the end. A page may be short, or empty, and yet have one.
-    pub(crate) next: Option<String>,
+    pub next: Option<String>,
 }

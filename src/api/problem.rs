@@ -119,7 +119,7 @@ pub struct FieldProblem {
 /// The body of an answer that is an error.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Problem)]
-pub(super) struct ProblemBody {
+pub struct ProblemBody {
     /// Stable; what a program should look at: `urn:presswork:problem:` and a name.
     #[serde(rename = "type")]
     kind: String,

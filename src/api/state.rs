@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{authority::Authority, caller::Origin};
+use super::{
+    authority::Authority,
+    caller::{Caller, Origin},
+};
 use crate::{
     config::ApiSettings,
     engine::Engine,
@@ -65,6 +68,11 @@ impl ApiState {
     /// The OpenAPI document, as JSON.
     pub(super) fn document(&self) -> &str {
         &self.0.document
+    }
+
+    /// Records what a caller did in the audit log.
+    pub async fn audit(&self, caller: &Caller, entry: Entry) {
+        self.record(entry, &caller.origin, Some(&caller.principal)).await;
     }
 
     /// Records an act in the audit log, with who called and from where.

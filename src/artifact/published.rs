@@ -188,7 +188,7 @@ impl ArtifactStore {
         Ok(self.reading(manifest, span).await?.plain)
     }
 
-    async fn reading(&self, manifest: Manifest, span: Span) -> Result<Reading, ArtifactError> {
+    pub(super) async fn reading(&self, manifest: Manifest, span: Span) -> Result<Reading, ArtifactError> {
         let sealed = self.sealed(&manifest).await?;
         reader::read(self.storage().objects().clone(), manifest, sealed, span).await
     }

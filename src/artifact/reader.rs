@@ -34,14 +34,17 @@ pub(super) struct Fetched {
 
 /// Fetches a range of an object by requests of a bounded size, each read at once and whole: whoever takes the bytes may take
 /// all the time they want. Of an object that ends before the range does, `size` says so, and the bytes are worth nothing.
+/// `if_match` is the tag of the one object that is meant, where that is known.
 pub(super) async fn fetch(
     storage: Arc<dyn ObjectStore>,
     key: Path,
     range: Range<u64>,
+    if_match: Option<String>,
 ) -> object_store::Result<Fetched> {
     let first = range.start..range.end.min(range.start.saturating_add(FETCHED_BYTES));
     // Nothing has no range.
-    let asked = GetOptions::new().with_range((!range.is_empty()).then_some(GetRange::Bounded(first.clone())));
+    let first_range = (!range.is_empty()).then_some(GetRange::Bounded(first.clone()));
+    let asked = GetOptions { range: first_range, if_match, ..GetOptions::default() };
     let got = match storage.get_opts(&key, asked).await {
         // It may be shorter than where the range begins.
         Err(error) if !range.is_empty() && !matches!(error, Error::NotFound { .. }) => {
@@ -87,7 +90,7 @@ pub(super) async fn read(
     let damaged = |problem: String| ArtifactError::Damaged { key: manifest.object.clone(), problem };
     let key = Path::parse(&manifest.object).map_err(|error| damaged(error.to_string()))?;
     let Fetched { size, bytes: mut stored } =
-        fetch(storage, key, span.stored.clone()).await.map_err(failed)?;
+        fetch(storage, key, span.stored.clone(), None).await.map_err(failed)?;
     // Of a range nobody would notice otherwise that the object was cut or has grown.
     if size != manifest.stored_bytes {
         return Err(damaged(wrong_length(size, &manifest)));

@@ -260,7 +260,8 @@ impl Upload {
             error => ArtifactError::storage("read an artifact", error),
         };
         let objects = self.place.storage.objects().clone();
-        let found = super::reader::fetch(objects, self.place.object(), 0..bytes).await.map_err(failed)?;
+        let found =
+            super::reader::fetch(objects, self.place.object(), 0..bytes, None).await.map_err(failed)?;
         let (stored, stream) = (found.size, found.bytes);
         let hash = stream.try_fold(Sha256::new(), |mut hash, piece| async move {
             hash.update(&piece);

@@ -101,6 +101,7 @@ impl Served {
         let address = listener.local_addr().unwrap_or(address);
         let stopping = CancellationToken::new();
         let api = Api::new(engine.clone(), app.registry().clone(), settings.api.clone(), app.version());
+        let api = app.routes.iter().fold(api, |api, routes| api.routes(routes()));
         let router = api.router(stopping.clone());
         app.output().line(format_args!("the API listens on http://{address}"))?;
         app.output().json_line(&Told::Listening { address })?;

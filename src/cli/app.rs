@@ -22,6 +22,8 @@ pub struct App {
     /// The tenant that a flag names, where one does.
     pub(super) named_tenant: Option<TenantId>,
     pub(super) registry: Arc<Registry>,
+    /// The HTTP API's, beside its own.
+    pub(super) routes: Vec<fn() -> crate::api::Routes>,
     pub(super) output: Output,
 }
 

@@ -55,6 +55,7 @@ pub use submit::{Door, Submit};
 
 use self::{command::Entry, flags::Flags, submit::Submitter};
 use crate::{
+    api::Routes,
     config::{LogFormat, Settings, Variables},
     telemetry,
     worker::{Kind, Registry},
@@ -67,6 +68,7 @@ pub struct Cli {
     registry: Registry,
     submitters: Vec<Submitter>,
     commands: Vec<Entry>,
+    routes: Vec<fn() -> Routes>,
 }
 
 const EXIT_CODES: &str = "Exit codes:
@@ -89,6 +91,7 @@ impl Cli {
             registry,
             submitters: Vec::new(),
             commands: Vec::new(),
+            routes: Vec::new(),
         }
     }
 
@@ -109,6 +112,13 @@ impl Cli {
     #[must_use]
     pub fn command<C: Command>(mut self) -> Self {
         self.commands.push(Entry::of::<C>());
+        self
+    }
+
+    /// Adds routes to the HTTP API, with their part of its OpenAPI document.
+    #[must_use]
+    pub fn routes(mut self, routes: fn() -> Routes) -> Self {
+        self.routes.push(routes);
         self
     }
 
@@ -140,7 +150,7 @@ impl Cli {
 
     /// All commands, and what clap has to know of them.
     fn assemble(self) -> (Program, clap::Command) {
-        let Self { name, version, registry, submitters, commands: own } = self;
+        let Self { name, version, registry, submitters, commands: own, routes } = self;
         let mut commands = vec![
             Entry::of::<up::Up>(),
             Entry::of::<api::ApiCommand>(),
@@ -172,7 +182,7 @@ impl Cli {
         let completion = completion::entry(clap.clone());
         let clap = clap.subcommand(completion.command.clone());
         commands.push(completion);
-        (Program { name, version, registry, commands }, clap)
+        (Program { name, version, registry, commands, routes }, clap)
     }
 }
 
@@ -182,6 +192,7 @@ struct Program {
     version: String,
     registry: Registry,
     commands: Vec<Entry>,
+    routes: Vec<fn() -> Routes>,
 }
 
 impl Program {
@@ -205,6 +216,7 @@ impl Program {
             settings,
             named_tenant,
             registry: Arc::new(self.registry),
+            routes: self.routes,
             output: Output::standard(is_json),
         };
         let running = (entry.run)(matches, &app).map_err(CliError::usage)?;

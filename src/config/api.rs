@@ -19,6 +19,10 @@ pub struct ApiSettings {
     pub header_timeout: Duration,
     /// How long an operation may take before it answers; streams and files are not bound by it. Default 30 s.
     pub request_timeout: Duration,
+    /// The most bytes of a file that is uploaded. Default 10 GiB.
+    pub most_upload_bytes: u64,
+    /// How long a file's sender or receiver may leave the line idle. Default 60 s.
+    pub transfer_idle_timeout: Duration,
 }
 
 impl Default for ApiSettings {
@@ -29,6 +33,8 @@ impl Default for ApiSettings {
             most_connections: 4_096,
             header_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(30),
+            most_upload_bytes: 10 << 30,
+            transfer_idle_timeout: Duration::from_secs(60),
         }
     }
 }
@@ -47,6 +53,10 @@ pub struct ApiLayer {
     pub header_timeout: Option<TimeSpan>,
     /// [`ApiSettings::request_timeout`].
     pub request_timeout: Option<TimeSpan>,
+    /// [`ApiSettings::most_upload_bytes`].
+    pub most_upload_bytes: Option<ByteSize>,
+    /// [`ApiSettings::transfer_idle_timeout`].
+    pub transfer_idle_timeout: Option<TimeSpan>,
 }
 
 impl ApiSettings {
@@ -60,6 +70,10 @@ impl ApiSettings {
             most_connections: layer.most_connections.unwrap_or(self.most_connections),
             header_timeout: layer.header_timeout.map_or(self.header_timeout, |span| span.0),
             request_timeout: layer.request_timeout.map_or(self.request_timeout, |span| span.0),
+            most_upload_bytes: layer.most_upload_bytes.map_or(self.most_upload_bytes, |size| size.0),
+            transfer_idle_timeout: layer
+                .transfer_idle_timeout
+                .map_or(self.transfer_idle_timeout, |span| span.0),
         }
     }
 }

@@ -8,6 +8,8 @@
 #[path = "../servers/mod.rs"]
 mod servers;
 
+mod artifacts;
+mod files;
 mod jobs;
 mod walk;
 mod world;

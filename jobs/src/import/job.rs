@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use object_store::{ObjectStore, ObjectStoreExt as _, path::Path as Key};
 use presswork::{
+    artifact::key,
     domain::{Failure, FileName, KindName, ProjectId, RetryPolicy},
     worker::{Context, Kind},
 };
@@ -51,7 +52,8 @@ pub struct Import {
 pub struct Upload {
     /// As its owner knows it; in a folder the path from its root, with `/`.
     pub name: String,
-    /// Its key in the tenant's storage, below `uploads/`.
+    /// Its key in the tenant's storage: below `files/` where it was uploaded by the API (`PUT /v1/files/{name}`), below
+    /// `uploads/` where it was by the command line.
     pub key: String,
 }
 
@@ -69,6 +71,8 @@ pub struct Brought {
 
 /// How many bytes a manuscript has at most, all files together.
 pub(super) const MOST_BYTES: u64 = 4 << 30;
+/// Where uploads are, in the tenant's storage.
+const FOLDERS: [&str; 2] = ["files/", "uploads/"];
 /// How many files a folder has at most: their names must fit the payload, too.
 const MOST_FILES: usize = 2_000;
 /// How many bytes a picture has at most; it is held in memory while it is stored.
@@ -111,10 +115,19 @@ impl Upload {
     fn check(&self) -> Result<(), String> {
         let named = |text: &str| text.split('/').try_for_each(|name| name.parse::<FileName>().map(drop));
         named(&self.name).map_err(|error| error.to_string())?;
-        match self.key.strip_prefix("uploads/") {
+        match FOLDERS.iter().find_map(|folder| self.key.strip_prefix(folder)) {
             Some(below) => named(below).map_err(|error| error.to_string()),
-            None => Err(format!("{:?} is no upload: keys of uploads begin with uploads/", self.key)),
+            None => {
+                Err(format!("{:?} is no upload: keys of uploads begin with files/ or uploads/", self.key))
+            }
         }
+    }
+
+    /// Its key as it is on storage: each name in its normal form, and in letters of any script.
+    fn path(&self) -> Result<Key, Failure> {
+        let names: Result<Vec<FileName>, _> = self.key.split('/').map(str::parse).collect();
+        let names = names.map_err(Failure::fatal)?;
+        Ok(key(names.iter().map(FileName::as_str)))
     }
 }
 
@@ -193,8 +206,7 @@ async fn fetch_file(
     path: &Path,
     left: u64,
 ) -> Result<u64, Failure> {
-    let key = Key::from_iter(upload.key.split('/'));
-    let got = match storage.get(&key).await {
+    let got = match storage.get(&upload.path()?).await {
         Err(object_store::Error::NotFound { .. }) => {
             return Err(Failure::fatal(format_args!("{}: the upload is gone: upload it again", upload.name)));
         }

@@ -2,4 +2,4 @@
 
 mod job;
 
-pub(crate) use job::{JobDocument, UniqueDocument, sealed};
+pub(crate) use job::{ArtifactDocument, JobDocument, UniqueDocument, sealed};

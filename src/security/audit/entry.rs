@@ -101,6 +101,12 @@ actions! {
     LimitHit = "limit.hit",
     /// Input looked like an attack: a path that leaves its root, a forged token, an address that may not be called.
     SuspiciousInput = "input.suspicious",
+    /// What a job made was removed.
+    ArtifactRemoved = "artifact.removed",
+    /// A file of a tenant was removed.
+    FileRemoved = "file.removed",
+    /// A project was removed, with all that was in it.
+    ProjectRemoved = "project.removed",
     /// The log itself was rotated, checked, or found broken.
     AuditChecked = "audit.checked",
 }

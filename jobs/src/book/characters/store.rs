@@ -42,7 +42,7 @@ impl Characters {
     /// # Errors
     /// `Input` where the name is blank or the file would be too large, `Storage` where storage fails.
     pub async fn put(&self, character: &Character, replace: bool) -> Result<bool, BookError> {
-        check(character)?;
+        character.check()?;
         let file = file_of(&character.id);
         let doing = || format!("writing {file}");
         let mut json =
@@ -78,13 +78,37 @@ impl Characters {
             let place = format!("line {} column {}", error.line(), error.column());
             BookError::at(file_of(id), place, format!("is no character: {error}"))
         })?;
-        check(&character)?;
+        character.check()?;
         if character.id != *id {
             let problem =
                 format!("its id is {:?}: give it the file's name, or rename the file", character.id);
             return Err(BookError::input(file, problem));
         }
         Ok(Some(character))
+    }
+
+    /// Whether there is a character of this id.
+    ///
+    /// # Errors
+    /// `Storage` where storage fails.
+    pub async fn has(&self, id: &CharacterId) -> Result<bool, BookError> {
+        match self.storage.head(&path(id)).await {
+            Ok(_) => Ok(true),
+            Err(Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(BookError::storage(format!("looking for {}", file_of(id)), error)),
+        }
+    }
+
+    /// At most so many ids in order, from behind one.
+    ///
+    /// # Errors
+    /// `Storage` where storage fails.
+    pub async fn page(
+        &self,
+        after: Option<&CharacterId>,
+        most: usize,
+    ) -> Result<Vec<CharacterId>, BookError> {
+        self.next_ids(after, most).await
     }
 
     /// Removes a character; answers whether there was one.
@@ -162,6 +186,19 @@ impl Characters {
     }
 }
 
+impl Character {
+    /// Whether it can be stored, but for its size.
+    ///
+    /// # Errors
+    /// `Input` where its name is blank.
+    pub fn check(&self) -> Result<(), BookError> {
+        if self.name.trim().is_empty() {
+            return Err(BookError::input(file_of(&self.id), "its name is blank: give it one"));
+        }
+        Ok(())
+    }
+}
+
 fn path(id: &CharacterId) -> Path {
     key([FOLDER, &id.file()])
 }
@@ -172,11 +209,4 @@ fn file_of(id: &CharacterId) -> String {
 
 fn too_large(file: String) -> BookError {
     BookError::input(file, "a character has at most 256 KiB: shorten it, or keep the rest elsewhere")
-}
-
-fn check(character: &Character) -> Result<(), BookError> {
-    if character.name.trim().is_empty() {
-        return Err(BookError::input(file_of(&character.id), "its name is blank: give it one"));
-    }
-    Ok(())
 }

@@ -1,0 +1,193 @@
+//! Where a tenant's files are kept: one object each, below `<tenant>/files/`. Who changes one takes its [`Turn`] first, so that
+//! what a condition was held against is what is replaced, whichever process of a fleet does it.
+
+use std::{collections::BinaryHeap, ops::Range, time::Duration};
+
+use futures_util::StreamExt as _;
+use object_store::{ObjectMeta, ObjectStoreExt as _, path::Path};
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    api::{
+        problem::{Problem, ProblemType},
+        state::ApiState,
+    },
+    artifact::{LooseUpload, PlainBytes, Storage, key, read_loose},
+    domain::{Clock, FileName, TenantId, Timestamp},
+    security::text::hex,
+    store::{Collection, Expect, StoreError},
+};
+
+/// The folder, in a tenant's, of its files.
+pub(super) const FOLDER: &str = "files";
+/// How long a turn lasts where its holder has died.
+const TURN: Duration = Duration::from_secs(60);
+
+/// A file as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct StoredFile {
+    pub(super) name: FileName,
+    pub(super) bytes: u64,
+    pub(super) modified_at: Timestamp,
+    /// A strong validator, with its quotes.
+    pub(super) etag: String,
+    /// The storage's own, which may tell of its insides.
+    tag: Option<String>,
+}
+
+/// The files of a tenant.
+pub(super) struct Shelf {
+    storage: Storage,
+    tenant: TenantId,
+    turns: Collection<()>,
+    clock: std::sync::Arc<dyn Clock>,
+}
+
+/// The right to change a file. Ends by itself after a minute.
+pub(super) struct Turn {
+    turns: Collection<()>,
+    key: String,
+    version: u64,
+}
+
+impl Turn {
+    /// Lets others change it.
+    pub(super) async fn end(self) {
+        if let Err(error) = self.turns.delete(&self.key, Expect::Version(self.version)).await {
+            tracing::debug!(%error, "a file's turn ends by itself");
+        }
+    }
+}
+
+impl Shelf {
+    /// The files of a tenant.
+    pub(super) fn of(state: &ApiState, tenant: &TenantId) -> Self {
+        let engine = state.engine();
+        Self {
+            storage: engine.artifacts.storage().clone(),
+            tenant: tenant.clone(),
+            turns: Collection::new(engine.records.clone(), "file-turns"),
+            clock: engine.clock.clone(),
+        }
+    }
+
+    fn key(&self, name: &FileName) -> Path {
+        key([self.tenant.as_str(), FOLDER, name.as_str()])
+    }
+
+    fn stored(&self, name: FileName, meta: ObjectMeta) -> StoredFile {
+        let modified = meta.last_modified.timestamp_micros();
+        let tag = meta.e_tag.unwrap_or_default();
+        let digest = hex(&Sha256::digest(format!("{tag}\n{}\n{modified}", meta.size)));
+        StoredFile {
+            name,
+            bytes: meta.size,
+            modified_at: Timestamp::from_micros(modified),
+            etag: format!("\"{}\"", &digest[..32]),
+            tag: Some(tag).filter(|tag| !tag.is_empty()),
+        }
+    }
+
+    /// The file of this name.
+    pub(super) async fn find(&self, name: &FileName) -> Result<Option<StoredFile>, Problem> {
+        match self.storage.objects().head(&self.key(name)).await {
+            Ok(meta) => Ok(Some(self.stored(name.clone(), meta))),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(Problem::unavailable(error)),
+        }
+    }
+
+    /// Files by name, from behind one, and the last of them where there are more. Not every storage lists in order: all are
+    /// gone through, and no more held than are asked for.
+    pub(super) async fn list(
+        &self,
+        after: Option<&FileName>,
+        most: usize,
+    ) -> Result<(Vec<StoredFile>, Option<FileName>), Problem> {
+        let folder = key([self.tenant.as_str(), FOLDER]);
+        let offset = after.map_or_else(|| folder.clone(), |after| self.key(after));
+        let mut listed = self.storage.objects().list_with_offset(Some(&folder), &offset);
+        let mut least: BinaryHeap<Listed> = BinaryHeap::new();
+        while let Some(object) = listed.next().await {
+            let meta = object.map_err(Problem::unavailable)?;
+            let name = meta.location.as_ref().strip_prefix(folder.as_ref());
+            let name = name.and_then(|name| name.strip_prefix('/')?.parse::<FileName>().ok());
+            let Some(name) = name.filter(|name| after.is_none_or(|after| name > after)) else { continue };
+            // One more than is asked for tells whether there are more.
+            if least.len() <= most {
+                least.push(Listed { name, meta });
+            } else if let Some(mut greatest) = least.peek_mut()
+                && name < greatest.name
+            {
+                *greatest = Listed { name, meta };
+            }
+        }
+        let mut files = least.into_sorted_vec();
+        let has_more = files.len() > most;
+        files.truncate(most);
+        let files: Vec<StoredFile> =
+            files.into_iter().map(|Listed { name, meta }| self.stored(name, meta)).collect();
+        let next = files.last().filter(|_| has_more).map(|file| file.name.clone());
+        Ok((files, next))
+    }
+
+    /// Some of a file's bytes.
+    pub(super) async fn read(&self, file: &StoredFile, range: Range<u64>) -> Result<PlainBytes, Problem> {
+        let read = read_loose(&self.storage, &self.key(&file.name), range, file.tag.clone()).await;
+        // It was there a moment ago: it was removed, or replaced.
+        read.map_err(Problem::unavailable)
+    }
+
+    /// A file that is to come.
+    pub(super) fn upload(&self, name: &FileName) -> LooseUpload {
+        LooseUpload::new(self.storage.clone(), self.key(name))
+    }
+
+    /// Takes the turn to change a file.
+    pub(super) async fn turn(&self, name: &FileName) -> Result<Turn, Problem> {
+        let key = format!("{}/{name}", self.tenant);
+        let until = self.clock.now().after(TURN);
+        match self.turns.put(&key, &(), Expect::Nothing, Some(until)).await {
+            Ok(version) => Ok(Turn { turns: self.turns.clone(), key, version }),
+            Err(StoreError::Conflict { .. }) => {
+                let text = "another request is changing this file just now: try again";
+                Err(Problem::new(ProblemType::Conflict, text).after(Duration::from_secs(1)))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Removes a file; whoever calls holds its turn.
+    pub(super) async fn remove(&self, name: &FileName) -> Result<(), Problem> {
+        match self.storage.objects().delete(&self.key(name)).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(Problem::unavailable(error)),
+        }
+    }
+}
+
+/// An object in a listing; what counts is its name.
+struct Listed {
+    name: FileName,
+    meta: ObjectMeta,
+}
+
+impl PartialEq for Listed {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Listed {}
+
+impl PartialOrd for Listed {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Listed {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.name.cmp(&other.name)
+    }
+}

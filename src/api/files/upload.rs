@@ -1,0 +1,201 @@
+//! `PUT /v1/files/{name}`: takes a file as it comes, in the memory of two parts, whatever its size.
+
+use axum::{
+    Json,
+    body::Body,
+    extract::State,
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use sha2::{Digest as _, Sha256};
+use tokio::sync::SemaphorePermit;
+
+use super::{
+    FileDocument,
+    shelf::{Shelf, StoredFile},
+};
+use crate::{
+    api::{
+        caller::Caller,
+        content::{Binary, Condition},
+        extract::Path,
+        problem::{Problem, ProblemBody, ProblemType},
+        state::ApiState,
+        transfer::{self, Incoming},
+    },
+    artifact::LooseUpload,
+    domain::FileName,
+    security::{
+        audit::{Action, Entry, Outcome},
+        text::hex,
+    },
+};
+
+/// Upload a file
+///
+/// Of any size up to the installation's bound, in a stream: no `Content-Length` is needed. A file of that name is replaced once
+/// the last byte has come, in one step; of an upload that is cut off nothing is seen, and nothing stays. `If-None-Match: *`
+/// replaces nothing, `If-Match` only what the caller knows. An import then names the file by its `key`.
+#[utoipa::path(
+    put,
+    path = "/v1/files/{name}",
+    tag = "projects",
+    params(
+        ("name" = String, Path, description = "Its name: in any script, at most 200 bytes, nothing that could be a path"),
+        ("If-Match" = Option<String>, Header, description = "Replace only what has one of these ETags"),
+        ("If-None-Match" = Option<String>, Header, description = "`*`: replace nothing"),
+    ),
+    request_body(content = Binary, content_type = "application/octet-stream"),
+    responses(
+        (status = CREATED, description = "It is there now", body = FileDocument),
+        (status = OK, description = "It has taken the place of another", body = FileDocument),
+        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
+        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    extensions(("x-permission" = json!("projects:write")))
+)]
+pub(super) async fn upload(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let (shelf, name, permit) = match admit(&state, &caller, &name, &headers).await {
+        Ok(admitted) => admitted,
+        Err(problem) => {
+            transfer::pass_over(&headers, body).await;
+            return Err(problem);
+        }
+    };
+    let settings = state.settings();
+    let incoming = Incoming::new(body, settings.most_upload_bytes, settings.transfer_idle_timeout);
+    // A task of its own ends as it should, also where the caller goes away and the request with him.
+    let taken = tokio::spawn(async move {
+        let _permit = permit;
+        take(shelf, name, headers, incoming).await
+    });
+    taken.await.map_err(Problem::internal)?
+}
+
+/// All that can be told before a byte of the file has come, so that nobody sends gigabytes for nothing.
+async fn admit(
+    state: &ApiState,
+    caller: &Caller,
+    name: &str,
+    headers: &HeaderMap,
+) -> Result<(Shelf, FileName, SemaphorePermit<'static>), Problem> {
+    let name = match name.parse::<FileName>() {
+        Ok(name) => name,
+        Err(error) => {
+            if name.contains("..") || name.contains(['/', '\\', '\0']) {
+                let entry = Entry::new(Action::SuspiciousInput).ended(Outcome::Refused);
+                state.audit(caller, entry.to("the name of a file").with("problem", &error)).await;
+            }
+            return Err(Problem::at(ProblemType::Unprocessable, "name", error));
+        }
+    };
+    check(headers)?;
+    let most = state.settings().most_upload_bytes;
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    if announced.and_then(|length| length.parse::<u64>().ok()).is_some_and(|length| length > most) {
+        return Err(transfer::too_large(most));
+    }
+    let permit = transfer::taking()?;
+    let shelf = Shelf::of(state, caller.tenant());
+    condition(headers, shelf.find(&name).await?.as_ref())?;
+    Ok((shelf, name, permit))
+}
+
+/// What can't be done with a body: part of a file, or one that has to be decoded first.
+fn check(headers: &HeaderMap) -> Result<(), Problem> {
+    if headers.contains_key(header::CONTENT_RANGE) {
+        return Err(Problem::new(ProblemType::Invalid, "send the whole file: a part of one can't be put"));
+    }
+    match headers.get(header::CONTENT_ENCODING) {
+        Some(encoding) if !encoding.as_bytes().eq_ignore_ascii_case(b"identity") => Err(Problem::new(
+            ProblemType::UnsupportedMediaType,
+            "send the file's own bytes, without a `Content-Encoding`",
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn condition(headers: &HeaderMap, there: Option<&StoredFile>) -> Result<(), Problem> {
+    match Condition::of(headers, there.map(|file| file.etag.as_str()), false) {
+        Condition::Holds => Ok(()),
+        _ => Err(Condition::problem()),
+    }
+}
+
+async fn take(
+    shelf: Shelf,
+    name: FileName,
+    headers: HeaderMap,
+    incoming: Incoming,
+) -> Result<Response, Problem> {
+    let mut upload = shelf.upload(&name);
+    let sha256 = match receive(&mut upload, incoming).await {
+        Ok(sha256) => sha256,
+        Err(problem) => {
+            upload.give_up().await;
+            return Err(problem);
+        }
+    };
+    let turn = match shelf.turn(&name).await {
+        Ok(turn) => turn,
+        Err(problem) => {
+            upload.give_up().await;
+            return Err(problem);
+        }
+    };
+    let finished = finish(&shelf, &name, &headers, upload).await;
+    turn.end().await;
+    let (status, file) = finished?;
+    let document = FileDocument { sha256: Some(sha256), ..file.into() };
+    let headers = [(header::ETAG, document.etag.clone())];
+    Ok((status, headers, Json(document)).into_response())
+}
+
+/// Takes all of the body; answers its SHA-256.
+async fn receive(upload: &mut LooseUpload, mut incoming: Incoming) -> Result<String, Problem> {
+    let mut hash = Sha256::new();
+    while let Some(bytes) = incoming.next().await? {
+        hash.update(&bytes);
+        let parts = upload.parts();
+        upload.write(&bytes).await?;
+        // Storage takes its time with a part; that is none of the sender's.
+        if upload.parts() > parts {
+            incoming.go_on();
+        }
+    }
+    Ok(hex(&hash.finalize()))
+}
+
+/// Puts the file in its place, where that is still allowed.
+async fn finish(
+    shelf: &Shelf,
+    name: &FileName,
+    headers: &HeaderMap,
+    upload: LooseUpload,
+) -> Result<(StatusCode, StoredFile), Problem> {
+    let there = match shelf.find(name).await {
+        Ok(there) => there,
+        Err(problem) => {
+            upload.give_up().await;
+            return Err(problem);
+        }
+    };
+    if let Err(problem) = condition(headers, there.as_ref()) {
+        upload.give_up().await;
+        return Err(problem);
+    }
+    // The storage is told so, too, as far as it can be: not all who write to it are we.
+    let only_new = there.is_none() && headers.contains_key(header::IF_NONE_MATCH);
+    if !upload.finish(only_new).await? {
+        return Err(Condition::problem());
+    }
+    let file = shelf.find(name).await?;
+    let file = file.ok_or_else(|| Problem::unavailable("a file that was stored can't be found"))?;
+    Ok((if there.is_some() { StatusCode::OK } else { StatusCode::CREATED }, file))
+}
