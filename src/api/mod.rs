@@ -5,15 +5,19 @@
 //! the OpenAPI document and says by `x-permission` who may call it. An app adds routes of its own in the same way.
 
 mod authority;
+mod browser;
 pub(crate) mod caller;
 mod credential;
+mod csrf;
 mod documents;
 pub(crate) mod extract;
 mod jobs;
+mod oidc;
 mod openapi;
 pub(crate) mod page;
 pub mod problem;
 mod server;
+mod sessions;
 mod state;
 
 use std::sync::Arc;
@@ -60,7 +64,7 @@ impl Api {
     /// All routes, with every layer. `stopping` ends what streams.
     pub fn router(self, stopping: CancellationToken) -> Router {
         let mut all = OpenApiRouter::with_openapi(openapi::beginning(&self.version));
-        let own = [openapi::routes(), jobs::routes()];
+        let own = [openapi::routes(), jobs::routes(), sessions::routes(), oidc::routes()];
         for routes in own.into_iter().chain(self.routes) {
             all = all.merge(routes);
         }
@@ -71,6 +75,7 @@ impl Api {
         let most_bytes = state.settings().most_body_bytes;
         router
             .layer(DefaultBodyLimit::max(most_bytes))
+            .route_layer(middleware::from_fn_with_state(state.clone(), csrf::guard))
             .route_layer(middleware::from_fn_with_state(state.clone(), authority::admit))
             .fallback(async || Problem::not_found("such path"))
             .method_not_allowed_fallback(async || {

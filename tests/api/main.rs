@@ -9,4 +9,7 @@
 mod servers;
 
 mod jobs;
+mod oidc;
+mod outgoing;
+mod sessions;
 mod world;
