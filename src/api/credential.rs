@@ -41,8 +41,12 @@ pub(super) async fn principal(
             let Ok(text) = text.parse::<ApiKeyText>() else { return Err(refused()) };
             state.engine().api_keys.verify(&text).await?.map(|key| key.principal())
         }
-        // Tokens and sessions: `security::identity`.
-        Some(Shown::AccessToken(_) | Shown::Session(_)) => None,
+        Some(Shown::Session(text)) => match text.parse() {
+            Ok(text) => state.engine().sessions.verify(&text).await?.map(|(_, principal)| principal),
+            Err(_) => None,
+        },
+        // Tokens: `security::identity`.
+        Some(Shown::AccessToken(_)) => None,
         None => {
             return Err(Problem::new(
                 ProblemType::Unauthenticated,

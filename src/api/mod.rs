@@ -6,17 +6,21 @@
 
 mod artifacts;
 mod authority;
+mod browser;
 pub(crate) mod caller;
 mod content;
 mod credential;
+mod csrf;
 mod documents;
 pub(crate) mod extract;
 mod files;
 mod jobs;
+mod oidc;
 mod openapi;
 pub(crate) mod page;
 pub mod problem;
 mod server;
+mod sessions;
 mod state;
 mod transfer;
 
@@ -65,7 +69,15 @@ impl Api {
     /// All routes, with every layer. `stopping` ends what streams.
     pub fn router(self, stopping: CancellationToken) -> Router {
         let mut all = OpenApiRouter::with_openapi(openapi::beginning(&self.version));
-        let own = [openapi::routes(), jobs::routes(), artifacts::routes(), files::routes()];
+        #[rustfmt::skip]
+        let own = [
+            openapi::routes(),
+            jobs::routes(),
+            artifacts::routes(),
+            files::routes(),
+            sessions::routes(),
+            oidc::routes(),
+        ];
         for routes in own.into_iter().chain(self.routes) {
             all = all.merge(routes);
         }
@@ -76,6 +88,7 @@ impl Api {
         let most_bytes = state.settings().most_body_bytes;
         router
             .layer(DefaultBodyLimit::max(most_bytes))
+            .route_layer(middleware::from_fn_with_state(state.clone(), csrf::guard))
             .route_layer(middleware::from_fn_with_state(state.clone(), authority::admit))
             .fallback(async || Problem::not_found("such path"))
             .method_not_allowed_fallback(async || {

@@ -5,10 +5,14 @@ mod api;
 mod limits;
 mod log;
 mod master;
+mod oidc;
+mod outgoing;
 mod quantity;
 mod redis;
+mod sessions;
 
 use std::{
+    collections::BTreeMap,
     ffi::OsString,
     fmt, io,
     path::{Path, PathBuf},
@@ -22,11 +26,19 @@ pub use api::{ApiLayer, ApiSettings};
 pub use limits::LimitsSetting;
 pub use log::{LogFormat, LogFormatError};
 pub use master::MasterKeySetting;
+pub use oidc::OidcLayer;
+pub use outgoing::OutgoingLayer;
 pub use quantity::{ByteSize, ByteSizeError, TimeSpan, TimeSpanError};
 
 pub use redis::RedisSetting;
+pub use sessions::SessionsLayer;
 
-use crate::{artifact::StorageUrl, domain::TenantId, limits::LimitRules, security::MasterKeys};
+use crate::{
+    artifact::StorageUrl,
+    domain::TenantId,
+    limits::LimitRules,
+    security::{MasterKeys, oidc::OidcProvider, outgoing::OutgoingRules, sessions::SessionRules},
+};
 
 /// What a process works with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +74,12 @@ pub struct Settings {
     pub master_key: Option<MasterKeySetting>,
     /// How the HTTP API is served.
     pub api: ApiSettings,
+    /// Where calls may go whose addresses others have chosen.
+    pub outgoing: OutgoingRules,
+    /// Who may vouch for users, by the name in their path.
+    pub oidc: BTreeMap<String, OidcProvider>,
+    /// How long browsers stay logged in.
+    pub sessions: SessionRules,
 }
 
 impl Default for Settings {
@@ -82,6 +100,9 @@ impl Default for Settings {
             chunk_size: 8 << 10,
             master_key: None,
             api: ApiSettings::default(),
+            outgoing: OutgoingRules::default(),
+            oidc: BTreeMap::new(),
+            sessions: SessionRules::default(),
         }
     }
 }
@@ -128,6 +149,12 @@ pub struct Layer {
     pub master_key_file: Option<PathBuf>,
     /// [`Settings::api`]: what is named here, over the defaults.
     pub api: Option<ApiLayer>,
+    /// [`Settings::outgoing`]. In the file only.
+    pub outgoing: Option<OutgoingLayer>,
+    /// [`Settings::oidc`]. In the file only.
+    pub oidc: Option<BTreeMap<String, OidcLayer>>,
+    /// [`Settings::sessions`]. In the file only.
+    pub sessions: Option<SessionsLayer>,
 }
 
 /// A setting is wrong: mend it where the message says.
@@ -213,6 +240,13 @@ impl Settings {
         let chunk_size =
             chunk_size.ok_or_else(|| ConfigError::wrong("chunk_size", "choose 256B to 128KiB"))?;
         let master_key = MasterKeySetting::of(layer.master_key, layer.master_key_file)?.or(self.master_key);
+        let oidc = match layer.oidc {
+            Some(all) => all
+                .into_iter()
+                .map(|(name, layer)| layer.provider(&name).map(|provider| (name, provider)))
+                .collect::<Result<_, _>>()?,
+            None => self.oidc,
+        };
         let limits = match layer.limits {
             Some(setting) => setting.over(self.limits),
             None => self.limits,
@@ -233,6 +267,9 @@ impl Settings {
             chunk_size,
             master_key,
             api: self.api.under(layer.api.unwrap_or_default()),
+            outgoing: layer.outgoing.unwrap_or_default().over(self.outgoing),
+            oidc,
+            sessions: layer.sessions.unwrap_or_default().over(self.sessions)?,
         })
     }
 }
@@ -279,6 +316,9 @@ impl Layer {
             master_key_file: path("PRESSWORK_MASTER_KEY_FILE"),
             api: parse(variable, "PRESSWORK_LISTEN")?
                 .map(|listen| ApiLayer { listen: Some(listen), ..ApiLayer::default() }),
+            outgoing: None,
+            oidc: None,
+            sessions: None,
         })
     }
 
@@ -295,7 +335,7 @@ fn told(text: &str, error: &toml::de::Error) -> String {
     let number = text.bytes().take(begun).filter(|byte| *byte == b'\n').count();
     // The neighbours as well: what has no end is noticed on the next line.
     let mut near = text.lines().skip(number.saturating_sub(1)).take(3);
-    if near.any(|line| ["redis_url", "://", "master"].iter().any(|secret| line.contains(secret))) {
+    if near.any(|line| ["redis_url", "://", "master", "secret"].iter().any(|secret| line.contains(secret))) {
         return format!("line {}: {}", number + 1, error.message());
     }
     error.to_string().trim_end().to_owned()

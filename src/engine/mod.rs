@@ -37,6 +37,7 @@ use crate::{
     schedule::{Scheduler, Schedules},
     security::{
         Keyring, MasterKeyError, MasterKeys, MasterSource, SealingQueue, api_keys::ApiKeys, audit::Audit,
+        identity::Identity, oidc::Oidc, outgoing::Outgoing, sessions::Sessions, users::Users,
     },
     store::{
         Records,
@@ -60,6 +61,14 @@ pub struct Engine {
     pub audit: Audit,
     /// What apps prove with who they are.
     pub api_keys: ApiKeys,
+    /// Calls to addresses that others have chosen.
+    pub outgoing: Outgoing,
+    /// Who may vouch for users.
+    pub oidc: Oidc,
+    /// Browsers that are logged in.
+    pub sessions: Sessions,
+    /// Users, and how they log in.
+    pub identity: Identity,
     /// Small documents.
     pub records: Arc<dyn Records>,
     /// Jobs that are made again and again.
@@ -188,16 +197,32 @@ impl Engine {
         let masters = master_source(settings)?;
         let keyring = Keyring::new(&records, masters, clock.clone(), random.clone());
         let queue = Arc::new(SqliteQueue::new(database.clone(), clock.clone()));
+        let limiter: Arc<dyn Limiter> =
+            Arc::new(RecordsLimiter::new(records.clone(), clock.clone(), random.clone()));
+        let audit = Audit::new(clock.clone());
+        let users = Users::new(&records, clock.clone(), random.clone());
+        let outgoing = Outgoing::new(settings.outgoing.clone());
         Ok(Self {
-            limiter: Arc::new(RecordsLimiter::new(records.clone(), clock.clone(), random.clone())),
+            identity: Identity::new(&records, &keyring, limiter.clone(), &audit, &clock, &random),
+            limiter,
             rules: Arc::new(Rules::new(settings.limits.clone(), records.clone(), clock.clone())),
             cache: Cache::in_memory(CacheOptions::default(), clock.clone(), random.clone()),
             queue: Arc::new(SealingQueue::new(queue, keyring.clone(), random.clone())),
             storage: storage.objects().clone(),
             artifacts: ArtifactStore::new(storage).with_keys(Arc::new(keyring.clone()), random.clone()),
             keyring,
-            audit: Audit::new(clock.clone()),
+            audit,
             api_keys: ApiKeys::new(&records, clock.clone(), random.clone()),
+            oidc: Oidc::new(
+                &settings.oidc,
+                &records,
+                users.clone(),
+                &outgoing,
+                clock.clone(),
+                random.clone(),
+            ),
+            outgoing,
+            sessions: Sessions::new(&records, users, settings.sessions, clock.clone(), random.clone()),
             schedules: Schedules::new(&records, clock.clone()),
             records,
             progress: Arc::new(SqliteProgress::new(database.clone(), clock.clone())),

@@ -12,4 +12,7 @@ mod artifacts;
 mod files;
 mod jobs;
 mod walk;
+mod oidc;
+mod outgoing;
+mod sessions;
 mod world;

@@ -1,0 +1,239 @@
+//! `/v1/auth/oidc`: logging in by somebody else's word.
+
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{
+    Routes, browser,
+    caller::{Caller, Origin},
+    credential,
+    extract::{Path, Query},
+    problem::{Problem, ProblemBody, ProblemType},
+    state::ApiState,
+};
+use crate::security::{
+    access::Subject,
+    audit::{Action, Actor, Entry, Outcome},
+    oidc::{Begun, Binding, Finished, LinkTo, Oidc, OidcError, Returned},
+    outgoing::OutgoingError,
+};
+
+/// Keeps what binds a login to its browser. It comes along from the provider's page, which a strict cookie would not.
+const COOKIE: &str = "__Host-presswork-oidc";
+
+/// What `/v1/auth/oidc` answers to.
+pub(super) fn routes() -> Routes {
+    OpenApiRouter::new().routes(routes!(start)).routes(routes!(callback)).routes(routes!(link))
+}
+
+/// Where somebody wants to.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct StartQuery {
+    /// The page of this server to go to once logged in: a path
+    #[param(max_length = 500)]
+    return_to: Option<String>,
+}
+
+/// What the provider sends a browser back with.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct CallbackQuery {
+    /// Which login it is
+    #[serde(default)]
+    #[param(required = true)]
+    state: String,
+    /// What the provider's answer is had for
+    code: Option<String>,
+    /// Who sends it (RFC 9207)
+    iss: Option<String>,
+    /// What went wrong there
+    error: Option<String>,
+}
+
+/// Where the browser goes.
+#[derive(Serialize, ToSchema)]
+struct LinkStart {
+    /// The provider's page.
+    url: String,
+}
+
+/// Log in by a provider
+///
+/// Sends the browser to the provider's page.
+#[utoipa::path(
+    get,
+    path = "/v1/auth/oidc/{provider}/start",
+    tag = "sessions",
+    params(("provider" = String, Path, description = "Its name in the settings"), StartQuery),
+    responses(
+        (status = SEE_OTHER, description = "To the provider"),
+        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
+        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    extensions(("x-permission" = json!("public")))
+)]
+async fn start(
+    State(state): State<ApiState>,
+    Path(provider): Path<String>,
+    Query(query): Query<StartQuery>,
+) -> Result<Response, Problem> {
+    let return_to = query.return_to.as_deref().unwrap_or("/");
+    let begun = state.engine().oidc.begin(&provider, return_to, None).await.map_err(told)?;
+    let to = HeaderValue::try_from(begun.url.as_str()).map_err(Problem::internal)?;
+    let headers = [
+        (header::LOCATION, to),
+        (header::SET_COOKIE, cookie(&begun)?),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    Ok((StatusCode::SEE_OTHER, headers).into_response())
+}
+
+/// Tie an account at a provider to oneself
+///
+/// From then on it logs in as this user. The browser goes to the page that the answer names.
+#[utoipa::path(
+    post,
+    path = "/v1/auth/oidc/{provider}/link",
+    tag = "sessions",
+    params(("provider" = String, Path, description = "Its name in the settings"), StartQuery),
+    responses(
+        (status = OK, description = "Where to go", body = LinkStart),
+        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
+        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    extensions(("x-permission" = json!("signed-in")))
+)]
+async fn link(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(provider): Path<String>,
+    Query(query): Query<StartQuery>,
+) -> Result<Response, Problem> {
+    let engine = state.engine();
+    let unknown = || Problem::not_found("such provider");
+    if engine.oidc.tenant(&provider).ok_or_else(unknown)? != caller.tenant() {
+        return Err(unknown());
+    }
+    let Subject::Session { user, .. } = &caller.principal.subject else {
+        let detail = "log in with a browser: the provider sends it back";
+        return Err(Problem::new(ProblemType::Forbidden, detail));
+    };
+    let known = engine.identity.users.get(caller.tenant(), user).await?.ok_or_else(credential::refused)?;
+    let to = LinkTo { user: known.id, generation: known.generation };
+    let return_to = query.return_to.as_deref().unwrap_or("/");
+    let begun = engine.oidc.begin(&provider, return_to, Some(to)).await.map_err(told)?;
+    let headers = [
+        (header::SET_COOKIE, cookie(&begun)?),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    Ok((headers, Json(LinkStart { url: begun.url.to_string() })).into_response())
+}
+
+/// Come back from a provider
+///
+/// Sets the session's cookie, and sends the browser to the page that it wanted.
+#[utoipa::path(
+    get,
+    path = "/v1/auth/oidc/{provider}/callback",
+    tag = "sessions",
+    params(("provider" = String, Path, description = "Its name in the settings"), CallbackQuery),
+    responses(
+        (status = OK, description = "Logged in: a page that leads on", body = String, content_type = "text/html"),
+        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
+        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    extensions(("x-permission" = json!("public")))
+)]
+async fn callback(
+    State(state): State<ApiState>,
+    origin: Origin,
+    headers: HeaderMap,
+    Path(provider): Path<String>,
+    Query(query): Query<CallbackQuery>,
+) -> Result<Response, Problem> {
+    let CallbackQuery { state: login, code, iss, error } = query;
+    let returned = Returned { state: login, code, issuer: iss, error };
+    let binding = credential::cookie(&headers, COOKIE).map(Binding::of);
+    let oidc = &state.engine().oidc;
+    let Finished { user, is_new, is_link, return_to } = match oidc.finish(&provider, returned, binding).await
+    {
+        Ok(finished) => finished,
+        Err(error) => {
+            if let (OidcError::Refused(why), Some(tenant)) = (&error, oidc.tenant(&provider)) {
+                let entry = Entry::new(Action::OidcLogin).ended(Outcome::Refused).of(tenant);
+                let entry = entry.with("provider", &provider).with("reason", why);
+                state.record(entry, &origin, None).await;
+            }
+            return Err(told(error).header(header::SET_COOKIE, gone()));
+        }
+    };
+    let entry =
+        Entry::new(Action::OidcLogin).by(Actor::Subject(format!("user:{}", user.id))).of(&user.tenant);
+    let entry = entry.to(user.id.clone()).with("provider", &provider);
+    let entry = entry.with("new", is_new).with("link", is_link);
+    let (address, request) = (origin.address, origin.request.clone());
+    state.engine().audit.record(Entry { address, request, ..entry }).await;
+
+    let mut response = page(&return_to);
+    response.headers_mut().append(header::SET_COOKIE, gone());
+    if !is_link {
+        let method = format!("oidc:{provider}");
+        let (session, text) = browser::log_in(&state, &headers, &origin, &user, &method).await?;
+        response.headers_mut().append(header::SET_COOKIE, browser::cookie(&session, &text, &state));
+    }
+    Ok(response)
+}
+
+/// A page that leads on by itself. A redirect would still count as the provider's, and the strict cookie would stay behind.
+/// The path was cleaned of what means something in HTML when the login began, but for `&`.
+fn page(return_to: &str) -> Response {
+    let path = return_to.replace('&', "&amp;");
+    let body = format!(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Logged in</title>\
+         <meta http-equiv=\"refresh\" content=\"0;url={path}\"><p><a href=\"{path}\">Go on</a></html>"
+    );
+    let headers = [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ];
+    (headers, body).into_response()
+}
+
+fn cookie(begun: &Begun) -> Result<HeaderValue, Problem> {
+    let (text, age) = (begun.binding.reveal(), Oidc::LOGIN_LIFE.as_secs());
+    let cookie = format!("{COOKIE}={text}; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age={age}");
+    let mut value = HeaderValue::try_from(cookie).map_err(Problem::internal)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn gone() -> HeaderValue {
+    HeaderValue::from_static("__Host-presswork-oidc=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0")
+}
+
+/// The same words for whatever is wrong with a login.
+fn told(error: OidcError) -> Problem {
+    match error {
+        OidcError::Unknown => Problem::not_found("such provider"),
+        OidcError::Refused(_) => {
+            Problem::new(ProblemType::Unauthenticated, "the login did not hold: begin it anew")
+        }
+        OidcError::Store(error) => error.into(),
+        OidcError::Outgoing(error @ OutgoingError::Broken(_)) => Problem::internal(error),
+        error @ (OidcError::Provider(_) | OidcError::Outgoing(_)) => {
+            tracing::warn!(%error, "a provider of identities can't be asked");
+            let detail = "the provider of identities can't be asked now: try again, or log in otherwise";
+            Problem::new(ProblemType::Unavailable, detail).after(std::time::Duration::from_secs(5))
+        }
+    }
+}
