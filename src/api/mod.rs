@@ -10,11 +10,14 @@ mod credential;
 mod documents;
 pub(crate) mod extract;
 mod jobs;
+mod layers;
 mod openapi;
 pub(crate) mod page;
 pub mod problem;
 mod server;
+mod socket;
 mod state;
+mod tls;
 
 use std::sync::Arc;
 
@@ -25,9 +28,11 @@ use utoipa_axum::router::OpenApiRouter;
 pub(crate) use documents::{JobDocument, sealed};
 pub use server::serve;
 pub use state::ApiState;
+pub use tls::{Tls, TlsError};
 
 use self::{
     authority::Authority,
+    layers::{Layers, Operations},
     problem::{Problem, ProblemType},
 };
 use crate::{config::ApiSettings, engine::Engine, worker::Registry};
@@ -66,16 +71,27 @@ impl Api {
         }
         let (router, mut document) = all.split_for_parts();
         let authority = Authority::of(&mut document);
+        let operations = Arc::new(Operations::of(&mut document));
         let json = document.to_json().unwrap_or_default();
-        let state = ApiState::new(self.engine, self.registry, self.settings, authority, json, stopping);
+        let state = ApiState::new(
+            self.engine,
+            self.registry,
+            self.settings,
+            authority,
+            json,
+            operations.clone(),
+            stopping,
+        );
         let most_bytes = state.settings().most_body_bytes;
-        router
+        let layers = Layers::new(state.clone(), operations);
+        let router = router
             .layer(DefaultBodyLimit::max(most_bytes))
             .route_layer(middleware::from_fn_with_state(state.clone(), authority::admit))
             .fallback(async || Problem::not_found("such path"))
             .method_not_allowed_fallback(async || {
                 Problem::new(ProblemType::MethodNotAllowed, "the OpenAPI document lists what each path takes")
             })
-            .with_state(state)
+            .with_state(state);
+        layers.around(router)
     }
 }
