@@ -125,13 +125,22 @@ pub(super) async fn admit(State(state): State<ApiState>, mut request: Request, n
             None => Problem::not_found("such path").into_response(),
         };
     };
+    let (origin, limits) = (Origin::of(&request), state.limits());
     if need == Need::Public {
-        return next.run(request).await;
+        let is_counted = limits.count(&request);
+        let told = match limits.public(is_counted, &origin).await {
+            Ok(told) => told,
+            Err(problem) => return problem.into_response(),
+        };
+        return told.onto(next.run(request).await);
     }
-    let origin = Origin::of(&request);
     let headers = request.headers().clone();
     let principal = match credential::principal(&state, &headers, &origin).await {
         Ok(principal) => Arc::new(principal),
+        Err(problem) => return limits.refused(&origin, problem).await.into_response(),
+    };
+    let told = match limits.principal(&principal, &origin).await {
+        Ok(told) => told,
         Err(problem) => return problem.into_response(),
     };
     let (is_met, needed) = match &need {
@@ -142,10 +151,10 @@ pub(super) async fn admit(State(state): State<ApiState>, mut request: Request, n
     if !is_met {
         let entry = Entry::new(Action::AccessDenied).ended(Outcome::Refused).to(needed.clone());
         state.record(entry, &origin, Some(&principal)).await;
-        return denied(&needed).into_response();
+        return told.onto(denied(&needed).into_response());
     }
     request.extensions_mut().insert(principal);
-    next.run(request).await
+    told.onto(next.run(request).await)
 }
 
 /// The answer to who has not the permission.

@@ -15,13 +15,16 @@ mod documents;
 pub(crate) mod extract;
 mod files;
 mod jobs;
+mod layers;
 mod oidc;
 mod openapi;
 pub(crate) mod page;
 pub mod problem;
 mod server;
 mod sessions;
+mod socket;
 mod state;
+mod tls;
 mod transfer;
 
 use std::sync::Arc;
@@ -37,8 +40,12 @@ pub use page::{PageOf, PageQuery};
 pub use problem::{Problem, ProblemBody, ProblemType};
 pub use server::serve;
 pub use state::ApiState;
+pub use tls::{Tls, TlsError};
 
-use self::authority::Authority;
+use self::{
+    authority::Authority,
+    layers::{Layers, Operations},
+};
 use crate::{config::ApiSettings, engine::Engine, worker::Registry};
 
 /// Routes with their part of the OpenAPI document.
@@ -83,10 +90,20 @@ impl Api {
         }
         let (router, mut document) = all.split_for_parts();
         let authority = Authority::of(&mut document);
+        let operations = Arc::new(Operations::of(&mut document));
         let json = document.to_json().unwrap_or_default();
-        let state = ApiState::new(self.engine, self.registry, self.settings, authority, json, stopping);
+        let state = ApiState::new(
+            self.engine,
+            self.registry,
+            self.settings,
+            authority,
+            json,
+            operations.clone(),
+            stopping,
+        );
         let most_bytes = state.settings().most_body_bytes;
-        router
+        let layers = Layers::new(state.clone(), operations);
+        let router = router
             .layer(DefaultBodyLimit::max(most_bytes))
             .route_layer(middleware::from_fn_with_state(state.clone(), csrf::guard))
             .route_layer(middleware::from_fn_with_state(state.clone(), authority::admit))
@@ -94,6 +111,7 @@ impl Api {
             .method_not_allowed_fallback(async || {
                 Problem::new(ProblemType::MethodNotAllowed, "the OpenAPI document lists what each path takes")
             })
-            .with_state(state)
+            .with_state(state);
+        layers.around(router)
     }
 }

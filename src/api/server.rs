@@ -1,17 +1,31 @@
-//! Serves a router over HTTP: bounds on connections, headers and time, and a graceful end. Must not know: any route.
+//! Serves a router over HTTP, with or without TLS: bounds on connections, headers and time, and a graceful end. Must not know:
+//! any route.
 
-use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    io,
+    net::{IpAddr, SocketAddr},
+    pin::pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use axum::{Router, body::Body, extract::ConnectInfo, http::Request};
 use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt as _;
 
+use super::{
+    socket::{Socket, Turns, hold},
+    tls::Tls,
+};
 use crate::config::ApiSettings;
 
 /// Requests' heads of more bytes than this are refused.
@@ -19,10 +33,11 @@ const MOST_HEAD_BYTES: usize = 32 << 10;
 /// Requests' heads of more headers than this are refused.
 const MOST_HEADERS: usize = 100;
 
-/// Serves until `stopping` fires, and then until the requests that have begun have ended, as long as `drain` at most.
+/// Serves until `stopping` fires, and then until the requests that have begun have ended, as long as `drain` at most. Where the
+/// settings name a certificate, over TLS only.
 ///
 /// # Errors
-/// Where the listener can't accept any more.
+/// Where the listener can't accept any more, or the certificate can't be used.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
@@ -30,7 +45,15 @@ pub async fn serve(
     stopping: CancellationToken,
     drain: Duration,
 ) -> io::Result<()> {
+    let own = settings.clone();
+    let tls = tokio::task::spawn_blocking(move || Tls::open(&own)).await.map_err(io::Error::other)?;
+    let tls = tls.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
     let (connections, slots) = (TaskTracker::new(), Arc::new(Semaphore::new(settings.most_connections)));
+    if let Some(tls) = &tls {
+        tokio::spawn(tls.clone().watch(stopping.clone()));
+    }
+    let server = Arc::new(Server { router, settings: settings.clone(), tls, stopping: stopping.clone() });
+    let places = Places::default();
     loop {
         let accepted = tokio::select! {
             accepted = accept(&listener, &slots) => accepted,
@@ -45,30 +68,14 @@ pub async fn serve(
                 continue;
             }
         };
-        let mut server = http1::Builder::new();
-        server.timer(TokioTimer::new()).header_read_timeout(settings.header_timeout);
-        server.max_headers(MOST_HEADERS).max_buf_size(MOST_HEAD_BYTES);
-        let router = router.clone();
-        let service = hyper::service::service_fn(move |request: Request<Incoming>| {
-            let mut request = request.map(Body::new);
-            request.extensions_mut().insert(ConnectInfo(address));
-            router.clone().oneshot(request)
-        });
-        let connection = server.serve_connection(TokioIo::new(stream), service).with_upgrades();
-        let stopping = stopping.clone();
+        let Some(place) = places.take(address.ip(), settings) else {
+            tracing::debug!(%address, "a connection was refused: its address has too many");
+            continue;
+        };
+        let server = server.clone();
         connections.spawn(async move {
-            let mut connection = pin!(connection);
-            let ended = tokio::select! {
-                ended = connection.as_mut() => ended,
-                () = stopping.cancelled() => {
-                    connection.as_mut().graceful_shutdown();
-                    connection.await
-                }
-            };
-            if let Err(error) = ended {
-                tracing::debug!(%error, %address, "a connection broke");
-            }
-            drop(slot);
+            server.connected(stream, address).await;
+            drop((slot, place));
         });
     }
     drop(listener);
@@ -79,7 +86,69 @@ pub async fn serve(
     Ok(())
 }
 
-type Accepted = (TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit);
+struct Server {
+    router: Router,
+    settings: ApiSettings,
+    tls: Option<Tls>,
+    stopping: CancellationToken,
+}
+
+impl Server {
+    /// A connection from its beginning to its end.
+    async fn connected(&self, stream: TcpStream, address: SocketAddr) {
+        let ended = match &self.tls {
+            None => self.converse(stream, address).await,
+            Some(tls) => {
+                let shaken = tokio::select! {
+                    shaken = tls.accept(stream) => shaken,
+                    () = self.stopping.cancelled() => return,
+                };
+                match shaken {
+                    Ok(stream) => self.converse(stream, address).await,
+                    Err(error) => {
+                        tracing::debug!(%error, %address, "a handshake failed");
+                        return;
+                    }
+                }
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, %address, "a connection broke");
+        }
+    }
+
+    async fn converse<S>(&self, stream: S, address: SocketAddr) -> hyper::Result<()>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new()).header_read_timeout(self.settings.header_timeout);
+        http.max_headers(MOST_HEADERS).max_buf_size(MOST_HEAD_BYTES);
+        let turns = Arc::new(Turns::default());
+        let (router, begun) = (self.router.clone(), turns.clone());
+        let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+            let turn = begun.begin();
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(ConnectInfo(address));
+            let answering = router.clone().oneshot(request);
+            async move {
+                let Ok(response) = answering.await;
+                Ok::<_, Infallible>(hold(response, turn))
+            }
+        });
+        let socket = TokioIo::new(Socket::new(stream, self.settings.idle_timeout, turns));
+        let mut connection = pin!(http.serve_connection(socket, service).with_upgrades());
+        tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = self.stopping.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        }
+    }
+}
+
+type Accepted = (TcpStream, SocketAddr, OwnedSemaphorePermit);
 
 /// The next connection, once there is room for it: those that wait, wait in the system's own queue.
 async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> io::Result<Accepted> {
@@ -87,4 +156,53 @@ async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> io::Result<Ac
     let (stream, address) = listener.accept().await?;
     stream.set_nodelay(true)?;
     Ok((stream, address, slot))
+}
+
+/// How many connections each address has.
+#[derive(Clone, Default)]
+struct Places(Arc<Mutex<HashMap<IpAddr, usize>>>);
+
+/// One of them.
+struct Place {
+    places: Places,
+    /// None for a proxy: its connections are many people's.
+    address: Option<IpAddr>,
+}
+
+impl Places {
+    fn take(&self, address: IpAddr, settings: &ApiSettings) -> Option<Place> {
+        let address = address.to_canonical();
+        if settings.trusted_proxies.iter().any(|network| network.contains(address)) {
+            return Some(Place { places: self.clone(), address: None });
+        }
+        let address = subscriber(address);
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = all.entry(address).or_default();
+        if *count >= settings.most_connections_per_address.max(1) {
+            return None;
+        }
+        *count += 1;
+        Some(Place { places: self.clone(), address: Some(address) })
+    }
+}
+
+/// What stands for all addresses of a subscriber: of version 6 the first 64 bits.
+fn subscriber(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => IpAddr::V6((u128::from(address) >> 64 << 64).into()),
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let Some(address) = self.address else { return };
+        let mut all = self.places.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = all.get_mut(&address) {
+            *count -= 1;
+            if *count == 0 {
+                all.remove(&address);
+            }
+        }
+    }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{
     authority::Authority,
     caller::{Caller, Origin},
+    layers::{Limits, Operations},
 };
 use crate::{
     config::ApiSettings,
@@ -26,6 +27,7 @@ struct Inner {
     settings: ApiSettings,
     authority: Authority,
     document: String,
+    limits: Limits,
     stopping: tokio_util::sync::CancellationToken,
 }
 
@@ -36,9 +38,11 @@ impl ApiState {
         settings: ApiSettings,
         authority: Authority,
         document: String,
+        operations: Arc<Operations>,
         stopping: tokio_util::sync::CancellationToken,
     ) -> Self {
-        Self(Arc::new(Inner { engine, registry, settings, authority, document, stopping }))
+        let limits = Limits::new(&engine, operations);
+        Self(Arc::new(Inner { engine, registry, settings, authority, document, limits, stopping }))
     }
 
     /// What the process holds.
@@ -63,6 +67,11 @@ impl ApiState {
 
     pub(super) fn authority(&self) -> &Authority {
         &self.0.authority
+    }
+
+    /// How often who may call.
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.0.limits
     }
 
     /// The OpenAPI document, as JSON.

@@ -8,12 +8,13 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    app::App,
+    app::{App, blocking},
     command::Command,
     error::{CliError, ErrorKind},
+    verify,
 };
 use crate::{
-    api::{self, Api},
+    api::{self, Api, Tls},
     config::{ApiLayer, ApiSettings, Settings},
     engine::Engine,
     worker::shutdown,
@@ -60,6 +61,7 @@ impl Command for ApiCommand {
             CliError::usage("where is the API to listen?")
                 .hint("--listen 127.0.0.1:8080, or PRESSWORK_LISTEN")
         })?;
+        verify::guard(&settings).await?;
         let signal = shutdown::signal()
             .map_err(|error| CliError::unavailable(format_args!("signals can't be listened for: {error}")))?;
         let engine = app.engine_with(&settings).await?;
@@ -95,6 +97,10 @@ impl Served {
         settings: &Settings,
         address: SocketAddr,
     ) -> Result<Self, CliError> {
+        let own = settings.api.clone();
+        let tls = blocking(move || Tls::open(&own)).await?;
+        let tls = tls.map_err(|error| CliError::usage(error).hint("mend tls_cert and tls_key in [api]"))?;
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let listener = TcpListener::bind(address).await.map_err(|error| {
             CliError::unavailable(format_args!("the API can't listen on {address}: {error}"))
         })?;
@@ -103,7 +109,7 @@ impl Served {
         let api = Api::new(engine.clone(), app.registry().clone(), settings.api.clone(), app.version());
         let api = app.routes.iter().fold(api, |api, routes| api.routes(routes()));
         let router = api.router(stopping.clone());
-        app.output().line(format_args!("the API listens on http://{address}"))?;
+        app.output().line(format_args!("the API listens on {scheme}://{address}"))?;
         app.output().json_line(&Told::Listening { address })?;
         Ok(Self { listener, router, settings: settings.api.clone(), drain: settings.drain, stopping })
     }

@@ -38,6 +38,8 @@ pub enum ErrorKind {
     Damaged,
     /// Report it: our bug. Exit code 3.
     Bug,
+    /// Mend what is named: settings are not safe. Exit code 4.
+    Insecure,
     /// Nothing: somebody pressed ctrl-c. Exit code 130.
     Interrupted,
     /// Nothing: whoever read the results has gone. Exit code 0, without a word.
@@ -52,6 +54,7 @@ impl ErrorKind {
             Self::JobFailed => 1,
             Self::Usage | Self::NotFound => 2,
             Self::Refused | Self::Unavailable | Self::Damaged | Self::Bug => 3,
+            Self::Insecure => 4,
             Self::Interrupted => 130,
         }
     }

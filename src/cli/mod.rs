@@ -37,6 +37,7 @@ mod tenants;
 #[cfg(test)]
 mod tests;
 mod up;
+mod verify;
 mod watch;
 mod why;
 
@@ -76,6 +77,7 @@ const EXIT_CODES: &str = "Exit codes:
   1    a job that was waited for ended dead or cancelled
   2    wrong usage: a flag, a name, a payload or a setting is wrong
   3    unavailable: the data directory or the Redis can't be used, a limit is reached, or a time has passed; try again later
+  4    insecure: `verify` found something critical, or `up` or `api` would start with it in production
   130  ctrl-c: watching was stopped, the job goes on; or, the second time, `up` at once
 
 Settings: a flag goes before the environment (PRESSWORK_DATA_DIR for --data-dir and so on), which goes before
@@ -168,6 +170,7 @@ impl Cli {
             Entry::of::<pause::Resume>(),
             Entry::of::<stats::StatsCommand>(),
             Entry::of::<doctor::Doctor>(),
+            Entry::of::<verify::Verify>(),
         ];
         commands.extend(own);
         // The flags first: what describes them would else describe the program.

@@ -11,6 +11,7 @@ use super::{
     app::{self, App},
     command::Command,
     error::{CliError, ErrorKind},
+    verify,
 };
 use crate::{
     config::{Layer, TimeSpan},
@@ -84,6 +85,7 @@ impl Command for Up {
             ..Layer::default()
         };
         let settings = app.settings().clone().under(flags)?;
+        verify::guard(&settings).await?;
         let mut options = app::options(&settings);
         options.kinds = (!kinds.is_empty()).then_some(kinds);
 

@@ -2,14 +2,20 @@
 //! Must not know: what they are used for.
 
 mod api;
+mod cors;
+mod environment;
+mod hosts;
 mod limits;
 mod log;
 mod master;
 mod oidc;
 mod outgoing;
+mod proxies;
 mod quantity;
 mod redis;
 mod sessions;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::BTreeMap,
@@ -23,11 +29,15 @@ use std::{
 use serde::Deserialize;
 
 pub use api::{ApiLayer, ApiSettings};
+pub use cors::{CorsOrigin, CorsOriginError};
+pub use environment::{Environment, EnvironmentError};
+pub use hosts::{HostError, HostName, HostPattern};
 pub use limits::LimitsSetting;
 pub use log::{LogFormat, LogFormatError};
 pub use master::MasterKeySetting;
 pub use oidc::OidcLayer;
 pub use outgoing::OutgoingLayer;
+pub use proxies::{Network, NetworkError, ProxyHeader, ProxyHeaderError};
 pub use quantity::{ByteSize, ByteSizeError, TimeSpan, TimeSpanError};
 
 pub use redis::RedisSetting;
@@ -80,6 +90,8 @@ pub struct Settings {
     pub oidc: BTreeMap<String, OidcProvider>,
     /// How long browsers stay logged in.
     pub sessions: SessionRules,
+    /// What the process is there for. Default development.
+    pub environment: Environment,
 }
 
 impl Default for Settings {
@@ -103,6 +115,7 @@ impl Default for Settings {
             outgoing: OutgoingRules::default(),
             oidc: BTreeMap::new(),
             sessions: SessionRules::default(),
+            environment: Environment::default(),
         }
     }
 }
@@ -155,6 +168,8 @@ pub struct Layer {
     pub oidc: Option<BTreeMap<String, OidcLayer>>,
     /// [`Settings::sessions`]. In the file only.
     pub sessions: Option<SessionsLayer>,
+    /// [`Settings::environment`].
+    pub environment: Option<Environment>,
 }
 
 /// A setting is wrong: mend it where the message says.
@@ -270,6 +285,7 @@ impl Settings {
             outgoing: layer.outgoing.unwrap_or_default().over(self.outgoing),
             oidc,
             sessions: layer.sessions.unwrap_or_default().over(self.sessions)?,
+            environment: layer.environment.unwrap_or(self.environment),
         })
     }
 }
@@ -286,17 +302,19 @@ const MOST_SLOTS: usize = 10_000;
 /// What the artifact pipeline takes.
 const CHUNK_SIZES: std::ops::RangeInclusive<usize> = 256..=128 << 10;
 
+/// What a variable says; an empty one says nothing.
+fn parse<T: FromStr<Err: fmt::Display>>(
+    variable: &Variables<'_>,
+    name: &str,
+) -> Result<Option<T>, ConfigError> {
+    let Some(text) = variable(name).filter(|text| !text.is_empty()) else { return Ok(None) };
+    let text = text.to_str().ok_or_else(|| ConfigError::wrong(name, "not UTF-8"))?;
+    text.parse().map(Some).map_err(|problem| ConfigError::wrong(name, problem))
+}
+
 impl Layer {
     /// What the environment says. An empty variable says nothing.
     fn from_environment(variable: &Variables<'_>) -> Result<Self, ConfigError> {
-        fn parse<T: FromStr<Err: fmt::Display>>(
-            variable: &Variables<'_>,
-            name: &str,
-        ) -> Result<Option<T>, ConfigError> {
-            let Some(text) = variable(name).filter(|text| !text.is_empty()) else { return Ok(None) };
-            let text = text.to_str().ok_or_else(|| ConfigError::wrong(name, "not UTF-8"))?;
-            text.parse().map(Some).map_err(|problem| ConfigError::wrong(name, problem))
-        }
         let path = |name: &str| variable(name).filter(|path| !path.is_empty()).map(PathBuf::from);
         Ok(Self {
             data_dir: path("PRESSWORK_DATA_DIR"),
@@ -314,11 +332,11 @@ impl Layer {
             chunk_size: parse(variable, "PRESSWORK_CHUNK_SIZE")?,
             master_key: parse(variable, "PRESSWORK_MASTER_KEY")?,
             master_key_file: path("PRESSWORK_MASTER_KEY_FILE"),
-            api: parse(variable, "PRESSWORK_LISTEN")?
-                .map(|listen| ApiLayer { listen: Some(listen), ..ApiLayer::default() }),
             outgoing: None,
             oidc: None,
             sessions: None,
+            api: Some(ApiLayer::from_environment(variable)?),
+            environment: parse(variable, "PRESSWORK_ENV")?,
         })
     }
 
@@ -339,102 +357,4 @@ fn told(text: &str, error: &toml::de::Error) -> String {
         return format!("line {}: {}", number + 1, error.message());
     }
     error.to_string().trim_end().to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn file(text: &str) -> (tempfile::TempDir, PathBuf) {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("p.toml");
-        std::fs::write(&path, text).unwrap();
-        (folder, path)
-    }
-
-    fn nothing(_: &str) -> Option<OsString> {
-        None
-    }
-
-    #[test]
-    fn a_flag_beats_the_environment_which_beats_the_file_which_beats_the_default() {
-        let (_folder, path) =
-            file("tenant = \"file\"\nlease = \"20s\"\nchunk_size = \"4KiB\"\nlog = \"info\"");
-        let environment = |name: &str| match name {
-            "PRESSWORK_TENANT" => Some("environment".into()),
-            "PRESSWORK_LEASE" => Some("30s".into()),
-            "PRESSWORK_CONCURRENCY" => Some(OsString::new()),
-            _ => None,
-        };
-        let flags = Layer { tenant: Some("flag".parse().unwrap()), ..Layer::default() };
-        let settings = Settings::load(flags, Some(path), &environment).unwrap();
-        let expected = Settings {
-            tenant: "flag".parse().unwrap(),
-            lease: Duration::from_secs(30),
-            chunk_size: 4 << 10,
-            log: Some("info".to_owned()),
-            ..Settings::default()
-        };
-        assert_eq!(settings, expected);
-    }
-
-    #[test]
-    fn an_unknown_key_is_refused_with_its_name_and_file() {
-        let (_folder, path) = file("tennant = \"acme\"");
-        let error = Settings::load(Layer::default(), Some(path.clone()), &nothing).unwrap_err().to_string();
-        assert!(error.contains("tennant") && error.contains(&path.display().to_string()), "{error}");
-    }
-
-    #[test]
-    fn a_file_that_is_wrong_near_an_address_is_told_without_its_password() {
-        for text in [
-            "redis_url = \"redis://:hunter2@host:99999\"",
-            "tenant = \"acme\"\nredis_url = \"redis://:hunter2@host",
-            "redis-url = \"redis://:hunter2@host\"",
-            "redis_url = [\n\"redis://:hunter2@host\"]",
-            "master_key = \"hunter2\"",
-        ] {
-            let (_folder, path) = file(text);
-            let error = Settings::load(Layer::default(), Some(path), &nothing).unwrap_err().to_string();
-            assert!(error.contains(": line ") && !error.contains("hunter2"), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_file_that_is_named_must_be_there_also_when_the_environment_names_it() {
-        let named = |name: &str| (name == "PRESSWORK_CONFIG").then(|| "/nowhere/x.toml".into());
-        for (flag, variable) in
-            [(Some(PathBuf::from("/nowhere/x.toml")), &nothing as &Variables<'_>), (None, &named)]
-        {
-            let error = Settings::load(Layer::default(), flag, variable).unwrap_err();
-            assert!(error.to_string().starts_with("/nowhere/x.toml: "), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_wrong_value_is_refused_with_the_name_of_its_variable() {
-        for (name, value) in [
-            ("PRESSWORK_TENANT", "../x"),
-            ("PRESSWORK_DRAIN", "soon"),
-            ("PRESSWORK_CHUNK_SIZE", "8KB"),
-            ("PRESSWORK_LOG_FORMAT", "xml"),
-            ("PRESSWORK_CONCURRENCY", "-1"),
-        ] {
-            let environment = |asked: &str| (asked == name).then(|| value.into());
-            let error = Settings::load(Layer::default(), None, &environment).unwrap_err();
-            assert!(error.to_string().starts_with(name), "{error}");
-        }
-    }
-
-    #[test]
-    fn values_out_of_bounds_are_refused() {
-        for layer in [
-            Layer { data_dir: Some(PathBuf::new()), ..Layer::default() },
-            Layer { concurrency: Some(0), ..Layer::default() },
-            Layer { lease: Some(TimeSpan(Duration::ZERO)), ..Layer::default() },
-            Layer { chunk_size: Some(ByteSize(1 << 40)), ..Layer::default() },
-        ] {
-            assert!(Settings::default().under(layer).is_err());
-        }
-    }
 }

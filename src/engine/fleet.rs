@@ -93,6 +93,11 @@ impl Engine {
         })
     }
 
+    /// Whether a fleet shares what this process works on: it is on a Redis.
+    pub fn is_shared(&self) -> bool {
+        matches!(self.backing, Backing::Fleet(_))
+    }
+
     /// Tells the log what of the Redis's settings could lose jobs: once a process that stays.
     pub(super) async fn warn_of_settings(&self) {
         match self.check_redis().await {

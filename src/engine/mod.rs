@@ -15,6 +15,7 @@ mod maintenance;
 mod ownership;
 mod scratch;
 mod uploads;
+pub mod verify;
 mod wait;
 
 use std::{

@@ -1,0 +1,187 @@
+//! What every request passes before it reaches a handler, and every answer on its way out. Owns: the order of it, from outside:
+//! who calls and in which request ([`origin`], [`trace`]), the line in the log, headers that browsers heed, the host's name,
+//! pages of other origins, bodies that dawdle, time. Must not know: any resource, who may do what.
+//!
+//! What a route needs otherwise its operation says in the OpenAPI document: `x-timeout = "none"` where a request may take
+//! longer than others (an upload), `x-limit = "none"` where nobody is counted (a probe).
+
+mod body;
+mod cors;
+mod headers;
+mod hosts;
+mod limits;
+mod operations;
+mod origin;
+mod trace;
+
+use std::{net::SocketAddr, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    extract::{ConnectInfo, MatchedPath, Request, State},
+    http::{HeaderMap, HeaderValue, header},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+};
+use futures_util::FutureExt as _;
+use tracing::Instrument as _;
+
+pub(crate) use limits::Limits;
+pub(crate) use operations::Operations;
+pub(crate) use trace::Trace;
+
+use super::{
+    caller::Origin,
+    problem::{Problem, ProblemType},
+    state::ApiState,
+};
+use crate::{config::ApiSettings, domain::Clock};
+
+/// What the layers work with.
+pub(super) struct Layers {
+    state: ApiState,
+    operations: Arc<Operations>,
+}
+
+impl Layers {
+    /// For the operations of this API.
+    pub(super) fn new(state: ApiState, operations: Arc<Operations>) -> Self {
+        Self { state, operations }
+    }
+
+    fn settings(&self) -> &ApiSettings {
+        self.state.settings()
+    }
+
+    fn clock(&self) -> &dyn Clock {
+        &*self.state.engine().clock
+    }
+
+    /// A router with all layers around it.
+    pub(super) fn around(self, router: Router) -> Router {
+        let cors = cors::layer(&self.settings().cors_origins);
+        let layers = Arc::new(self);
+        let router = router.layer(middleware::from_fn_with_state(layers.clone(), bounded));
+        let router = match cors {
+            Some(cors) => router.layer(cors),
+            None => router,
+        };
+        router.layer(middleware::from_fn_with_state(layers, told))
+    }
+}
+
+/// The outer half: who calls, in which request, and what the answer tells.
+async fn told(State(layers): State<Arc<Layers>>, mut request: Request, next: Next) -> Response {
+    let (settings, random) = (layers.settings(), &*layers.state.engine().random);
+    let begun = layers.clock().elapsed();
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    let way = origin::way(settings, peer, request.headers());
+    let id = origin::request_id(request.headers(), random);
+    let trace = Trace::of(request.headers(), random);
+    let method = origin::known(request.method());
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let is_probe = layers.operations.is_uncounted(request.method(), route.as_ref().map(MatchedPath::as_str));
+    let span = tracing::info_span!("request", id, trace = %trace.id());
+    request.extensions_mut().insert(Origin { address: way.address, request: Some(id.clone()) });
+    request.extensions_mut().insert(trace.clone());
+    let hosted = if is_probe { Ok(()) } else { hosts::check(&settings.hosts, &request) };
+    let mut response = async {
+        let response = match hosted {
+            Ok(()) => caught(next.run(request)).await,
+            Err(problem) => problem.into_response(),
+        };
+        let took = layers.clock().elapsed().saturating_sub(begun);
+        line(method, route.as_ref(), &response, took, way.address, is_probe);
+        response
+    }
+    .instrument(span)
+    .await;
+    let headers = response.headers_mut();
+    headers::protect(headers, settings.has_tls() || way.is_secure);
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        headers.insert("x-request-id", id);
+    }
+    trace.tell(headers);
+    response
+}
+
+/// The request's line in the log: by its route, for a path may hold what is nobody else's business.
+fn line(
+    method: &'static str,
+    route: Option<&MatchedPath>,
+    response: &Response,
+    took: Duration,
+    address: Option<std::net::IpAddr>,
+    is_probe: bool,
+) {
+    let (route, status) = (route.map_or("-", MatchedPath::as_str), response.status().as_u16());
+    let ms = took.as_secs_f64() * 1_000.0;
+    let from = address.map(tracing::field::display);
+    if is_probe {
+        tracing::debug!(target: "presswork::access", method, route, status, ms, from, "answered");
+    } else {
+        tracing::info!(target: "presswork::access", method, route, status, ms, from, "answered");
+    }
+}
+
+/// The inner half: bounds on what a request may cost before its handler has answered.
+async fn bounded(State(layers): State<Arc<Layers>>, request: Request, next: Next) -> Response {
+    if let Some(coding) = request.headers().get(header::CONTENT_ENCODING)
+        && !coding.as_bytes().eq_ignore_ascii_case(b"identity")
+    {
+        let problem = Problem::new(
+            ProblemType::UnsupportedMediaType,
+            "send the body as it is: compressed ones are not taken",
+        );
+        let identity = HeaderValue::from_static("identity");
+        return problem.header(header::ACCEPT_ENCODING, identity).into_response();
+    }
+    let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let (is_known, has_time) = (path.is_some(), layers.operations.is_untimed(request.method(), path));
+    if !is_known {
+        // Nobody else counts who looks for what is not there.
+        let origin = Origin::of(&request);
+        if let Err(problem) = layers.state.limits().anonymous(&origin).await {
+            return problem.into_response();
+        }
+    }
+    let (request, seen) = body::watched(request, layers.settings().idle_timeout);
+    let answering = caught(next.run(request));
+    let response = if has_time {
+        answering.await
+    } else {
+        match tokio::time::timeout(layers.settings().request_timeout, answering).await {
+            Ok(response) => response,
+            Err(_) if seen.is_whole() => return too_long().into_response(),
+            Err(_) => return too_slow().into_response(),
+        }
+    };
+    let failed = response.status().is_client_error() || response.status().is_server_error();
+    if failed && seen.has_stalled() { too_slow().into_response() } else { response }
+}
+
+fn too_slow() -> Problem {
+    Problem::new(ProblemType::TimedOut, "the body did not come in time: send it again, and faster")
+        .header(header::CONNECTION, HeaderValue::from_static("close"))
+}
+
+fn too_long() -> Problem {
+    let detail = "the operation took too long and was given up; what it may have done is done: look before you repeat it";
+    Problem::new(ProblemType::Unavailable, detail).after(Duration::from_secs(5))
+}
+
+/// An answer, also where whoever was to give it panics.
+async fn caught(answering: impl Future<Output = Response>) -> Response {
+    match AssertUnwindSafe(answering).catch_unwind().await {
+        Ok(response) => response,
+        // The panic's own message is in the log already, and may hold what callers must not see.
+        Err(_) => Problem::internal("a handler panicked").into_response(),
+    }
+}
+
+/// A header's text, where it is there once and is one.
+fn only<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next()?.to_str().ok()?;
+    values.next().is_none().then_some(value)
+}

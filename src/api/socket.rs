@@ -1,0 +1,225 @@
+//! A connection below HTTP: nobody holds one by not taking what he is sent, and what hyper answers by itself to a head that it
+//! can't read becomes a problem as all other errors are. Must not know: routes, TLS.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use axum::{
+    body::Body,
+    http::{Response, StatusCode},
+};
+use bytes::{Buf as _, Bytes};
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::Sleep,
+};
+
+use super::problem::{Problem, ProblemType};
+
+/// Whether hyper is between two requests: what it writes then is its own.
+#[derive(Debug, Default)]
+pub(super) struct Turns {
+    /// Requests whose answer has not been handed over whole.
+    under_way: AtomicUsize,
+    /// A request has been handed to the router since everything was written.
+    begun: AtomicBool,
+    /// What is spoken is no HTTP any more.
+    upgraded: AtomicBool,
+}
+
+impl Turns {
+    /// A request is handed to the router; its turn ends when the guard is dropped.
+    pub(super) fn begin(self: &Arc<Self>) -> Turn {
+        self.begun.store(true, Ordering::Release);
+        self.under_way.fetch_add(1, Ordering::AcqRel);
+        Turn(self.clone())
+    }
+
+    /// All that hyper had to write is written.
+    fn flushed(&self) {
+        if self.under_way.load(Ordering::Acquire) == 0 {
+            self.begun.store(false, Ordering::Release);
+        }
+    }
+
+    fn is_between(&self) -> bool {
+        !self.begun.load(Ordering::Acquire) && !self.upgraded.load(Ordering::Acquire)
+    }
+}
+
+/// A request's turn.
+pub(super) struct Turn(Arc<Turns>);
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// An answer's body, for as long as which the turn is its request's.
+pub(super) struct Held {
+    body: Body,
+    turn: Option<Turn>,
+}
+
+/// Keeps the turn until the answer's body has ended.
+pub(super) fn hold(response: Response<Body>, turn: Turn) -> Response<Held> {
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        turn.0.upgraded.store(true, Ordering::Release);
+    }
+    response.map(|body| Held { body, turn: Some(turn) })
+}
+
+impl HttpBody for Held {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        if frame.is_none() {
+            drop(self.turn.take());
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// A connection whose other end may not dawdle with what it is sent.
+pub(super) struct Socket<S> {
+    stream: S,
+    patience: Duration,
+    waiting: Option<Pin<Box<Sleep>>>,
+    turns: Arc<Turns>,
+    /// Ours instead of what hyper has said by itself; not all of it is written yet.
+    instead: Bytes,
+}
+
+impl<S> Socket<S> {
+    pub(super) fn new(stream: S, patience: Duration, turns: Arc<Turns>) -> Self {
+        Self { stream, patience, waiting: None, turns, instead: Bytes::new() }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Socket<S> {
+    /// A write's outcome, or an error where its time is up.
+    fn patient<T>(&mut self, context: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if outcome.is_ready() {
+            self.waiting = None;
+            return outcome;
+        }
+        let patience = self.patience;
+        let waiting = self.waiting.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
+        ready!(waiting.as_mut().poll(context));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the caller takes nothing any more")))
+    }
+
+    fn write_instead(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.instead.is_empty() {
+            let written = Pin::new(&mut self.stream).poll_write(context, &self.instead);
+            match ready!(self.patient(context, written))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => self.instead.advance(written),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// What to say instead of what hyper says by itself, where it does.
+fn instead_of(bytes: &[u8]) -> Option<Bytes> {
+    let status = bytes.strip_prefix(b"HTTP/1.1 ").or_else(|| bytes.strip_prefix(b"HTTP/1.0 "))?.get(..3)?;
+    let problem = match status {
+        b"431" | b"414" => Problem::new(
+            ProblemType::HeadersTooLarge,
+            "the request's line and headers have more bytes, or are more, than are taken",
+        ),
+        b"400" => Problem::new(ProblemType::Invalid, "what came is no HTTP/1.1 request"),
+        _ => return None,
+    };
+    let body = serde_json::to_vec(&problem.to_body()).ok()?;
+    let (status, length) = (problem.kind().status(), body.len());
+    let head = format!(
+        "HTTP/1.1 {status}\r\ncontent-type: application/problem+json\r\ncontent-length: {length}\r\nconnection: close\r\n\
+         cache-control: no-store\r\nx-content-type-options: nosniff\r\n\
+         content-security-policy: default-src 'none'; frame-ancestors 'none'\r\n\r\n"
+    );
+    Some([head.into_bytes(), body].concat().into())
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Socket<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.write_instead(context))?;
+        if self.turns.is_between()
+            && let Some(instead) = instead_of(bytes)
+        {
+            self.instead = instead;
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.patient(context, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffers: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if self.turns.is_between() || !self.instead.is_empty() {
+            let first = buffers.iter().find(|buffer| !buffer.is_empty());
+            return self.poll_write(context, first.map_or(&[], |buffer| &**buffer));
+        }
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, buffers);
+        self.patient(context, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.write_instead(context))?;
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        ready!(self.patient(context, flushed))?;
+        self.turns.flushed();
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.write_instead(context))?;
+        let down = Pin::new(&mut self.stream).poll_shutdown(context);
+        self.patient(context, down)
+    }
+}
