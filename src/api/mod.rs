@@ -10,9 +10,11 @@ mod credential;
 mod documents;
 pub(crate) mod extract;
 mod jobs;
+mod keys;
 mod openapi;
 pub(crate) mod page;
 pub mod problem;
+mod secrets;
 mod server;
 mod state;
 
@@ -23,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
 pub(crate) use documents::{JobDocument, sealed};
+pub(crate) use keys::ApiKeyDocument;
 pub use server::serve;
 pub use state::ApiState;
 
@@ -60,7 +63,7 @@ impl Api {
     /// All routes, with every layer. `stopping` ends what streams.
     pub fn router(self, stopping: CancellationToken) -> Router {
         let mut all = OpenApiRouter::with_openapi(openapi::beginning(&self.version));
-        let own = [openapi::routes(), jobs::routes()];
+        let own = [openapi::routes(), jobs::routes(), keys::routes(), secrets::routes()];
         for routes in own.into_iter().chain(self.routes) {
             all = all.merge(routes);
         }

@@ -14,7 +14,7 @@ use crate::{
     progress::redis::RedisProgress,
     queue::redis::RedisQueue,
     schedule::Schedules,
-    security::{Keyring, MasterSource, SealingQueue, api_keys::ApiKeys, audit::Audit},
+    security::{Keyring, MasterSource, SealingQueue, api_keys::ApiKeys, audit::Audit, vault::Vault},
     store::{
         Records,
         redis::{Finding, Redis, RedisRecords, RedisUrl, Severity},
@@ -51,13 +51,15 @@ impl Engine {
         let limiter = Arc::new(RedisLimiter::new(redis.clone(), random.clone()));
         let keyring = Keyring::new(&records, masters, clock.clone(), random.clone());
         let queue = Arc::new(RedisQueue::new(redis.clone(), None));
+        let audit = Audit::new(clock.clone());
         Ok(Self {
             queue: Arc::new(SealingQueue::new(queue, keyring.clone(), random.clone())),
             storage: storage.objects().clone(),
             artifacts: ArtifactStore::new(storage).with_keys(Arc::new(keyring.clone()), random.clone()),
+            vault: Vault::new(&records, &keyring, Arc::new(audit.clone()), clock.clone(), random.clone()),
             keyring,
-            audit: Audit::new(clock.clone()),
-            api_keys: ApiKeys::new(&records, clock.clone(), random.clone()),
+            api_keys: ApiKeys::new(&records, Arc::new(audit.clone()), clock.clone(), random.clone()),
+            audit,
             limiter: Arc::new(FallbackLimiter::new(limiter, clock.clone(), random.clone())),
             rules: Arc::new(Rules::new(settings.limits.clone(), records.clone(), clock.clone())),
             cache: Cache::shared(redis.clone(), CacheOptions::default(), clock.clone(), random.clone()),

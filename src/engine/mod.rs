@@ -37,6 +37,7 @@ use crate::{
     schedule::{Scheduler, Schedules},
     security::{
         Keyring, MasterKeyError, MasterKeys, MasterSource, SealingQueue, api_keys::ApiKeys, audit::Audit,
+        vault::Vault,
     },
     store::{
         Records,
@@ -60,6 +61,8 @@ pub struct Engine {
     pub audit: Audit,
     /// What apps prove with who they are.
     pub api_keys: ApiKeys,
+    /// Keys of providers, sealed.
+    pub vault: Vault,
     /// Small documents.
     pub records: Arc<dyn Records>,
     /// Jobs that are made again and again.
@@ -188,6 +191,7 @@ impl Engine {
         let masters = master_source(settings)?;
         let keyring = Keyring::new(&records, masters, clock.clone(), random.clone());
         let queue = Arc::new(SqliteQueue::new(database.clone(), clock.clone()));
+        let audit = Audit::new(clock.clone());
         Ok(Self {
             limiter: Arc::new(RecordsLimiter::new(records.clone(), clock.clone(), random.clone())),
             rules: Arc::new(Rules::new(settings.limits.clone(), records.clone(), clock.clone())),
@@ -195,9 +199,10 @@ impl Engine {
             queue: Arc::new(SealingQueue::new(queue, keyring.clone(), random.clone())),
             storage: storage.objects().clone(),
             artifacts: ArtifactStore::new(storage).with_keys(Arc::new(keyring.clone()), random.clone()),
+            vault: Vault::new(&records, &keyring, Arc::new(audit.clone()), clock.clone(), random.clone()),
             keyring,
-            audit: Audit::new(clock.clone()),
-            api_keys: ApiKeys::new(&records, clock.clone(), random.clone()),
+            api_keys: ApiKeys::new(&records, Arc::new(audit.clone()), clock.clone(), random.clone()),
+            audit,
             schedules: Schedules::new(&records, clock.clone()),
             records,
             progress: Arc::new(SqliteProgress::new(database.clone(), clock.clone())),
@@ -211,8 +216,7 @@ impl Engine {
         })
     }
 
-    /// What a worker works with. Takes a scratch folder for this process, which is removed when the last clone of the
-    /// engine is dropped.
+    /// What a worker works with. Takes a scratch folder for this process, which goes with the last clone of the engine.
     ///
     /// # Errors
     /// [`EngineError`] where there can't be a scratch folder.
@@ -231,6 +235,7 @@ impl Engine {
             rules: self.rules.clone(),
             cache: self.cache.clone(),
             keyring: self.keyring.clone(),
+            vault: self.vault.clone(),
             registry,
             scratch,
             clock: self.clock.clone(),

@@ -9,4 +9,6 @@
 mod servers;
 
 mod jobs;
+mod keys;
+mod secrets;
 mod world;
