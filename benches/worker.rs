@@ -40,7 +40,7 @@ use presswork::{
         Ask, CancelOutcome, Claim, Cursor, Enqueued, Filter, Lease, Opened, Page, Queue, QueueError, Refusal,
         Renewal, RequeueOutcome, Retention, Scope, Settled, Standing, Stats, Swept, Why,
     },
-    security::{Keyring, MasterSource},
+    security::{Keyring, MasterSource, Recorder, audit::Entry, vault::Vault},
     store::{
         Records,
         sqlite::{Database, SqliteRecords},
@@ -219,6 +219,11 @@ fn jobs(count: usize) -> VecDeque<Job> {
     (0..count).map(job).collect()
 }
 
+#[async_trait]
+impl Recorder for Silence {
+    async fn record(&self, _: Entry) {}
+}
+
 async fn worker(count: usize) -> Cost {
     let (folder, jobs) = (tempfile::tempdir().unwrap(), jobs(count));
     let queue = Arc::new(Ready {
@@ -232,6 +237,7 @@ async fn worker(count: usize) -> Cost {
     let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
     let database = Database::open(&folder.path().join("presswork.db"), &[SqliteRecords::MIGRATIONS]).unwrap();
     let records: Arc<dyn Records> = Arc::new(SqliteRecords::new(Arc::new(database), clock.clone()));
+    let keyring = Keyring::new(&records, MasterSource::Absent, clock.clone(), random.clone());
     let parts = Parts {
         queue: queue.clone(),
         progress: Arc::new(Silence),
@@ -239,7 +245,8 @@ async fn worker(count: usize) -> Cost {
         limiter: Arc::new(MemoryLimiter::new(clock.clone(), random.clone())),
         rules: Arc::new(Rules::new(LimitRules::default(), records.clone(), clock.clone())),
         cache: Cache::in_memory(CacheOptions::default(), clock.clone(), random.clone()),
-        keyring: Keyring::new(&records, MasterSource::Absent, clock.clone(), random.clone()),
+        vault: Vault::new(&records, &keyring, Arc::new(Silence), clock.clone(), random.clone()),
+        keyring,
         registry: Arc::new(Registry::new().register::<Noop>()),
         scratch: folder.path().to_owned(),
         clock,

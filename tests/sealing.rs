@@ -4,6 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, also in this file's helpers")]
 
 mod servers;
+#[path = "sealing/vault.rs"]
+mod vault;
 
 use std::{path::Path, sync::Arc};
 

@@ -1,16 +1,20 @@
 //! Who calls, and from where, as handlers see it. Must not know: credentials.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use axum::{
-    extract::{FromRequestParts, Request},
-    http::request::Parts,
+    extract::{ConnectInfo, FromRequestParts, Request},
+    http::{Extensions, request::Parts},
 };
 
 use super::problem::Problem;
 use crate::{
     domain::TenantId,
     security::{
+        Acting,
         access::{Permission, Principal},
         audit::Actor,
     },
@@ -28,7 +32,20 @@ pub(crate) struct Origin {
 impl Origin {
     /// The origin of a request.
     pub(crate) fn of(request: &Request) -> Self {
-        request.extensions().get().cloned().unwrap_or_default()
+        Self::among(request.extensions())
+    }
+
+    /// What the server has set; where it has set nothing, at least the connection's other end.
+    fn among(extensions: &Extensions) -> Self {
+        extensions.get().cloned().unwrap_or_else(|| {
+            let connection = extensions.get::<ConnectInfo<SocketAddr>>();
+            Self { address: connection.map(|info| info.0.ip()), request: None }
+        })
+    }
+
+    /// Somebody from here who has not proved who he is.
+    pub(crate) fn acting(&self) -> Acting {
+        Acting { actor: Actor::Anonymous, address: self.address, request: self.request.clone() }
     }
 }
 
@@ -36,7 +53,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Origin {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        Ok(parts.extensions.get().cloned().unwrap_or_default())
+        Ok(Self::among(&parts.extensions))
     }
 }
 
@@ -61,6 +78,11 @@ impl Caller {
     /// As the audit names him.
     pub(crate) fn actor(&self) -> Actor {
         Actor::Subject(self.principal.subject.name())
+    }
+
+    /// As what records acts itself is told of him.
+    pub(crate) fn acting(&self) -> Acting {
+        Acting { actor: self.actor(), ..self.origin.acting() }
     }
 
     /// Asks for a permission beyond what the route's `x-permission` has asked for.

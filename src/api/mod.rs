@@ -17,9 +17,11 @@ mod files;
 mod jobs;
 mod layers;
 mod oidc;
+mod keys;
 mod openapi;
 pub(crate) mod page;
 pub mod problem;
+mod secrets;
 mod server;
 mod sessions;
 mod socket;
@@ -38,6 +40,7 @@ pub(crate) use documents::{JobDocument, sealed};
 pub use extract::{Body, Path, Query};
 pub use page::{PageOf, PageQuery};
 pub use problem::{Problem, ProblemBody, ProblemType};
+pub(crate) use keys::ApiKeyDocument;
 pub use server::serve;
 pub use state::ApiState;
 pub use tls::{Tls, TlsError};
@@ -84,6 +87,8 @@ impl Api {
             files::routes(),
             sessions::routes(),
             oidc::routes(),
+            keys::routes(),
+            secrets::routes(),
         ];
         for routes in own.into_iter().chain(self.routes) {
             all = all.merge(routes);

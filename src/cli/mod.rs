@@ -11,6 +11,7 @@
 //! ```
 
 mod api;
+mod apikeys;
 mod app;
 mod artifacts;
 mod batches;
@@ -30,7 +31,10 @@ mod output;
 mod pause;
 mod save;
 mod schedules;
+mod secrets;
 mod show;
+#[cfg(test)]
+mod stage;
 mod stats;
 mod submit;
 mod tenants;
@@ -165,6 +169,8 @@ impl Cli {
             Entry::of::<tenants::Tenants>(),
             Entry::of::<limits::Limits>(),
             Entry::of::<keys::Keys>(),
+            Entry::of::<apikeys::ApiKeysCommand>(),
+            Entry::of::<secrets::Secrets>(),
             Entry::of::<kinds::Kinds>(),
             Entry::of::<pause::Pause>(),
             Entry::of::<pause::Resume>(),

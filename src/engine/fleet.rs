@@ -16,7 +16,7 @@ use crate::{
     schedule::Schedules,
     security::{
         Keyring, MasterSource, SealingQueue, api_keys::ApiKeys, audit::Audit, identity::Identity, oidc::Oidc,
-        outgoing::Outgoing, sessions::Sessions, users::Users,
+        outgoing::Outgoing, sessions::Sessions, users::Users, vault::Vault,
     },
     store::{
         Records,
@@ -56,18 +56,17 @@ impl Engine {
         let queue = Arc::new(RedisQueue::new(redis.clone(), None));
         let limiter: Arc<dyn Limiter> =
             Arc::new(FallbackLimiter::new(limiter, clock.clone(), random.clone()));
-        let audit = Audit::new(clock.clone());
         let users = Users::new(&records, clock.clone(), random.clone());
         let outgoing = Outgoing::new(settings.outgoing.clone());
+        let audit = Audit::new(clock.clone());
         Ok(Self {
             identity: Identity::new(&records, &keyring, limiter.clone(), &audit, &clock, &random),
             limiter,
             queue: Arc::new(SealingQueue::new(queue, keyring.clone(), random.clone())),
             storage: storage.objects().clone(),
             artifacts: ArtifactStore::new(storage).with_keys(Arc::new(keyring.clone()), random.clone()),
+            vault: Vault::new(&records, &keyring, Arc::new(audit.clone()), clock.clone(), random.clone()),
             keyring,
-            audit,
-            api_keys: ApiKeys::new(&records, clock.clone(), random.clone()),
             oidc: Oidc::new(
                 &settings.oidc,
                 &records,
@@ -78,6 +77,8 @@ impl Engine {
             ),
             outgoing,
             sessions: Sessions::new(&records, users, settings.sessions, clock.clone(), random.clone()),
+            api_keys: ApiKeys::new(&records, Arc::new(audit.clone()), clock.clone(), random.clone()),
+            audit,
             rules: Arc::new(Rules::new(settings.limits.clone(), records.clone(), clock.clone())),
             cache: Cache::shared(redis.clone(), CacheOptions::default(), clock.clone(), random.clone()),
             schedules: Schedules::new(&records, clock.clone()),

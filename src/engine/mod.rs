@@ -38,7 +38,7 @@ use crate::{
     schedule::{Scheduler, Schedules},
     security::{
         Keyring, MasterKeyError, MasterKeys, MasterSource, SealingQueue, api_keys::ApiKeys, audit::Audit,
-        identity::Identity, oidc::Oidc, outgoing::Outgoing, sessions::Sessions, users::Users,
+        identity::Identity, oidc::Oidc, outgoing::Outgoing, sessions::Sessions, users::Users, vault::Vault,
     },
     store::{
         Records,
@@ -70,6 +70,8 @@ pub struct Engine {
     pub sessions: Sessions,
     /// Users, and how they log in.
     pub identity: Identity,
+    /// Keys of providers, sealed.
+    pub vault: Vault,
     /// Small documents.
     pub records: Arc<dyn Records>,
     /// Jobs that are made again and again.
@@ -200,9 +202,9 @@ impl Engine {
         let queue = Arc::new(SqliteQueue::new(database.clone(), clock.clone()));
         let limiter: Arc<dyn Limiter> =
             Arc::new(RecordsLimiter::new(records.clone(), clock.clone(), random.clone()));
-        let audit = Audit::new(clock.clone());
         let users = Users::new(&records, clock.clone(), random.clone());
         let outgoing = Outgoing::new(settings.outgoing.clone());
+        let audit = Audit::new(clock.clone());
         Ok(Self {
             identity: Identity::new(&records, &keyring, limiter.clone(), &audit, &clock, &random),
             limiter,
@@ -211,9 +213,8 @@ impl Engine {
             queue: Arc::new(SealingQueue::new(queue, keyring.clone(), random.clone())),
             storage: storage.objects().clone(),
             artifacts: ArtifactStore::new(storage).with_keys(Arc::new(keyring.clone()), random.clone()),
+            vault: Vault::new(&records, &keyring, Arc::new(audit.clone()), clock.clone(), random.clone()),
             keyring,
-            audit,
-            api_keys: ApiKeys::new(&records, clock.clone(), random.clone()),
             oidc: Oidc::new(
                 &settings.oidc,
                 &records,
@@ -224,6 +225,8 @@ impl Engine {
             ),
             outgoing,
             sessions: Sessions::new(&records, users, settings.sessions, clock.clone(), random.clone()),
+            api_keys: ApiKeys::new(&records, Arc::new(audit.clone()), clock.clone(), random.clone()),
+            audit,
             schedules: Schedules::new(&records, clock.clone()),
             records,
             progress: Arc::new(SqliteProgress::new(database.clone(), clock.clone())),
@@ -237,8 +240,7 @@ impl Engine {
         })
     }
 
-    /// What a worker works with. Takes a scratch folder for this process, which is removed when the last clone of the
-    /// engine is dropped.
+    /// What a worker works with. Takes a scratch folder for this process, which goes with the last clone of the engine.
     ///
     /// # Errors
     /// [`EngineError`] where there can't be a scratch folder.
@@ -257,6 +259,7 @@ impl Engine {
             rules: self.rules.clone(),
             cache: self.cache.clone(),
             keyring: self.keyring.clone(),
+            vault: self.vault.clone(),
             registry,
             scratch,
             clock: self.clock.clone(),

@@ -5,6 +5,8 @@
 #[cfg(feature = "server")]
 pub mod access;
 #[cfg(feature = "server")]
+mod acting;
+#[cfg(feature = "server")]
 pub mod api_keys;
 #[cfg(feature = "server")]
 pub mod audit;
@@ -33,7 +35,10 @@ pub mod tokens;
 pub mod totp;
 #[cfg(feature = "server")]
 pub mod users;
+pub mod vault;
 
+#[cfg(feature = "server")]
+pub use acting::{Acting, Recorder};
 pub use keyring::{DataKeyFacts, Health, Keyring, KeyringError, Rewrapped, TenantFacts};
 pub use master::{MasterKeyError, MasterKeyId, MasterKeys, MasterSource};
 pub use payload::{PayloadSealError, SealingQueue, sealed_with, unseal};

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 use object_store::{ObjectStore, memory::InMemory};
+use secrecy::SecretString;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -20,7 +21,10 @@ use crate::{
     },
     limits::{LimitRules, MemoryLimiter, Resource, Rules},
     queue::{Claim, Lease},
-    security::{Keyring, MasterSource},
+    security::{
+        Acting, Keyring, MasterKeys, MasterSource,
+        vault::{SecretName, Vault},
+    },
     store::Records,
     worker::{Kind, Parts, PayloadError, Registry, checkpoint::Parted, inline, new_job},
 };
@@ -34,6 +38,7 @@ pub struct Inline<K> {
     checkpoint: Option<Checkpoint>,
     storage: Arc<dyn ObjectStore>,
     limits: LimitRules,
+    secrets: Vec<(SecretName, SecretString)>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
 }
@@ -67,6 +72,7 @@ impl<K: Kind> Inline<K> {
             checkpoint: None,
             storage: Arc::new(InMemory::new()),
             limits: LimitRules(BTreeMap::new()),
+            secrets: Vec::new(),
             clock: Arc::new(ManualClock::at(START)),
             random: Arc::new(SeededRandom::new(1)),
         }
@@ -102,6 +108,16 @@ impl<K: Kind> Inline<K> {
         self
     }
 
+    /// The same where the tenant has a secret of this name; else it has none.
+    ///
+    /// # Panics
+    /// Where that is no secret's name.
+    #[must_use]
+    pub fn secret(mut self, name: &str, value: &str) -> Self {
+        self.secrets.push((super::secret_name(name), SecretString::from(value)));
+        self
+    }
+
     /// The same for another tenant.
     #[must_use]
     pub fn for_tenant(self, tenant: TenantId) -> Self {
@@ -117,11 +133,18 @@ impl<K: Kind> Inline<K> {
     /// Where the handler does, or what it has finished can't be read back.
     pub async fn run(self) -> Result<Ran, PayloadError> {
         let now = self.clock.now();
+        let tenant = self.tenant.clone();
         let new = new_job(JobId::new(now, &*self.random), self.tenant, &self.payload)?;
         let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("no temporary folder: {error}"));
         let memory = Memory::new(self.clock.clone());
         let (clock, random) = (self.clock.clone(), self.random.clone());
         let records: Arc<dyn Records> = Arc::new(memory.clone());
+        let keyring = Keyring::new(&records, MasterSource::Absent, clock.clone(), random.clone());
+        let vault = vault(&memory, &clock, &random);
+        for (name, value) in self.secrets {
+            let stored = vault.set(&tenant, &name, &value, &Acting::system()).await;
+            stored.unwrap_or_else(|error| panic!("the secret {name} can't be stored: {error}"));
+        }
         let parts = Parts {
             queue: Arc::new(memory.clone()),
             progress: Arc::new(memory.clone()),
@@ -129,7 +152,8 @@ impl<K: Kind> Inline<K> {
             limiter: Arc::new(MemoryLimiter::new(clock.clone(), random.clone())),
             rules: Arc::new(Rules::new(self.limits, records.clone(), clock.clone())),
             cache: Cache::in_memory(CacheOptions::default(), clock, random),
-            keyring: Keyring::new(&records, MasterSource::Absent, self.clock.clone(), self.random.clone()),
+            keyring,
+            vault,
             registry: Arc::new(Registry::new().register::<K>()),
             scratch: folder.path().to_owned(),
             clock: self.clock,
@@ -145,7 +169,7 @@ impl<K: Kind> Inline<K> {
                 artifacts.push((pointer.name, bytes));
             }
         }
-        let Remembered { children, checkpoint, events } = memory.take();
+        let Remembered { children, checkpoint, events, .. } = memory.take();
         Ok(Ran { result: ended.outcome, artifacts, events, children, checkpoint, storage: self.storage })
     }
 }
@@ -167,6 +191,17 @@ impl Ran {
         let of_kind = self.children.iter().filter(|job| job.kind == K::NAME);
         of_kind.filter_map(|job| serde_json::from_slice(&job.payload.bytes).ok()).collect()
     }
+}
+
+/// A vault under a master key that nobody else has.
+fn vault(memory: &Memory, clock: &Arc<dyn Clock>, random: &Arc<dyn Random>) -> Vault {
+    let mut key = [0; 32];
+    random.fill(&mut key);
+    let key: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+    let masters: MasterKeys = key.parse().unwrap_or_else(|error| panic!("{error}"));
+    let records: Arc<dyn Records> = Arc::new(memory.clone());
+    let keyring = Keyring::new(&records, MasterSource::Given(masters), clock.clone(), random.clone());
+    Vault::new(&records, &keyring, Arc::new(memory.clone()), clock.clone(), random.clone())
 }
 
 /// The claim that a worker would have been given.

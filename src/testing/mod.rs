@@ -54,6 +54,7 @@ use std::{
 };
 
 use futures_util::StreamExt as _;
+use secrecy::SecretString;
 
 pub use drain::Attempted;
 pub use faults::{Fault, FaultyQueue, Moment};
@@ -67,6 +68,7 @@ use crate::{
         clock::SystemClock,
     },
     engine::Engine,
+    security::{Acting, vault::SecretName},
     worker::{Kind, Parts, Registry, new_job},
 };
 
@@ -232,6 +234,16 @@ impl TestEngine {
         }
     }
 
+    /// Gives the tenant a secret, or a new value of it.
+    ///
+    /// # Panics
+    /// Where that is no secret's name, or it can't be stored.
+    pub async fn set_secret(&self, name: &str, value: &str) {
+        let (name, value) = (secret_name(name), SecretString::from(value));
+        let stored = self.engine.vault.set(&self.tenant, &name, &value, &Acting::system()).await;
+        stored.unwrap_or_else(|error| panic!("the secret {name} can't be stored: {error}"));
+    }
+
     async fn parts(&self) -> Parts {
         let parts = self.engine.parts(self.registry.clone()).await;
         parts.unwrap_or_else(|error| panic!("no scratch folder: {error}"))
@@ -244,6 +256,10 @@ impl TestEngine {
     fn lock(&self) -> MutexGuard<'_, VecDeque<Fault>> {
         self.faults.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn secret_name(name: &str) -> SecretName {
+    name.parse().unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn tenant(name: &str) -> TenantId {

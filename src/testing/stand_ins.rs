@@ -1,7 +1,8 @@
-//! What stands around a handler that is run inline: a queue and a progress bus that only remember, and records that are
-//! empty. Owns: all of them. Must not know: how the handler is run.
+//! What stands around a handler that is run inline: a queue and a progress bus that only remember, and records in memory.
+//! Owns: all of them. Must not know: how the handler is run.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -20,6 +21,7 @@ use crate::{
         Ask, CancelOutcome, Claim, Cursor, Enqueued, Filter, Lease, Opened, Page, Queue, QueueError, Refusal,
         Renewal, RequeueOutcome, Retention, Scope, Settled, Standing, Stats, Swept, Why,
     },
+    security::{Recorder, audit::Entry},
     store::{Expect, Record, RecordPage, Records, StoreError},
 };
 
@@ -29,6 +31,8 @@ pub(super) struct Remembered {
     pub(super) children: Vec<NewJob>,
     pub(super) checkpoint: Option<Checkpoint>,
     pub(super) events: Vec<EventBody>,
+    /// By collection and key.
+    records: BTreeMap<(String, String), Record>,
 }
 
 /// Remembers what a handler asks the queue for and what it tells.
@@ -173,35 +177,73 @@ impl ProgressBus for Memory {
     }
 }
 
-/// Nothing is set for any tenant.
+/// What an audit log would be told is dropped.
+#[async_trait]
+impl Recorder for Memory {
+    async fn record(&self, _: Entry) {}
+}
+
+/// Nothing is set for any tenant but the secrets that a test has given.
 #[async_trait]
 impl Records for Memory {
-    async fn get(&self, _: &str, _: &str) -> Result<Option<Record>, StoreError> {
-        Ok(None)
+    async fn get(&self, collection: &str, key: &str) -> Result<Option<Record>, StoreError> {
+        Ok(self.lock().records.get(&(collection.to_owned(), key.to_owned())).cloned())
     }
+
     async fn put(
         &self,
-        _: &str,
-        _: &str,
-        _: Bytes,
-        _: Expect,
-        _: Option<Timestamp>,
+        collection: &str,
+        key: &str,
+        value: Bytes,
+        expect: Expect,
+        expires_at: Option<Timestamp>,
     ) -> Result<u64, StoreError> {
-        Err(no_records())
+        let (mut remembered, place) = (self.lock(), (collection.to_owned(), key.to_owned()));
+        let found = remembered.records.get(&place).map(|record| record.version);
+        met(expect, found, &place)?;
+        let version = found.unwrap_or(0) + 1;
+        let record = Record { key: key.to_owned(), version, value, expires_at };
+        remembered.records.insert(place, record);
+        Ok(version)
     }
-    async fn delete(&self, _: &str, _: &str, _: Expect) -> Result<bool, StoreError> {
-        Err(no_records())
+
+    async fn delete(&self, collection: &str, key: &str, expect: Expect) -> Result<bool, StoreError> {
+        let (mut remembered, place) = (self.lock(), (collection.to_owned(), key.to_owned()));
+        met(expect, remembered.records.get(&place).map(|record| record.version), &place)?;
+        Ok(remembered.records.remove(&place).is_some())
     }
-    async fn list(&self, _: &str, _: &str, _: Option<&str>, _: usize) -> Result<RecordPage, StoreError> {
-        Err(no_records())
+
+    async fn list(
+        &self,
+        collection: &str,
+        prefix: &str,
+        after: Option<&str>,
+        most: usize,
+    ) -> Result<RecordPage, StoreError> {
+        let remembered = self.lock();
+        let all = remembered.records.iter().filter(|((known, key), _)| {
+            known == collection && key.starts_with(prefix) && after.is_none_or(|after| key.as_str() > after)
+        });
+        let mut items: Vec<Record> = all.map(|(_, record)| record.clone()).take(most + 1).collect();
+        let more = items.len() > most;
+        items.truncate(most);
+        let next = items.last().filter(|_| more).map(|last| last.key.clone());
+        Ok(RecordPage { items, next })
     }
+
     async fn sweep(&self) -> Result<usize, StoreError> {
-        Err(no_records())
+        Ok(0)
     }
 }
 
-fn no_records() -> StoreError {
-    StoreError::Invalid("a handler that is run inline has no records: use a TestEngine".to_owned())
+fn met(expect: Expect, found: Option<u64>, (collection, key): &(String, String)) -> Result<(), StoreError> {
+    let holds = match expect {
+        Expect::Anything => true,
+        Expect::Nothing => found.is_none(),
+        Expect::Version(version) => found == Some(version),
+    };
+    let (collection, key) = (collection.clone(), key.clone());
+    if holds { Ok(()) } else { Err(StoreError::Conflict { collection, key, found }) }
 }
 
 /// Longer than any handler in a test runs.

@@ -18,6 +18,7 @@ use super::{
     kind::{Kind, new_job},
     reports::{Outbox, Publisher},
     reserve::{self, Reserve},
+    secrets::{self, Told},
 };
 use crate::{
     artifact::{ArtifactError, ArtifactOptions, ArtifactStore, ArtifactWriter, Maker, UploadState, key},
@@ -28,7 +29,7 @@ use crate::{
     },
     limits::{Limiter, Resource, Rules},
     queue::{Queue, Refusal},
-    security::Keyring,
+    security::{Keyring, vault::Vault},
 };
 
 /// When a job is offered again whose tenant's keys this worker can't get at.
@@ -61,6 +62,7 @@ pub(crate) struct Surroundings {
     pub(crate) rules: Arc<Rules>,
     pub(crate) cache: Cache,
     pub(crate) keyring: Keyring,
+    pub(crate) vault: Vault,
     pub(crate) scratch: PathBuf,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
@@ -81,6 +83,7 @@ struct Inner {
     /// How long an attempt of the kind may take.
     timeout: Duration,
     made: Mutex<Made>,
+    told: Told,
 }
 
 /// What the attempt has made on storage.
@@ -108,6 +111,7 @@ impl Context {
             surroundings,
             timeout,
             made: Mutex::default(),
+            told: Told::default(),
         };
         (Self(Arc::new(inner)), payload)
     }
@@ -188,6 +192,15 @@ impl Context {
     /// The tenant's part of the cache; no key leads out of it.
     pub fn cache(&self) -> TenantCache {
         self.0.surroundings.cache.tenant(&self.0.job.tenant)
+    }
+
+    /// One of the tenant's secrets, as long as the attempt holds its lease; wiped when it is dropped. The reading is audited.
+    ///
+    /// # Errors
+    /// [`Failure::LeaseLost`]; [`Failure::Fatal`] where there is none of that name; [`Failure::Snooze`] where it can't be had now.
+    pub async fn secret(&self, name: &str) -> Result<secrecy::SecretString, Failure> {
+        let Inner { job, lease, surroundings, told, .. } = &*self.0;
+        secrets::read(&surroundings.vault, job, lease, told, name).await
     }
 
     /// Takes a part of what the tenant may use of a resource, before it is used: tokens of a model by the estimate of a call,

@@ -323,7 +323,7 @@ mod tests {
             Records,
             sqlite::{Database, SqliteRecords},
         },
-        worker::{Registry, context::Surroundings, reports::Publisher},
+        worker::{Registry, context::Surroundings, reports::Publisher, secrets::no_vault},
     };
 
     /// The pace has let the worker claim ahead, then it broke: the one slot is taken for hours, and no job comes that
@@ -337,8 +337,7 @@ mod tests {
         let queue: Arc<dyn Queue> = Arc::new(SqliteQueue::new(database.clone(), clock.clone()));
         let records: Arc<dyn Records> = Arc::new(SqliteRecords::new(database.clone(), clock.clone()));
         let random = Arc::new(SeededRandom::new(1));
-        let progress = Arc::new(SqliteProgress::new(database, clock.clone()));
-        let (publisher, _publishing) = Publisher::new(progress);
+        let (publisher, _publishing) = Publisher::new(Arc::new(SqliteProgress::new(database, clock.clone())));
         let (settlements, settler) = Settlements::new(queue.clone());
         tokio::spawn(settler.run());
         let surroundings = Surroundings {
@@ -348,6 +347,7 @@ mod tests {
             limiter: Arc::new(MemoryLimiter::new(clock.clone(), random.clone())),
             rules: Arc::new(Rules::new(LimitRules::default(), records.clone(), clock.clone())),
             cache: Cache::in_memory(CacheOptions::default(), clock.clone(), random.clone()),
+            vault: no_vault(&records, clock.clone(), random.clone()),
             keyring: Keyring::new(&records, MasterSource::Absent, clock.clone(), random.clone()),
             scratch: folder.path().to_owned(),
             clock: clock.clone(),

@@ -17,6 +17,7 @@ mod kind;
 mod registry;
 mod reports;
 mod reserve;
+mod secrets;
 mod settle;
 pub mod shutdown;
 
@@ -40,7 +41,7 @@ use crate::{
     limits::{Limiter, Rules},
     progress::ProgressBus,
     queue::{BoxError, Queue},
-    security::Keyring,
+    security::{Keyring, vault::Vault},
 };
 
 pub use context::{Context, ContextArtifact, JobFacts};
@@ -65,6 +66,8 @@ pub struct Parts {
     pub cache: Cache,
     /// What opens payloads that are sealed.
     pub keyring: Keyring,
+    /// Secrets of all tenants.
+    pub vault: Vault,
     /// The kinds that can be run.
     pub registry: Arc<Registry>,
     /// A folder on this machine for handlers' temporary files; made when needed.
@@ -267,6 +270,7 @@ fn surroundings(parts: &Parts, publisher: Publisher) -> Surroundings {
         rules: parts.rules.clone(),
         cache: parts.cache.clone(),
         keyring: parts.keyring.clone(),
+        vault: parts.vault.clone(),
         scratch: parts.scratch.clone(),
         clock: parts.clock.clone(),
         random: parts.random.clone(),

@@ -15,4 +15,6 @@ mod walk;
 mod oidc;
 mod outgoing;
 mod sessions;
+mod keys;
+mod secrets;
 mod world;

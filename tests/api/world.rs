@@ -7,7 +7,7 @@ use presswork::{
     config::Settings,
     domain::{Failure, KindName, TenantId},
     engine::Engine,
-    security::{access::Grants, api_keys::NewApiKey},
+    security::{Acting, access::Grants, api_keys::NewApiKey},
     worker::{Context, Kind, Registry},
 };
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
@@ -81,14 +81,9 @@ impl World {
     pub(crate) async fn key(&self, tenant: &str, permissions: &[&str]) -> String {
         let grants: Grants = permissions.iter().map(|name| name.parse().unwrap()).collect();
         let tenant: TenantId = tenant.parse().unwrap();
-        let new = NewApiKey {
-            tenant,
-            name: "a test's".to_owned(),
-            grants,
-            created_by: "test".to_owned(),
-            expires_at: None,
-        };
-        self.engine.api_keys.create(new).await.unwrap().1.reveal().to_owned()
+        let new =
+            NewApiKey { tenant, name: "a test's".to_owned(), grants, from: Vec::new(), expires_at: None };
+        self.engine.api_keys.create(new, &Acting::system()).await.unwrap().1.reveal().to_owned()
     }
 
     /// A request to a path.

@@ -9,6 +9,7 @@ mod awaited;
 mod kinds;
 mod limits;
 mod observed;
+mod secrets;
 mod testing;
 mod uploads;
 mod world;

@@ -15,7 +15,7 @@ use presswork::{
     },
     limits::{LimitRules, RecordsLimiter, Rules},
     progress::{ProgressBus, ProgressError, Publication},
-    security::{Keyring, MasterSource},
+    security::{Keyring, MasterSource, Recorder, audit::Entry, vault::Vault},
     store::{Records, sqlite::SqliteRecords},
     worker::{Kind, Options, Parts, Registry, Summary, Worker, WorkerError, new_job},
 };
@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     kinds::{Act, Noop, Remembers, Slow, Uses},
     observed::Observed,
+    secrets::Asks,
 };
 
 /// Remembers what was published.
@@ -65,7 +66,25 @@ impl ProgressBus for Recorder {
     }
 }
 
+/// Remembers what the audit log would be told.
+#[derive(Default)]
+pub(crate) struct Entries(std::sync::Mutex<Vec<Entry>>);
+
+impl Entries {
+    pub(crate) fn take(&self) -> Vec<Entry> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+#[async_trait]
+impl Recorder for Entries {
+    async fn record(&self, entry: Entry) {
+        self.0.lock().unwrap().push(entry);
+    }
+}
+
 pub(crate) struct World {
+    pub(crate) entries: Arc<Entries>,
     pub(crate) queue: Arc<Observed>,
     pub(crate) bus: Arc<Recorder>,
     pub(crate) clock: Arc<ManualClock>,
@@ -103,6 +122,7 @@ impl World {
         let queue = Arc::new(Observed::new(super::engine(database.clone(), clock.clone())));
         let records: Arc<dyn Records> = Arc::new(SqliteRecords::new(database, clock.clone()));
         Self {
+            entries: Arc::default(),
             rules: Arc::new(Rules::new(LimitRules::default(), records.clone(), clock.clone())),
             records,
             queue,
@@ -120,6 +140,14 @@ impl World {
         Keyring::new(&self.records, MasterSource::Absent, self.clock.clone(), self.random.clone())
     }
 
+    /// The secrets as one more process sees them, under a master key.
+    pub(crate) fn vault(&self) -> Vault {
+        let masters = MasterSource::Given("11".repeat(32).parse().unwrap());
+        let (clock, random) = (self.clock.clone(), self.random.clone());
+        let keyring = Keyring::new(&self.records, masters, clock.clone(), random.clone());
+        Vault::new(&self.records, &keyring, self.entries.clone(), clock, random)
+    }
+
     pub(crate) fn options() -> Options {
         let mut options = Options::new(WorkerId::new("tested"));
         options.concurrency = 4;
@@ -133,7 +161,8 @@ impl World {
             .register::<Act>()
             .register::<Slow>()
             .register::<Uses>()
-            .register::<Remembers>();
+            .register::<Remembers>()
+            .register::<Asks>();
         let (clock, random) = (self.clock.clone(), self.random.clone());
         // Each worker as a process of its own: with its own limiter over the same store.
         let limiter = RecordsLimiter::new(self.records.clone(), clock.clone(), random.clone());
@@ -145,6 +174,7 @@ impl World {
             rules: self.rules.clone(),
             cache: Cache::in_memory(CacheOptions::default(), clock, random),
             keyring: self.keyring(),
+            vault: self.vault(),
             registry: Arc::new(registry),
             scratch: self.folder.path().join("tmp"),
             clock: self.clock.clone(),

@@ -60,6 +60,16 @@ impl FromStr for ApiKeyText {
     }
 }
 
+/// The keys that stand anywhere in a text, and where: what a scanner of leaks looks for. Prefix, alphabet, length and checksum
+/// have to fit, so that what only looks like a key is none.
+pub fn find_keys(text: &str) -> impl Iterator<Item = (usize, ApiKeyText)> {
+    const LENGTH: usize = PREFIX.len() + DIGITS + 1 + CHECK_DIGITS;
+    text.match_indices(PREFIX).filter_map(|(place, _)| {
+        let key = text.get(place..place + LENGTH)?.parse().ok()?;
+        Some((place, key))
+    })
+}
+
 /// CRC-32 of the digits, in base 62.
 fn check(body: &str) -> String {
     digits(&mut crc32fast::hash(body.as_bytes()).to_be_bytes(), CHECK_DIGITS)
@@ -98,6 +108,29 @@ mod tests {
         for wrong in ["", "pw_live_", &text[..57], &format!("{text}0"), &format!(" {text}")] {
             assert!(wrong.parse::<ApiKeyText>().is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn keys_are_found_in_any_text_and_nothing_else_is() {
+        let keys: Vec<_> = (1..4).map(|seed| ApiKeyText::new(&SeededRandom::new(seed))).collect();
+        let [one, two, three] = [keys[0].reveal(), keys[1].reveal(), keys[2].reveal()];
+        let cut = &three[..57];
+        let text =
+            format!("é export KEY={one}\n{{\"a\":\"{two}\"}}pw_live_ pw_live_pw_live_ {cut} pw_live_é{cut}");
+        let found: Vec<_> = find_keys(&text).map(|(place, key)| (place, key.reveal().to_owned())).collect();
+        assert_eq!(
+            found,
+            [(text.find(one).unwrap(), one.to_owned()), (text.find(two).unwrap(), two.to_owned())]
+        );
+        assert_eq!(find_keys(&format!("{one}{two}")).count(), 2);
+        // 10,000 texts of the same form with a checksum of chance: one in 2^32 would be taken for a key.
+        let random = SeededRandom::new(9);
+        let forged = (0..10_000).map(|_| {
+            let key = ApiKeyText::new(&random);
+            let other = ApiKeyText::new(&random);
+            format!("{}{}", &key.reveal()[..52], &other.reveal()[52..])
+        });
+        assert_eq!(forged.filter(|text| find_keys(text).count() > 0).count(), 0);
     }
 
     #[test]

@@ -175,8 +175,8 @@ fn block(key: &DataKey, before: &[u8], info: &[&[u8]], number: u8) -> Zeroizing<
 pub(super) struct Encrypter {
     secrets: Secrets,
     segment: u64,
-    /// Less than a segment.
-    rest: Vec<u8>,
+    /// Less than a segment, plain.
+    rest: Zeroizing<Vec<u8>>,
 }
 
 impl fmt::Debug for Encrypter {
@@ -193,7 +193,7 @@ impl fmt::Debug for Encrypter {
 
 impl Encrypter {
     pub(super) fn at(secrets: Secrets, segment: u64) -> Self {
-        Self { secrets, segment, rest: Vec::new() }
+        Self { secrets, segment, rest: Zeroizing::default() }
     }
 
     pub(super) fn write(&mut self, mut plain: &[u8], out: &mut Vec<u8>) -> Result<(), SealError> {

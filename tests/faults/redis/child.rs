@@ -20,7 +20,7 @@ use presswork::{
     limits::{LimitRules, RedisLimiter, Rules},
     progress::redis::RedisProgress,
     queue::redis::RedisQueue,
-    security::{Keyring, MasterSource},
+    security::{Keyring, MasterSource, Recorder, audit::Entry, vault::Vault},
     store::{
         Records,
         redis::{Redis, RedisRecords},
@@ -112,6 +112,14 @@ impl Kind for Task {
     }
 }
 
+/// Its tasks read no secrets.
+struct Silent;
+
+#[async_trait::async_trait]
+impl Recorder for Silent {
+    async fn record(&self, _: Entry) {}
+}
+
 /// Nothing but where a parent asks for it: then it works until it is told to stop, or its parent is gone.
 #[test]
 fn a_worker_to_be_broken() {
@@ -137,6 +145,7 @@ fn a_worker_to_be_broken() {
         let (clock, random): (Arc<dyn Clock>, Arc<dyn Random>) =
             (Arc::new(SystemClock), Arc::new(SystemRandom));
         let records: Arc<dyn Records> = Arc::new(RedisRecords::new(redis.clone(), None));
+        let keyring = Keyring::new(&records, MasterSource::Absent, clock.clone(), random.clone());
         let parts = Parts {
             queue: Arc::new(RedisQueue::new(redis.clone(), None)),
             progress: Arc::new(RedisProgress::new(redis.clone(), None)),
@@ -144,7 +153,8 @@ fn a_worker_to_be_broken() {
             rules: Arc::new(Rules::new(LimitRules::default(), records.clone(), clock.clone())),
             cache: Cache::in_memory(CacheOptions::default(), clock.clone(), random.clone()),
             artifacts: ArtifactStore::new(Storage::folder(storage_of(&orders.folder)).unwrap()),
-            keyring: Keyring::new(&records, MasterSource::Absent, clock.clone(), random.clone()),
+            vault: Vault::new(&records, &keyring, Arc::new(Silent), clock.clone(), random.clone()),
+            keyring,
             registry: Arc::new(Registry::new().register::<Task>()),
             scratch: orders.folder.join("tmp"),
             clock,
