@@ -4,6 +4,7 @@
 //! A resource's file has a function `routes` that answers an [`OpenApiRouter`]; each handler's `#[utoipa::path]` is its entry in
 //! the OpenAPI document and says by `x-permission` who may call it. An app adds routes of its own in the same way.
 
+mod audit;
 mod authority;
 pub(crate) mod caller;
 mod credential;
@@ -60,7 +61,7 @@ impl Api {
     /// All routes, with every layer. `stopping` ends what streams.
     pub fn router(self, stopping: CancellationToken) -> Router {
         let mut all = OpenApiRouter::with_openapi(openapi::beginning(&self.version));
-        let own = [openapi::routes(), jobs::routes()];
+        let own = [openapi::routes(), jobs::routes(), audit::routes()];
         for routes in own.into_iter().chain(self.routes) {
             all = all.merge(routes);
         }

@@ -13,6 +13,7 @@
 mod api;
 mod app;
 mod artifacts;
+mod audit;
 mod batches;
 mod choice;
 mod command;
@@ -157,6 +158,7 @@ impl Cli {
             Entry::of::<pause::Pause>(),
             Entry::of::<pause::Resume>(),
             Entry::of::<stats::StatsCommand>(),
+            Entry::of::<audit::AuditCommand>(),
             Entry::of::<doctor::Doctor>(),
         ];
         commands.extend(own);

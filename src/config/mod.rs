@@ -2,9 +2,11 @@
 //! Must not know: what they are used for.
 
 mod api;
+mod audit;
 mod limits;
 mod log;
 mod master;
+mod outgoing;
 mod quantity;
 mod redis;
 
@@ -19,14 +21,21 @@ use std::{
 use serde::Deserialize;
 
 pub use api::{ApiLayer, ApiSettings};
+pub use audit::{AlertSettings, AlertsLayer, AuditLayer};
 pub use limits::LimitsSetting;
 pub use log::{LogFormat, LogFormatError};
 pub use master::MasterKeySetting;
+pub use outgoing::OutgoingLayer;
 pub use quantity::{ByteSize, ByteSizeError, TimeSpan, TimeSpanError};
 
 pub use redis::RedisSetting;
 
-use crate::{artifact::StorageUrl, domain::TenantId, limits::LimitRules, security::MasterKeys};
+use crate::{
+    artifact::StorageUrl,
+    domain::TenantId,
+    limits::LimitRules,
+    security::{MasterKeys, audit::Keeping, outgoing::OutgoingRules},
+};
 
 /// What a process works with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +71,12 @@ pub struct Settings {
     pub master_key: Option<MasterKeySetting>,
     /// How the HTTP API is served.
     pub api: ApiSettings,
+    /// What may be called of what others choose.
+    pub outgoing: OutgoingRules,
+    /// How the audit log is kept.
+    pub audit: Keeping,
+    /// When somebody is told of what is in it.
+    pub alerts: AlertSettings,
 }
 
 impl Default for Settings {
@@ -82,6 +97,9 @@ impl Default for Settings {
             chunk_size: 8 << 10,
             master_key: None,
             api: ApiSettings::default(),
+            outgoing: OutgoingRules::default(),
+            audit: Keeping::default(),
+            alerts: AlertSettings::default(),
         }
     }
 }
@@ -128,6 +146,12 @@ pub struct Layer {
     pub master_key_file: Option<PathBuf>,
     /// [`Settings::api`]: what is named here, over the defaults.
     pub api: Option<ApiLayer>,
+    /// [`Settings::outgoing`]. In the file only.
+    pub outgoing: Option<OutgoingLayer>,
+    /// [`Settings::audit`]: what is named here, over the defaults. In the file only.
+    pub audit: Option<AuditLayer>,
+    /// [`Settings::alerts`].
+    pub alerts: Option<AlertsLayer>,
 }
 
 /// A setting is wrong: mend it where the message says.
@@ -183,7 +207,9 @@ impl Settings {
                 read => read?,
             },
         };
-        Self::default().under(file)?.under(environment)?.under(flags)
+        let settings = Self::default().under(file)?.under(environment)?.under(flags)?;
+        settings.alerts.check()?;
+        Ok(settings)
     }
 
     /// These settings, with what a layer says put over them.
@@ -233,6 +259,9 @@ impl Settings {
             chunk_size,
             master_key,
             api: self.api.under(layer.api.unwrap_or_default()),
+            outgoing: layer.outgoing.unwrap_or_default().over(self.outgoing),
+            audit: layer.audit.unwrap_or_default().over(self.audit)?,
+            alerts: layer.alerts.unwrap_or_default().over(self.alerts)?,
         })
     }
 }
@@ -279,6 +308,9 @@ impl Layer {
             master_key_file: path("PRESSWORK_MASTER_KEY_FILE"),
             api: parse(variable, "PRESSWORK_LISTEN")?
                 .map(|listen| ApiLayer { listen: Some(listen), ..ApiLayer::default() }),
+            outgoing: None,
+            audit: None,
+            alerts: AlertsLayer::from_environment(variable)?,
         })
     }
 

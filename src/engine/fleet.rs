@@ -14,7 +14,7 @@ use crate::{
     progress::redis::RedisProgress,
     queue::redis::RedisQueue,
     schedule::Schedules,
-    security::{Keyring, MasterSource, SealingQueue, api_keys::ApiKeys, audit::Audit},
+    security::{Keyring, MasterSource, SealingQueue, api_keys::ApiKeys},
     store::{
         Records,
         redis::{Finding, Redis, RedisRecords, RedisUrl, Severity},
@@ -49,6 +49,7 @@ impl Engine {
             (Arc::new(RedisRecords::new(redis.clone(), None)), Arc::new(SystemClock));
         let random: Arc<dyn Random> = Arc::new(SystemRandom);
         let limiter = Arc::new(RedisLimiter::new(redis.clone(), random.clone()));
+        let audit = super::audit::open(settings, &masters, &records, (&clock, &random));
         let keyring = Keyring::new(&records, masters, clock.clone(), random.clone());
         let queue = Arc::new(RedisQueue::new(redis.clone(), None));
         Ok(Self {
@@ -56,7 +57,7 @@ impl Engine {
             storage: storage.objects().clone(),
             artifacts: ArtifactStore::new(storage).with_keys(Arc::new(keyring.clone()), random.clone()),
             keyring,
-            audit: Audit::new(clock.clone()),
+            audit,
             api_keys: ApiKeys::new(&records, clock.clone(), random.clone()),
             limiter: Arc::new(FallbackLimiter::new(limiter, clock.clone(), random.clone())),
             rules: Arc::new(Rules::new(settings.limits.clone(), records.clone(), clock.clone())),

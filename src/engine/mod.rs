@@ -10,6 +10,7 @@
 //!   tmp/                 scratch, a folder a process, locked as long as the process lives
 //! ```
 
+mod audit;
 mod fleet;
 mod maintenance;
 mod ownership;
@@ -186,6 +187,7 @@ impl Engine {
         let storage = open_storage(settings)?;
         let records: Arc<dyn Records> = Arc::new(SqliteRecords::new(database.clone(), clock.clone()));
         let masters = master_source(settings)?;
+        let audit = audit::open(settings, &masters, &records, (&clock, &random));
         let keyring = Keyring::new(&records, masters, clock.clone(), random.clone());
         let queue = Arc::new(SqliteQueue::new(database.clone(), clock.clone()));
         Ok(Self {
@@ -196,7 +198,7 @@ impl Engine {
             storage: storage.objects().clone(),
             artifacts: ArtifactStore::new(storage).with_keys(Arc::new(keyring.clone()), random.clone()),
             keyring,
-            audit: Audit::new(clock.clone()),
+            audit,
             api_keys: ApiKeys::new(&records, clock.clone(), random.clone()),
             schedules: Schedules::new(&records, clock.clone()),
             records,

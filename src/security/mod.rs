@@ -5,11 +5,15 @@
 #[cfg(feature = "server")]
 pub mod access;
 #[cfg(feature = "server")]
+pub mod alerts;
+#[cfg(feature = "server")]
 pub mod api_keys;
 #[cfg(feature = "server")]
 pub mod audit;
 mod keyring;
 mod master;
+#[cfg(feature = "server")]
+pub mod outgoing;
 mod payload;
 pub mod seal;
 pub(crate) mod text;

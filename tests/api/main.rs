@@ -8,5 +8,6 @@
 #[path = "../servers/mod.rs"]
 mod servers;
 
+mod audit;
 mod jobs;
 mod world;
