@@ -5,6 +5,7 @@
 //! the OpenAPI document and says by `x-permission` who may call it. An app adds routes of its own in the same way.
 
 mod artifacts;
+mod audit;
 mod authority;
 mod browser;
 pub(crate) mod caller;
@@ -15,9 +16,9 @@ mod documents;
 pub(crate) mod extract;
 mod files;
 mod jobs;
+mod keys;
 mod layers;
 mod oidc;
-mod keys;
 mod openapi;
 pub(crate) mod page;
 pub mod problem;
@@ -38,9 +39,9 @@ use utoipa_axum::router::OpenApiRouter;
 pub use caller::Caller;
 pub(crate) use documents::{JobDocument, sealed};
 pub use extract::{Body, Path, Query};
+pub(crate) use keys::ApiKeyDocument;
 pub use page::{PageOf, PageQuery};
 pub use problem::{Problem, ProblemBody, ProblemType};
-pub(crate) use keys::ApiKeyDocument;
 pub use server::serve;
 pub use state::ApiState;
 pub use tls::{Tls, TlsError};
@@ -89,6 +90,7 @@ impl Api {
             oidc::routes(),
             keys::routes(),
             secrets::routes(),
+            audit::routes(),
         ];
         for routes in own.into_iter().chain(self.routes) {
             all = all.merge(routes);

@@ -3,11 +3,14 @@
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::{app::App, command::Command, error::CliError};
+use super::{app::App, audit, command::Command, error::CliError};
 use crate::{
     domain::TenantId,
     engine::Engine,
-    security::{MasterKeyId, TenantFacts},
+    security::{
+        MasterKeyId, TenantFacts,
+        audit::{Action as Act, Entry},
+    },
 };
 
 pub(super) struct Keys;
@@ -113,6 +116,9 @@ async fn rotate(app: &App, engine: &Engine) -> Result<(), CliError> {
             let facts = engine.keyring.rotate(&facts.tenant).await?;
             if let Some(key) = facts.keys.first() {
                 let (tenant, id, version) = (&facts.tenant, key.id, key.version);
+                let entry =
+                    Entry::new(Act::KeyringRotated).of(tenant).to(id.to_string()).with("version", version);
+                audit::record(engine, entry).await;
                 app.output().line(format_args!("{tenant}: new data key {id}, version {version}"))?;
             }
             rotated += 1;
@@ -130,6 +136,8 @@ async fn rewrap(app: &App, engine: &Engine) -> Result<(), CliError> {
         let Some(last) = page.last().map(|facts| facts.tenant.clone()) else { break };
         for facts in page {
             let rewrapped = engine.keyring.rewrap(&facts.tenant).await?;
+            let entry = Entry::new(Act::KeyringRotated).of(&facts.tenant).to("rewrapped");
+            audit::record(engine, entry.with("keys", rewrapped.rewrapped)).await;
             done.rewrapped += rewrapped.rewrapped;
             done.missed.extend(rewrapped.missed);
         }

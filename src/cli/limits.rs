@@ -3,11 +3,12 @@
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::{app::App, command::Command, error::CliError, show, tenants::Limit};
+use super::{app::App, audit, command::Command, error::CliError, show, tenants::Limit};
 use crate::{
     domain::Rate,
     engine::Engine,
     limits::{Bucket, Resource},
+    security::audit::{Action as Act, Entry},
 };
 
 pub(super) struct Limits;
@@ -48,16 +49,23 @@ impl Command for Limits {
             Action::Set { resource, rate } => {
                 let engine = app.engine().await?;
                 engine.rules.set(app.tenant(), &resource, rate.0).await?;
+                let text = rate.0.map_or_else(|| "none".to_owned(), |rate| rate.to_string());
+                audit::record(&engine, changed(app, &resource).with("rate", text)).await;
                 engine
             }
             Action::Reset { resource } => {
                 let engine = app.engine().await?;
                 engine.rules.reset(app.tenant(), &resource).await?;
+                audit::record(&engine, changed(app, &resource).with("rate", "default")).await;
                 engine
             }
         };
         tell(app, &engine).await
     }
+}
+
+fn changed(app: &App, resource: &Resource) -> Entry {
+    Entry::new(Act::TenantChanged).of(app.tenant()).to(format!("limit:{}", resource.as_str()))
 }
 
 /// One limit, in JSON.

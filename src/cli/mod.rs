@@ -14,6 +14,7 @@ mod api;
 mod apikeys;
 mod app;
 mod artifacts;
+mod audit;
 mod batches;
 mod choice;
 mod command;
@@ -175,6 +176,7 @@ impl Cli {
             Entry::of::<pause::Pause>(),
             Entry::of::<pause::Resume>(),
             Entry::of::<stats::StatsCommand>(),
+            Entry::of::<audit::AuditCommand>(),
             Entry::of::<doctor::Doctor>(),
             Entry::of::<verify::Verify>(),
         ];

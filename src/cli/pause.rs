@@ -3,8 +3,13 @@
 use clap::Args;
 use serde::Serialize;
 
-use super::{app::App, command::Command, error::CliError};
-use crate::{domain::KindName, engine::Engine, queue::Scope};
+use super::{app::App, audit, command::Command, error::CliError};
+use crate::{
+    domain::KindName,
+    engine::Engine,
+    queue::Scope,
+    security::audit::{Action as Act, Entry},
+};
 
 pub(super) struct Pause;
 pub(super) struct Resume;
@@ -41,6 +46,7 @@ impl Command for Pause {
         let scope = arguments.scope(app)?;
         let engine = app.engine().await?;
         engine.queue.pause(&scope).await?;
+        audit::record(&engine, paused(&scope, "pause")).await;
         tell(app, &engine).await
     }
 }
@@ -54,8 +60,14 @@ impl Command for Resume {
         let scope = arguments.scope(app)?;
         let engine = app.engine().await?;
         engine.queue.resume(&scope).await?;
+        audit::record(&engine, paused(&scope, "resume")).await;
         tell(app, &engine).await
     }
+}
+
+fn paused(scope: &Scope, act: &'static str) -> Entry {
+    let entry = Entry::new(Act::QueuePaused).to(words(std::slice::from_ref(scope))).with("act", act);
+    if let Scope::Tenant(tenant) = scope { entry.of(tenant) } else { entry }
 }
 
 #[derive(Serialize)]

@@ -4,12 +4,13 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{app::App, choice::one_of, command::Command, error::CliError, submit::read_payload};
+use super::{app::App, audit, choice::one_of, command::Command, error::CliError, submit::read_payload};
 use crate::{
     config::TimeSpan,
     domain::{JobId, KindName, NewJob, Priority, ScheduleName, Timestamp},
     engine::Engine,
     schedule::{CatchUp, Plan, Schedule, ScheduleError, SchedulePayload},
+    security::audit::{Action as Act, Entry},
 };
 
 pub(super) struct Schedules;
@@ -98,22 +99,38 @@ impl Command for Schedules {
             Action::Set(arguments) => {
                 let name = arguments.name.clone();
                 let plan = plan(arguments, app, &engine).await?;
-                tell(app, &schedules.set(tenant, &name, plan).await?)
+                let set = schedules.set(tenant, &name, plan).await?;
+                record(app, &engine, &name, "set").await;
+                tell(app, &set)
             }
             Action::List => list(app, &engine).await,
             Action::Show(Named { name }) => tell(app, &found(app, &engine, &name).await?),
-            Action::Pause(Named { name }) => tell(app, &schedules.pause(tenant, &name).await?),
-            Action::Resume(Named { name }) => tell(app, &schedules.resume(tenant, &name).await?),
+            Action::Pause(Named { name }) => {
+                let paused = schedules.pause(tenant, &name).await?;
+                record(app, &engine, &name, "pause").await;
+                tell(app, &paused)
+            }
+            Action::Resume(Named { name }) => {
+                let resumed = schedules.resume(tenant, &name).await?;
+                record(app, &engine, &name, "resume").await;
+                tell(app, &resumed)
+            }
             Action::Remove(Named { name }) => {
                 if !schedules.remove(tenant, &name).await? {
                     return Err(ScheduleError::Unknown { tenant: tenant.clone(), name }.into());
                 }
+                record(app, &engine, &name, "remove").await;
                 app.output().line(format_args!("{name} removed"))?;
                 app.output().document(&Removed { removed: &name })
             }
             Action::Next { named, count } => next(app, &engine, &named.name, usize::from(count)).await,
         }
     }
+}
+
+async fn record(app: &App, engine: &Engine, name: &ScheduleName, act: &'static str) {
+    let entry = Entry::new(Act::ScheduleChanged).of(app.tenant()).to(name.to_string()).with("act", act);
+    audit::record(engine, entry).await;
 }
 
 async fn found(app: &App, engine: &Engine, name: &ScheduleName) -> Result<Schedule, CliError> {

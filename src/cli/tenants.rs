@@ -5,12 +5,16 @@ use std::{fmt, str::FromStr};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::{app::App, choice::one_of, command::Command, error::CliError, show};
+use super::{app::App, audit, choice::one_of, command::Command, error::CliError, show};
 use crate::{
     config::ByteSize,
     domain::{KindName, Rate, TenantId, TenantLimits},
     engine::Engine,
-    security::{TenantFacts, seal::KeyId},
+    security::{
+        TenantFacts,
+        audit::{Action as Act, Entry},
+        seal::KeyId,
+    },
 };
 
 pub(super) struct Tenants;
@@ -59,6 +63,25 @@ struct Changes {
     /// Limits back to the defaults first
     #[arg(long)]
     reset: bool,
+}
+
+impl Changes {
+    /// The names of what is to change.
+    fn words(&self) -> String {
+        let named = [
+            ("reset", self.reset),
+            ("weight", self.weight.is_some()),
+            ("max-running", self.max_running.is_some()),
+            ("max-waiting", self.max_waiting.is_some()),
+            ("max-waiting-bytes", self.max_waiting_bytes.is_some()),
+            ("limit", !self.limit.is_empty()),
+            ("kind-max-running", !self.kind_max_running.is_empty()),
+            ("seal on", self.seal == Some(Switch::On)),
+            ("seal off", self.seal == Some(Switch::Off)),
+        ];
+        let named = named.into_iter().filter_map(|(name, is_named)| is_named.then_some(name));
+        named.collect::<Vec<_>>().join(", ")
+    }
 }
 
 #[derive(Args)]
@@ -150,9 +173,12 @@ impl Command for Tenants {
                 } else {
                     engine.queue.tenant_limits(&name).await?
                 };
+                let words = changes.words();
                 let limits = changed(before, changes);
                 let stored = (limits != TenantLimits::default()).then(|| limits.clone());
                 engine.queue.set_tenant_limits(&name, stored).await?;
+                let entry = Entry::new(Act::TenantChanged).of(&name).to("limits").with("changed", words);
+                audit::record(&engine, entry).await;
                 tell(app, &engine, &name, &limits).await
             }
         }

@@ -2,6 +2,7 @@
 //! Must not know: what they are used for.
 
 mod api;
+mod audit;
 mod cors;
 mod environment;
 mod hosts;
@@ -29,6 +30,7 @@ use std::{
 use serde::Deserialize;
 
 pub use api::{ApiLayer, ApiSettings};
+pub use audit::{AlertSettings, AlertsLayer, AuditLayer};
 pub use cors::{CorsOrigin, CorsOriginError};
 pub use environment::{Environment, EnvironmentError};
 pub use hosts::{HostError, HostName, HostPattern};
@@ -47,7 +49,9 @@ use crate::{
     artifact::StorageUrl,
     domain::TenantId,
     limits::LimitRules,
-    security::{MasterKeys, oidc::OidcProvider, outgoing::OutgoingRules, sessions::SessionRules},
+    security::{
+        MasterKeys, audit::Keeping, oidc::OidcProvider, outgoing::OutgoingRules, sessions::SessionRules,
+    },
 };
 
 /// What a process works with.
@@ -92,6 +96,10 @@ pub struct Settings {
     pub sessions: SessionRules,
     /// What the process is there for. Default development.
     pub environment: Environment,
+    /// How the audit log is kept.
+    pub audit: Keeping,
+    /// When somebody is told of what is in it.
+    pub alerts: AlertSettings,
 }
 
 impl Default for Settings {
@@ -116,6 +124,8 @@ impl Default for Settings {
             oidc: BTreeMap::new(),
             sessions: SessionRules::default(),
             environment: Environment::default(),
+            audit: Keeping::default(),
+            alerts: AlertSettings::default(),
         }
     }
 }
@@ -170,6 +180,10 @@ pub struct Layer {
     pub sessions: Option<SessionsLayer>,
     /// [`Settings::environment`].
     pub environment: Option<Environment>,
+    /// [`Settings::audit`]: what is named here, over the defaults. In the file only.
+    pub audit: Option<AuditLayer>,
+    /// [`Settings::alerts`].
+    pub alerts: Option<AlertsLayer>,
 }
 
 /// A setting is wrong: mend it where the message says.
@@ -225,7 +239,9 @@ impl Settings {
                 read => read?,
             },
         };
-        Self::default().under(file)?.under(environment)?.under(flags)
+        let settings = Self::default().under(file)?.under(environment)?.under(flags)?;
+        settings.alerts.check()?;
+        Ok(settings)
     }
 
     /// These settings, with what a layer says put over them.
@@ -286,6 +302,8 @@ impl Settings {
             oidc,
             sessions: layer.sessions.unwrap_or_default().over(self.sessions)?,
             environment: layer.environment.unwrap_or(self.environment),
+            audit: layer.audit.unwrap_or_default().over(self.audit)?,
+            alerts: layer.alerts.unwrap_or_default().over(self.alerts)?,
         })
     }
 }
@@ -337,6 +355,8 @@ impl Layer {
             sessions: None,
             api: Some(ApiLayer::from_environment(variable)?),
             environment: parse(variable, "PRESSWORK_ENV")?,
+            audit: None,
+            alerts: AlertsLayer::from_environment(variable)?,
         })
     }
 

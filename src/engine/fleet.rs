@@ -15,7 +15,7 @@ use crate::{
     queue::redis::RedisQueue,
     schedule::Schedules,
     security::{
-        Keyring, MasterSource, SealingQueue, api_keys::ApiKeys, audit::Audit, identity::Identity, oidc::Oidc,
+        Keyring, MasterSource, SealingQueue, api_keys::ApiKeys, identity::Identity, oidc::Oidc,
         outgoing::Outgoing, sessions::Sessions, users::Users, vault::Vault,
     },
     store::{
@@ -52,13 +52,13 @@ impl Engine {
             (Arc::new(RedisRecords::new(redis.clone(), None)), Arc::new(SystemClock));
         let random: Arc<dyn Random> = Arc::new(SystemRandom);
         let limiter = Arc::new(RedisLimiter::new(redis.clone(), random.clone()));
+        let audit = super::audit::open(settings, &masters, &records, (&clock, &random));
         let keyring = Keyring::new(&records, masters, clock.clone(), random.clone());
         let queue = Arc::new(RedisQueue::new(redis.clone(), None));
         let limiter: Arc<dyn Limiter> =
             Arc::new(FallbackLimiter::new(limiter, clock.clone(), random.clone()));
         let users = Users::new(&records, clock.clone(), random.clone());
         let outgoing = Outgoing::new(settings.outgoing.clone());
-        let audit = Audit::new(clock.clone());
         Ok(Self {
             identity: Identity::new(&records, &keyring, limiter.clone(), &audit, &clock, &random),
             limiter,

@@ -34,6 +34,7 @@ impl Engine {
     /// polled; stop it by dropping it. What fails is logged and tried again.
     pub async fn maintain(&self) {
         self.warn_of_settings().await;
+        self.audit.note_start().await;
         let scheduler = self.scheduler();
         tokio::join!(scheduler.run(), self.sweep_regularly());
     }

@@ -10,6 +10,7 @@
 //!   tmp/                 scratch, a folder a process, locked as long as the process lives
 //! ```
 
+mod audit;
 mod fleet;
 mod maintenance;
 mod ownership;
@@ -198,13 +199,13 @@ impl Engine {
         let storage = open_storage(settings)?;
         let records: Arc<dyn Records> = Arc::new(SqliteRecords::new(database.clone(), clock.clone()));
         let masters = master_source(settings)?;
+        let audit = audit::open(settings, &masters, &records, (&clock, &random));
         let keyring = Keyring::new(&records, masters, clock.clone(), random.clone());
         let queue = Arc::new(SqliteQueue::new(database.clone(), clock.clone()));
         let limiter: Arc<dyn Limiter> =
             Arc::new(RecordsLimiter::new(records.clone(), clock.clone(), random.clone()));
         let users = Users::new(&records, clock.clone(), random.clone());
         let outgoing = Outgoing::new(settings.outgoing.clone());
-        let audit = Audit::new(clock.clone());
         Ok(Self {
             identity: Identity::new(&records, &keyring, limiter.clone(), &audit, &clock, &random),
             limiter,

@@ -7,6 +7,8 @@ pub mod access;
 #[cfg(feature = "server")]
 mod acting;
 #[cfg(feature = "server")]
+pub mod alerts;
+#[cfg(feature = "server")]
 pub mod api_keys;
 #[cfg(feature = "server")]
 pub mod audit;
@@ -35,6 +37,7 @@ pub mod tokens;
 pub mod totp;
 #[cfg(feature = "server")]
 pub mod users;
+#[cfg(feature = "server")]
 pub mod vault;
 
 #[cfg(feature = "server")]

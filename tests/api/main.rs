@@ -9,12 +9,13 @@
 mod servers;
 
 mod artifacts;
+mod audit;
 mod files;
 mod jobs;
-mod walk;
+mod keys;
 mod oidc;
 mod outgoing;
-mod sessions;
-mod keys;
 mod secrets;
+mod sessions;
+mod walk;
 mod world;

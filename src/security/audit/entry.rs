@@ -20,6 +20,18 @@ pub enum Actor {
     System,
 }
 
+impl Actor {
+    /// As the log names him: `user:…`, `key:…`, `anonymous`, `command-line` or `system`.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Subject(name) => name,
+            Self::Anonymous => "anonymous",
+            Self::CommandLine => "command-line",
+            Self::System => "system",
+        }
+    }
+}
+
 /// How it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -30,6 +42,33 @@ pub enum Outcome {
     Refused,
     /// It failed.
     Failed,
+}
+
+impl Outcome {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Done, Self::Refused, Self::Failed];
+
+    /// Its name in the log.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// The text is no outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not an outcome: done, refused or failed")]
+pub struct OutcomeError;
+
+impl std::str::FromStr for Outcome {
+    type Err = OutcomeError;
+
+    fn from_str(text: &str) -> Result<Self, OutcomeError> {
+        Self::ALL.into_iter().find(|outcome| outcome.name() == text).ok_or(OutcomeError)
+    }
 }
 
 macro_rules! actions {
@@ -93,6 +132,8 @@ actions! {
     KeyringRotated = "keyring.rotated",
     /// A tenant, its limits or its sealing were changed.
     TenantChanged = "tenant.changed",
+    /// A schedule was made, changed, paused, resumed or removed.
+    ScheduleChanged = "schedule.changed",
     /// Something was paused or resumed.
     QueuePaused = "queue.paused",
     /// A setting differs from what this node started with before.
@@ -130,6 +171,22 @@ pub struct Entry {
     pub request: Option<String>,
     /// What else there is to say, by name.
     pub detail: BTreeMap<&'static str, String>,
+}
+
+impl Action {
+    /// Whether what it tells of is done only once it is on disk. The others are refusals and samples, of which many may come
+    /// at one time: nothing that they tell of waits for the disk.
+    pub(super) fn waits(self) -> bool {
+        !matches!(
+            self,
+            Self::CredentialRefused
+                | Self::AccessDenied
+                | Self::LoginThrottled
+                | Self::KeyUsed
+                | Self::LimitHit
+                | Self::SuspiciousInput
+        )
+    }
 }
 
 impl Entry {

@@ -1,0 +1,135 @@
+//! Thresholds, windows, and what is held back.
+
+use std::{sync::Arc, time::Duration};
+
+use super::*;
+use crate::{
+    domain::{ManualClock, SeededRandom},
+    security::{
+        audit::{Action, Outcome},
+        outgoing::OutgoingRules,
+    },
+};
+
+struct World {
+    alerts: Alerts,
+    heard: broadcast::Receiver<Alert>,
+    clock: Arc<ManualClock>,
+}
+
+impl World {
+    fn new() -> Self {
+        let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_800_000_000_000)));
+        let outgoing = Outgoing::new(OutgoingRules::default());
+        let alerts =
+            Alerts::new(AlertOptions::default(), outgoing, clock.clone(), Arc::new(SeededRandom::new(1)));
+        let heard = alerts.subscribe();
+        Self { alerts, heard, clock }
+    }
+
+    fn see(&self, entry: &Entry) {
+        self.alerts.see(entry, self.clock.now());
+    }
+
+    fn heard(&mut self) -> Vec<(Rule, String, u64, u64)> {
+        let next = std::iter::from_fn(|| self.heard.try_recv().ok());
+        next.map(|alert| (alert.rule, alert.subject, alert.count, alert.held_back)).collect()
+    }
+}
+
+fn refused(account: &str, address: &str) -> Entry {
+    let entry = Entry::new(Action::Login).ended(Outcome::Refused).to(account);
+    Entry { address: Some(address.parse().unwrap()), ..entry }
+}
+
+#[test]
+fn logins_of_one_account_are_told_at_the_threshold_once_a_window_with_what_was_held_back() {
+    let mut world = World::new();
+    for _ in 0..4 {
+        world.see(&refused("ann", "203.0.113.1"));
+    }
+    assert_eq!(world.heard(), []);
+    world.see(&Entry::new(Action::Login).to("ann"));
+    assert_eq!(world.heard(), [], "a login that was let in counts for nothing");
+    for _ in 0..10 {
+        world.see(&refused("ann", "203.0.113.1"));
+    }
+    assert_eq!(world.heard(), [(Rule::LoginsOfAccount, "ann".to_owned(), 5, 0)]);
+    world.clock.advance(Duration::from_secs(601));
+    for _ in 0..5 {
+        world.see(&refused("ann", "203.0.113.1"));
+    }
+    assert_eq!(world.heard(), [(Rule::LoginsOfAccount, "ann".to_owned(), 5, 9)]);
+}
+
+#[test]
+fn what_is_spread_over_a_long_time_is_not_told() {
+    let mut world = World::new();
+    for _ in 0..50 {
+        world.see(&refused("ann", "203.0.113.1"));
+        world.clock.advance(Duration::from_secs(300));
+    }
+    assert_eq!(world.heard(), []);
+}
+
+#[test]
+fn logins_from_one_address_and_over_many_accounts_are_told() {
+    let mut world = World::new();
+    for n in 0..19 {
+        world.see(&refused(&format!("user-{n}"), "203.0.113.1"));
+    }
+    assert_eq!(world.heard(), []);
+    world.see(&refused("user-19", "203.0.113.1"));
+    let mut heard: Vec<_> = world.heard().into_iter().map(|(rule, ..)| rule).collect();
+    heard.sort_unstable();
+    assert_eq!(heard, [Rule::LoginsFromAddress, Rule::LoginsSpread]);
+
+    let mut world = World::new();
+    for n in 0..40 {
+        world.see(&refused(&format!("user-{}", n % 4), &format!("203.0.113.{n}")));
+    }
+    let heard: Vec<_> = world.heard().into_iter().map(|(rule, ..)| rule).collect();
+    assert_eq!(heard, [Rule::LoginsOfAccount; 4], "four accounts are not many");
+}
+
+#[test]
+fn each_of_the_other_rules_is_told_by_its_entries() {
+    let mut world = World::new();
+    let acme = "acme".parse().unwrap();
+    for _ in 0..2 {
+        world.see(&Entry::new(Action::LimitHit).of(&acme).with("count", 99));
+    }
+    assert_eq!(world.heard(), []);
+    world.see(&Entry::new(Action::LimitHit).of(&acme).with("count", 99));
+    assert_eq!(world.heard(), [(Rule::LimitStorm, "acme".to_owned(), 297, 0)]);
+    for _ in 0..3 {
+        world.see(&Entry::new(Action::SuspiciousInput).of(&acme));
+    }
+    assert_eq!(world.heard(), [(Rule::SuspiciousInput, "acme".to_owned(), 3, 0)]);
+    world.see(&Entry::new(Action::RefreshReuse).ended(Outcome::Refused).to("user:7"));
+    assert_eq!(world.heard(), [(Rule::RefreshReuse, "user:7".to_owned(), 1, 0)]);
+    world.see(&Entry::new(Action::TenantChanged).of(&acme));
+    world.see(&Entry::new(Action::TenantChanged).of(&acme));
+    assert_eq!(world.heard(), [(Rule::ConfigChange, "tenant.changed acme".to_owned(), 1, 0)]);
+    world.alerts.broken("entry 7 was changed", world.clock.now());
+    assert_eq!(world.heard(), [(Rule::AuditBroken, "audit log".to_owned(), 1, 0)]);
+}
+
+#[test]
+fn a_hostile_name_drives_nothing_and_many_of_them_fill_no_memory() {
+    let mut world = World::new();
+    for n in 0..30_000 {
+        world.see(&refused(&format!("\u{1b}[2J{n}\n"), "203.0.113.1"));
+    }
+    assert!(world.heard().iter().all(|(_, subject, ..)| !subject.chars().any(is_harmful)));
+}
+
+/// HMAC-SHA-256 by another hand: `printf '%s' '1800000000.{"a":1}' | openssl dgst -sha256 -hmac 0123456789abcdef`.
+#[test]
+fn a_signature_is_what_other_programs_compute() {
+    let secret: WebhookSecret = "0123456789abcdef".parse().unwrap();
+    let signature = sign(&secret, Timestamp::from_millis(1_800_000_000_999), b"{\"a\":1}");
+    assert_eq!(signature, "t=1800000000,v1=d3e17924cac4a72ca2ee9e5700df170fdb5733eaf69ecd909fb0c18a962b03a5");
+    assert!(!format!("{secret:?}").contains("0123"));
+    assert!("short".parse::<WebhookSecret>().is_err());
+}
