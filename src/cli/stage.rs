@@ -48,6 +48,7 @@ impl Stage {
             settings: Settings { data_dir: self.folder().join("data"), ..Settings::default() },
             named_tenant: None,
             registry: Arc::new(Registry::new()),
+            routes: Vec::new(),
             output: Output::into_writer(is_json, Box::new(paper.clone())),
         };
         let ended = C::run(arguments, &app).await;

@@ -34,10 +34,10 @@ impl Door {
             tenant: settings.tenant.clone(),
             name: "a test's".to_owned(),
             grants: Role::Operator.grants(),
-            created_by: "test".to_owned(),
+            from: Vec::new(),
             expires_at: None,
         };
-        let key = engine.api_keys.create(new).await.unwrap().1.reveal().to_owned();
+        let key = engine.api_keys.create(new, &Acting::command_line()).await.unwrap().1.reveal().to_owned();
         // The process's crypto provider; reqwest asks for it also where it speaks no TLS.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();

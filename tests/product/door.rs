@@ -43,10 +43,10 @@ fn key(world: &World, role: Role) -> String {
             tenant: "default".parse().unwrap(),
             name: "checker".to_owned(),
             grants: role.grants(),
-            created_by: "test".to_owned(),
+            from: Vec::new(),
             expires_at: None,
         };
-        engine.api_keys.create(new).await.unwrap().1.reveal().to_owned()
+        engine.api_keys.create(new, &Acting::command_line()).await.unwrap().1.reveal().to_owned()
     })
 }
 
