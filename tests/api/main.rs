@@ -8,5 +8,10 @@
 #[path = "../servers/mod.rs"]
 mod servers;
 
+mod hardening;
 mod jobs;
+mod layers;
+mod limits;
+mod raw;
+mod tls;
 mod world;
