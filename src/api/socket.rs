@@ -152,7 +152,7 @@ fn instead_of(bytes: &[u8]) -> Option<Bytes> {
             ProblemType::HeadersTooLarge,
             "the request's line and headers have more bytes, or are more, than are taken",
         ),
-        b"400" => Problem::new(ProblemType::Invalid, "what came is no HTTP/1.1 request"),
+        b"400" => Problem::new(ProblemType::Invalid, "what came can't be read as an HTTP request"),
         _ => return None,
     };
     let body = serde_json::to_vec(&problem.to_body()).ok()?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use presswork::{
     domain::{Clock as _, TenantId},
-    security::{access::PERMISSIONS, api_keys::NewApiKey},
+    security::{Acting, access::PERMISSIONS, api_keys::NewApiKey},
 };
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -69,14 +69,14 @@ async fn spent_keys(world: &World) -> [String; 2] {
         tenant: tenant.clone(),
         name: "spent".to_owned(),
         grants: PERMISSIONS.iter().map(|(name, _)| name.parse().unwrap()).collect(),
-        created_by: "test".to_owned(),
+        from: Vec::new(),
         expires_at,
     };
     let now = world.engine.clock.now();
-    let (_, expired) = world.engine.api_keys.create(new(Some(now))).await.unwrap();
+    let (_, expired) = world.engine.api_keys.create(new(Some(now)), &Acting::command_line()).await.unwrap();
     let (revoked, text) =
-        world.engine.api_keys.create(new(Some(now.after(Duration::from_secs(60))))).await.unwrap();
-    world.engine.api_keys.revoke(&tenant, &revoked.id).await.unwrap();
+        world.engine.api_keys.create(new(Some(now.after(Duration::from_secs(60)))), &Acting::command_line()).await.unwrap();
+    world.engine.api_keys.revoke(&tenant, &revoked.id, &Acting::command_line()).await.unwrap();
     [expired.reveal().to_owned(), text.reveal().to_owned()]
 }
 

@@ -7,6 +7,7 @@ use presswork::{
     config::Settings,
     domain::{Failure, KindName, TenantId},
     engine::Engine,
+    limits::LimitRules,
     security::{Acting, access::Grants, api_keys::NewApiKey},
     worker::{Context, Kind, Registry},
 };
@@ -57,14 +58,25 @@ impl World {
 
     /// The same, with settings changed first.
     pub(crate) async fn start_with(change: impl FnOnce(&mut Settings)) -> Self {
+        Self::start_with_routes(change, None).await
+    }
+
+    /// The same with routes beside the API's own. Calls are not limited unless `change` says so.
+    pub(crate) async fn start_with_routes(
+        change: impl FnOnce(&mut Settings),
+        routes: Option<api::Routes>,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut settings = Settings { data_dir: folder.path().to_owned(), ..Settings::default() };
+        for resource in [LimitRules::API, LimitRules::ANONYMOUS] {
+            settings.limits.0.remove(&resource);
+        }
         change(&mut settings);
         let engine = Engine::connect(&settings).await.unwrap();
         let registry = Arc::new(Registry::new().register::<Echo>());
         let stopping = CancellationToken::new();
-        let router = Api::new(engine.clone(), registry.clone(), settings.api.clone(), "0.0.0")
-            .router(stopping.clone());
+        let api = Api::new(engine.clone(), registry.clone(), settings.api.clone(), "0.0.0");
+        let router = routes.into_iter().fold(api, Api::routes).router(stopping.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let token = stopping.clone();

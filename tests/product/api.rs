@@ -5,7 +5,7 @@ use std::{fs, time::Duration};
 use presswork::{
     config::Settings,
     engine::Engine,
-    security::{access::Role, api_keys::NewApiKey},
+    security::{Acting, access::Role, api_keys::NewApiKey},
 };
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};

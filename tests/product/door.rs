@@ -6,7 +6,7 @@ use std::{fs, process::Command};
 use presswork::{
     config::Settings,
     engine::Engine,
-    security::{access::Role, api_keys::NewApiKey},
+    security::{Acting, access::Role, api_keys::NewApiKey},
 };
 use serde_json::Value;
 

@@ -231,7 +231,7 @@ fn launch(folder: &Path, port: u16, options: &RedisOptions) -> Child {
 }
 
 /// An authority and a certificate that it has signed for this machine, by the openssl command.
-fn make_certificates(folder: &Path) {
+pub(crate) fn make_certificates(folder: &Path) {
     let openssl = |line: &str| {
         let done = Command::new("openssl").args(line.split(' ')).current_dir(folder).output();
         let done = done.unwrap_or_else(|error| panic!("openssl could not be started: {error}"));

@@ -19,7 +19,7 @@ use std::{net::SocketAddr, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use axum::{
     Router,
     extract::{ConnectInfo, MatchedPath, Request, State},
-    http::{HeaderMap, HeaderValue, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
@@ -96,12 +96,17 @@ async fn told(State(layers): State<Arc<Layers>>, mut request: Request, next: Nex
     }
     .instrument(span)
     .await;
+    let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
     headers::protect(headers, settings.has_tls() || way.is_secure);
     if let Ok(id) = HeaderValue::from_str(&id) {
         headers.insert("x-request-id", id);
     }
     trace.tell(headers);
+    if layers.state.stopping().is_cancelled() && !is_upgrade {
+        // Who keeps the connection would find it closed.
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     response
 }
 
