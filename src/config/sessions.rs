@@ -52,7 +52,7 @@ mod tests {
     fn spans_are_read_and_held_against_their_bounds() {
         let read = |text: &str| toml::from_str::<SessionsLayer>(text).unwrap().over(SessionRules::default());
         let rules = read("idle = \"5m\"\nage = \"1h\"\nmost = 3").unwrap();
-        let minutes = |count| Duration::from_secs(60 * count);
+        let minutes = |count: u64| Duration::from_secs(60 * count);
         assert_eq!((rules.idle, rules.most_age, rules.most), (minutes(5), minutes(60), 3));
         assert_eq!(read("").unwrap(), SessionRules::default());
         for wrong in ["idle = \"1s\"", "idle = \"2d\"", "age = \"31d\"", "most = 0"] {
