@@ -8,6 +8,8 @@
 mod binding;
 mod id_token;
 mod provider;
+#[cfg(test)]
+mod tests;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
