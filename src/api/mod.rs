@@ -5,16 +5,26 @@
 //! the OpenAPI document and says by `x-permission` who may call it. An app adds routes of its own in the same way.
 
 mod authority;
+mod batches;
 pub(crate) mod caller;
 mod credential;
+mod docs;
 mod documents;
+mod events;
 pub(crate) mod extract;
 mod jobs;
+mod kinds;
+mod limits;
+mod metrics;
 mod openapi;
 pub(crate) mod page;
 pub mod problem;
+mod queue;
+mod schedules;
 mod server;
 mod state;
+mod status;
+mod tenants;
 
 use std::sync::Arc;
 
@@ -61,10 +71,15 @@ impl Api {
     pub fn router(self, stopping: CancellationToken) -> Router {
         let mut all = OpenApiRouter::with_openapi(openapi::beginning(&self.version));
         let own = [openapi::routes(), jobs::routes()];
-        for routes in own.into_iter().chain(self.routes) {
+        let work =
+            [batches::routes(), events::routes(), schedules::routes(), kinds::routes(), queue::routes()];
+        let running = [tenants::routes(), limits::routes(), status::routes(), docs::routes()];
+        let own = own.into_iter().chain(work).chain(running);
+        for routes in own.chain(self.routes) {
             all = all.merge(routes);
         }
         let (router, mut document) = all.split_for_parts();
+        openapi::name_operations(&mut document);
         let authority = Authority::of(&mut document);
         let json = document.to_json().unwrap_or_default();
         let state = ApiState::new(self.engine, self.registry, self.settings, authority, json, stopping);
@@ -76,6 +91,7 @@ impl Api {
             .method_not_allowed_fallback(async || {
                 Problem::new(ProblemType::MethodNotAllowed, "the OpenAPI document lists what each path takes")
             })
+            .layer(middleware::from_fn_with_state(state.clone(), metrics::measure))
             .with_state(state)
     }
 }

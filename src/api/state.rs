@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{authority::Authority, caller::Origin};
+use super::{authority::Authority, caller::Origin, docs, events::Live, metrics::Requests, status::Readiness};
 use crate::{
     config::ApiSettings,
     engine::Engine,
@@ -24,6 +24,11 @@ struct Inner {
     authority: Authority,
     document: String,
     stopping: tokio_util::sync::CancellationToken,
+    docs: String,
+    live: Live,
+    requests: Requests,
+    readiness: Readiness,
+    begun: tokio::time::Instant,
 }
 
 impl ApiState {
@@ -35,7 +40,23 @@ impl ApiState {
         document: String,
         stopping: tokio_util::sync::CancellationToken,
     ) -> Self {
-        Self(Arc::new(Inner { engine, registry, settings, authority, document, stopping }))
+        let docs = docs::render(&serde_json::from_str(&document).unwrap_or_default());
+        let live = Live::new(engine.progress.clone(), settings.most_streams);
+        let (requests, readiness) = (Requests::default(), Readiness::default());
+        let begun = tokio::time::Instant::now();
+        Self(Arc::new(Inner {
+            engine,
+            registry,
+            settings,
+            authority,
+            document,
+            stopping,
+            docs,
+            live,
+            requests,
+            readiness,
+            begun,
+        }))
     }
 
     /// What the process holds.
@@ -65,6 +86,31 @@ impl ApiState {
     /// The OpenAPI document, as JSON.
     pub(super) fn document(&self) -> &str {
         &self.0.document
+    }
+
+    /// The OpenAPI document, as a page.
+    pub(super) fn docs(&self) -> &str {
+        &self.0.docs
+    }
+
+    /// What is followed, and how many streams are open.
+    pub(super) fn live(&self) -> &Live {
+        &self.0.live
+    }
+
+    /// What was counted of HTTP.
+    pub(super) fn requests(&self) -> &Requests {
+        &self.0.requests
+    }
+
+    /// Whether the stores are there.
+    pub(super) fn readiness(&self) -> &Readiness {
+        &self.0.readiness
+    }
+
+    /// When the API began.
+    pub(super) fn begun(&self) -> tokio::time::Instant {
+        self.0.begun
     }
 
     /// Records an act in the audit log, with who called and from where.

@@ -19,6 +19,8 @@ pub struct ApiSettings {
     pub header_timeout: Duration,
     /// How long an operation may take before it answers; streams and files are not bound by it. Default 30 s.
     pub request_timeout: Duration,
+    /// The most event streams of one tenant at one time, in one process. Default 1,000.
+    pub most_streams: usize,
 }
 
 impl Default for ApiSettings {
@@ -29,6 +31,7 @@ impl Default for ApiSettings {
             most_connections: 4_096,
             header_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(30),
+            most_streams: 1_000,
         }
     }
 }
@@ -47,6 +50,8 @@ pub struct ApiLayer {
     pub header_timeout: Option<TimeSpan>,
     /// [`ApiSettings::request_timeout`].
     pub request_timeout: Option<TimeSpan>,
+    /// [`ApiSettings::most_streams`].
+    pub most_streams: Option<usize>,
 }
 
 impl ApiSettings {
@@ -60,6 +65,7 @@ impl ApiSettings {
             most_connections: layer.most_connections.unwrap_or(self.most_connections),
             header_timeout: layer.header_timeout.map_or(self.header_timeout, |span| span.0),
             request_timeout: layer.request_timeout.map_or(self.request_timeout, |span| span.0),
+            most_streams: layer.most_streams.unwrap_or(self.most_streams),
         }
     }
 }
