@@ -31,7 +31,8 @@ use crate::{
 
 /// What `/v1/jobs` answers to.
 pub(super) fn routes() -> Routes {
-    let listing = OpenApiRouter::new().routes(routes!(create::create, list)).routes(routes!(get, why));
+    let listing =
+        OpenApiRouter::new().routes(routes!(create::create, list)).routes(routes!(get)).routes(routes!(why));
     listing.merge(create::routes()).merge(act::routes()).merge(wait::routes())
 }
 
