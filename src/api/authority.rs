@@ -10,7 +10,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use axum::{
     extract::{MatchedPath, Request, State},
-    http::Method,
+    http::{HeaderMap, Method},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -26,9 +26,12 @@ use super::{
     problem::{Problem, ProblemType},
     state::ApiState,
 };
-use crate::security::{
-    access::{PERMISSIONS, Permission},
-    audit::{Action, Entry, Outcome},
+use crate::{
+    domain::TenantId,
+    security::{
+        access::{PERMISSIONS, Permission, Principal},
+        audit::{Action, Entry, Outcome},
+    },
 };
 
 /// What an operation needs.
@@ -119,11 +122,8 @@ pub(super) async fn admit(State(state): State<ApiState>, mut request: Request, n
     let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let Some(need) = path.as_deref().and_then(|path| state.authority().need(request.method(), path)).cloned()
     else {
-        return match path {
-            // axum knows the path, but not this method on it.
-            Some(_) => next.run(request).await,
-            None => Problem::not_found("such path").into_response(),
-        };
+        // A method that a path has not is answered beyond this layer: what comes here has a handler, and is closed.
+        return Problem::not_found("such path").into_response();
     };
     let (origin, limits) = (Origin::of(&request), state.limits());
     if need == Need::Public {
@@ -136,6 +136,10 @@ pub(super) async fn admit(State(state): State<ApiState>, mut request: Request, n
     }
     let headers = request.headers().clone();
     let principal = match credential::principal(&state, &headers, &origin).await {
+        Ok(principal) => principal,
+        Err(problem) => return problem.into_response(),
+    };
+    let principal = match acting(&state, &headers, &origin, principal).await {
         Ok(principal) => Arc::new(principal),
         Err(problem) => return limits.refused(&origin, problem).await.into_response(),
     };
@@ -155,6 +159,34 @@ pub(super) async fn admit(State(state): State<ApiState>, mut request: Request, n
     }
     request.extensions_mut().insert(principal);
     told.onto(next.run(request).await)
+}
+
+/// Names the tenant for which somebody wants to act who may do so for any.
+const ACTING_FOR: &str = "presswork-tenant";
+
+/// The caller as he wants to act: for his own tenant, or for the one that the header names where he manages tenants. To
+/// everybody else another tenant is one that there is not.
+async fn acting(
+    state: &ApiState,
+    headers: &HeaderMap,
+    origin: &Origin,
+    principal: Principal,
+) -> Result<Principal, Problem> {
+    let mut named = headers.get_all(ACTING_FOR).iter();
+    let Some(value) = named.next() else { return Ok(principal) };
+    let unknown = || Problem::not_found("such tenant");
+    let tenant = value.to_str().ok().filter(|_| named.next().is_none()).and_then(|name| name.parse().ok());
+    let tenant: TenantId = tenant.ok_or_else(unknown)?;
+    if tenant == principal.tenant {
+        return Ok(principal);
+    }
+    let needed = Permission::literal("tenants:manage");
+    if !principal.may(&needed) {
+        let entry = Entry::new(Action::AccessDenied).ended(Outcome::Refused).to(format!("tenant:{tenant}"));
+        state.record(entry, origin, Some(&principal)).await;
+        return Err(unknown());
+    }
+    Ok(Principal { tenant, ..principal })
 }
 
 /// The answer to who has not the permission.

@@ -7,26 +7,36 @@
 mod artifacts;
 mod audit;
 mod authority;
+mod batches;
 mod browser;
 pub(crate) mod caller;
 mod content;
 mod credential;
 mod csrf;
+mod docs;
 mod documents;
+mod events;
 pub(crate) mod extract;
 mod files;
 mod jobs;
 mod keys;
+mod kinds;
 mod layers;
+mod limits;
+mod metrics;
 mod oidc;
 mod openapi;
 pub(crate) mod page;
 pub mod problem;
+mod queue;
+mod schedules;
 mod secrets;
 mod server;
 mod sessions;
 mod socket;
 mod state;
+mod status;
+mod tenants;
 mod tls;
 mod transfer;
 
@@ -91,11 +101,21 @@ impl Api {
             keys::routes(),
             secrets::routes(),
             audit::routes(),
+            batches::routes(),
+            events::routes(),
+            schedules::routes(),
+            kinds::routes(),
+            queue::routes(),
+            tenants::routes(),
+            limits::routes(),
+            status::routes(),
+            docs::routes(),
         ];
         for routes in own.into_iter().chain(self.routes) {
             all = all.merge(routes);
         }
         let (router, mut document) = all.split_for_parts();
+        openapi::name_operations(&mut document);
         let authority = Authority::of(&mut document);
         let operations = Arc::new(Operations::of(&mut document));
         let json = document.to_json().unwrap_or_default();
@@ -118,6 +138,7 @@ impl Api {
             .method_not_allowed_fallback(async || {
                 Problem::new(ProblemType::MethodNotAllowed, "the OpenAPI document lists what each path takes")
             })
+            .layer(middleware::from_fn_with_state(state.clone(), metrics::measure))
             .with_state(state);
         layers.around(router)
     }

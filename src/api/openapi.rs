@@ -14,7 +14,12 @@ use utoipa::{
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{authority::SCHEMES, credential::SESSION_COOKIE, problem::ProblemBody, state::ApiState};
+use super::{
+    authority::{SCHEMES, operations},
+    credential::SESSION_COOKIE,
+    problem::ProblemBody,
+    state::ApiState,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -62,6 +67,21 @@ pub(super) fn beginning(version: &str) -> openapi::OpenApi {
     document
 }
 
+/// Names each operation by its method and path, so that no two have one name: `get_jobs_by_job_why`.
+pub(super) fn name_operations(document: &mut openapi::OpenApi) {
+    for (path, item) in &mut document.paths.paths {
+        let words = path.split(['/', '.']).filter(|word| !word.is_empty() && *word != "v1");
+        let words = words.map(|word| match word.strip_prefix('{').and_then(|word| word.strip_suffix('}')) {
+            Some(name) => format!("_by_{name}"),
+            None => format!("_{}", word.replace('-', "_")),
+        });
+        let name: String = words.collect();
+        for (method, operation) in operations(item) {
+            operation.operation_id = Some(method.as_str().to_lowercase() + &name);
+        }
+    }
+}
+
 /// The routes of the document itself.
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(document))
@@ -72,7 +92,11 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
     get,
     path = "/openapi.json",
     tag = "status",
-    responses((status = OK, description = "The OpenAPI document", body = Object, content_type = "application/json")),
+    responses(
+        (status = OK, description = "The OpenAPI document", body = Object, content_type = "application/json"),
+        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
+        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
+    ),
     extensions(("x-permission" = json!("public")))
 )]
 async fn document(State(state): State<ApiState>) -> Response {

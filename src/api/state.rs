@@ -5,7 +5,11 @@ use std::sync::Arc;
 use super::{
     authority::Authority,
     caller::{Caller, Origin},
+    docs,
+    events::Live,
     layers::{Limits, Operations},
+    metrics::Requests,
+    status::Readiness,
 };
 use crate::{
     config::ApiSettings,
@@ -29,6 +33,11 @@ struct Inner {
     document: String,
     limits: Limits,
     stopping: tokio_util::sync::CancellationToken,
+    docs: String,
+    live: Live,
+    requests: Requests,
+    readiness: Readiness,
+    begun: tokio::time::Instant,
 }
 
 impl ApiState {
@@ -42,7 +51,24 @@ impl ApiState {
         stopping: tokio_util::sync::CancellationToken,
     ) -> Self {
         let limits = Limits::new(&engine, operations);
-        Self(Arc::new(Inner { engine, registry, settings, authority, document, limits, stopping }))
+        let docs = docs::render(&serde_json::from_str(&document).unwrap_or_default());
+        let live = Live::new(engine.progress.clone(), settings.most_streams);
+        let (requests, readiness) = (Requests::default(), Readiness::default());
+        let begun = tokio::time::Instant::now();
+        Self(Arc::new(Inner {
+            engine,
+            registry,
+            settings,
+            authority,
+            document,
+            limits,
+            stopping,
+            docs,
+            live,
+            requests,
+            readiness,
+            begun,
+        }))
     }
 
     /// What the process holds.
@@ -82,6 +108,31 @@ impl ApiState {
     /// Records what a caller did in the audit log.
     pub async fn audit(&self, caller: &Caller, entry: Entry) {
         self.record(entry, &caller.origin, Some(&caller.principal)).await;
+    }
+
+    /// The OpenAPI document, as a page.
+    pub(super) fn docs(&self) -> &str {
+        &self.0.docs
+    }
+
+    /// What is followed, and how many streams are open.
+    pub(super) fn live(&self) -> &Live {
+        &self.0.live
+    }
+
+    /// What was counted of HTTP.
+    pub(super) fn requests(&self) -> &Requests {
+        &self.0.requests
+    }
+
+    /// Whether the stores are there.
+    pub(super) fn readiness(&self) -> &Readiness {
+        &self.0.readiness
+    }
+
+    /// When the API began.
+    pub(super) fn begun(&self) -> tokio::time::Instant {
+        self.0.begun
     }
 
     /// Records an act in the audit log, with who called and from where.

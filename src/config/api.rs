@@ -42,6 +42,8 @@ pub struct ApiSettings {
     pub most_upload_bytes: u64,
     /// How long a file's sender or receiver may leave the line idle. Default 60 s.
     pub transfer_idle_timeout: Duration,
+    /// The most event streams of one tenant at one time, in one process. Default 1,000.
+    pub most_streams: usize,
 }
 
 impl Default for ApiSettings {
@@ -62,6 +64,7 @@ impl Default for ApiSettings {
             request_timeout: Duration::from_secs(30),
             most_upload_bytes: 10 << 30,
             transfer_idle_timeout: Duration::from_secs(60),
+            most_streams: 1_000,
         }
     }
 }
@@ -129,6 +132,8 @@ impl<T: std::str::FromStr> std::str::FromStr for List<T> {
         let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
         items.map(str::parse).collect::<Result<_, _>>().map(Self)
     }
+    /// [`ApiSettings::most_streams`].
+    pub most_streams: Option<usize>,
 }
 
 impl ApiSettings {
@@ -194,6 +199,7 @@ mod tests {
             let variable = |asked: &str| (asked == name).then(|| bad.into());
             let error = Settings::load(Layer::default(), None, &variable).unwrap_err().to_string();
             assert!(error.starts_with(name), "{error}");
+            most_streams: layer.most_streams.unwrap_or(self.most_streams),
         }
     }
 }

@@ -74,8 +74,12 @@ async fn spent_keys(world: &World) -> [String; 2] {
     };
     let now = world.engine.clock.now();
     let (_, expired) = world.engine.api_keys.create(new(Some(now)), &Acting::command_line()).await.unwrap();
-    let (revoked, text) =
-        world.engine.api_keys.create(new(Some(now.after(Duration::from_secs(60)))), &Acting::command_line()).await.unwrap();
+    let (revoked, text) = world
+        .engine
+        .api_keys
+        .create(new(Some(now.after(Duration::from_secs(60)))), &Acting::command_line())
+        .await
+        .unwrap();
     world.engine.api_keys.revoke(&tenant, &revoked.id, &Acting::command_line()).await.unwrap();
     [expired.reveal().to_owned(), text.reveal().to_owned()]
 }

@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
+use super::names::{EncodingName, PriorityName, StateName, WindowName};
 use crate::{
     domain::{
         ArtifactPointer, BatchId, Job, JobId, KindName, Priority, Reason, State, TenantId, Timestamp, Unique,
@@ -25,10 +26,10 @@ pub(crate) struct JobDocument<'a> {
     #[schema(value_type = String)]
     kind: &'a KindName,
     /// Where it stands: scheduled, waiting, blocked, running, retrying, completed, cancelled or dead.
-    #[schema(value_type = String)]
+    #[schema(value_type = StateName)]
     state: State,
     /// Before or after its siblings: urgent, high, normal or low.
-    #[schema(value_type = String)]
+    #[schema(value_type = PriorityName)]
     priority: Priority,
     /// What it weighs in the fair share.
     cost: u32,
@@ -45,36 +46,39 @@ pub(crate) struct JobDocument<'a> {
     #[schema(value_type = String, format = DateTime)]
     run_at: Timestamp,
     /// When the latest attempt began.
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(required = true, value_type = Option<String>, format = DateTime)]
     started_at: Option<Timestamp>,
     /// When it ended.
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(required = true, value_type = Option<String>, format = DateTime)]
     finished_at: Option<Timestamp>,
     /// Whether somebody has asked to cancel it while it ran.
     cancel_asked: bool,
     /// Who runs it, while it runs.
+    #[schema(required = true)]
     worker: Option<&'a str>,
     /// Until when its lease holds, while it runs.
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(required = true, value_type = Option<String>, format = DateTime)]
     lease_until: Option<Timestamp>,
     /// How many bytes its checkpoint has.
+    #[schema(required = true)]
     checkpoint_bytes: Option<usize>,
     /// The producer's key.
+    #[schema(required = true)]
     idempotency_key: Option<&'a str>,
     /// At most one of this key in the window.
-    #[schema(value_type = Option<UniqueDocument>)]
+    #[schema(required = true, value_type = Option<UniqueDocument>)]
     unique: Option<&'a Unique>,
     /// The jobs that had to complete first.
     #[schema(value_type = Vec<String>)]
     after: &'a [JobId],
     /// The batch it belongs to.
-    #[schema(value_type = Option<String>)]
+    #[schema(required = true, value_type = Option<String>)]
     batch: Option<BatchId>,
     /// What the latest failure was.
-    #[schema(value_type = Option<String>)]
+    #[schema(required = true, value_type = Option<String>)]
     reason: Option<&'a Reason>,
-    /// What its kind gives back.
-    #[schema(value_type = Option<Object>)]
+    /// What its kind gives back: any JSON; null before there is a result.
+    #[schema(required = true, value_type = Value)]
     result: Option<&'a serde_json::Value>,
     /// What it made.
     #[schema(value_type = Vec<ArtifactDocument>)]
@@ -83,11 +87,11 @@ pub(crate) struct JobDocument<'a> {
     payload_version: u16,
     /// What it is to do; only where one job is shown, and not where it is sealed.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Object, required = false)]
+    #[schema(value_type = Value, required = false)]
     payload: Option<Box<RawValue>>,
-    /// With which key the payload is sealed.
+    /// With which key the payload is sealed; not there where it is plain.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(required = false)]
+    #[schema(value_type = String, required = false)]
     payload_sealed_with: Option<String>,
 }
 
@@ -98,8 +102,8 @@ pub(crate) struct JobDocument<'a> {
 pub(crate) struct UniqueDocument {
     /// What the jobs have in common.
     key: String,
-    /// `waiting` or `unfinished`.
-    window: String,
+    /// How long the first one counts.
+    window: WindowName,
 }
 
 /// What a job made.
@@ -113,8 +117,8 @@ pub(crate) struct ArtifactDocument {
     manifest: String,
     /// Its media type when decoded.
     content_type: String,
-    /// How the stored bytes are compressed: zstd, gzip, brotli or none.
-    encoding: String,
+    /// How the stored bytes are compressed.
+    encoding: EncodingName,
     /// Bytes when decoded.
     plain_bytes: u64,
     /// Bytes as stored.

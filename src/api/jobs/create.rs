@@ -1,0 +1,346 @@
+//! Giving work: one job, or many in one call.
+
+use axum::{
+    Json,
+    extract::{DefaultBodyLimit, FromRequestParts, State},
+    http::{HeaderMap, StatusCode, header, request::Parts},
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+use utoipa_axum::{
+    router::{OpenApiRouter, UtoipaMethodRouterExt as _},
+    routes,
+};
+
+use super::MOST_AT_ONCE;
+use crate::{
+    api::{
+        Routes,
+        caller::Caller,
+        documents::UniqueDocument,
+        extract::Body,
+        problem::{Problem, ProblemBody, ProblemType},
+        state::ApiState,
+    },
+    domain::{BatchId, IdempotencyKey, JobId, KindName, NewJob, Priority, Timestamp, Unique},
+    queue::Enqueued,
+    security::access::Permission,
+};
+
+/// The most bytes of a call that brings many jobs.
+const MOST_BYTES: usize = 8 << 20;
+
+/// What brings many jobs at once.
+pub(super) fn routes() -> Routes {
+    OpenApiRouter::new().routes(routes!(create_many).layer(DefaultBodyLimit::max(MOST_BYTES)))
+}
+
+/// Work to be done.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = NewJob)]
+#[serde(deny_unknown_fields)]
+pub(in crate::api) struct NewJobBody {
+    /// What it is.
+    #[schema(value_type = String, example = "export")]
+    kind: KindName,
+    /// What it is to do, as its kind says.
+    #[schema(value_type = Object)]
+    payload: Box<RawValue>,
+    /// Before or after its siblings: urgent, high, normal or low.
+    #[serde(default)]
+    #[schema(value_type = String, default = "normal")]
+    priority: Priority,
+    /// Not before this.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    run_at: Option<Timestamp>,
+    /// A second job with the same key, of the same kind, is answered with the first. The header `Idempotency-Key` says the same.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 200)]
+    idempotency_key: Option<IdempotencyKey>,
+    /// No second job of this key while the first is in the window.
+    #[serde(default)]
+    #[schema(value_type = Option<UniqueDocument>)]
+    unique: Option<Unique>,
+    /// Jobs that have to complete first.
+    #[serde(default)]
+    #[schema(value_type = Vec<String>, max_items = 100)]
+    after: Vec<JobId>,
+    /// The open batch that it belongs to.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    batch: Option<BatchId>,
+}
+
+/// What became of a job at the door.
+#[derive(Serialize, ToSchema)]
+struct Accepted {
+    /// Its id.
+    #[schema(value_type = String)]
+    id: JobId,
+    /// Whether it was there before.
+    duplicate: bool,
+}
+
+/// Many jobs.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewJobs {
+    /// The jobs: 1 to 1,000.
+    #[schema(value_type = Vec<NewJobBody>, min_items = 1, max_items = 1000)]
+    jobs: Vec<Box<RawValue>>,
+}
+
+/// What became of one of many jobs: it has an id, or a problem.
+#[derive(Serialize, ToSchema)]
+struct OneAccepted {
+    /// Its id, where it is kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
+    id: Option<JobId>,
+    /// Whether it was there before, where it is kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = bool, required = false)]
+    duplicate: Option<bool>,
+    /// Why it was refused, where it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = ProblemBody, required = false)]
+    problem: Option<ProblemBody>,
+}
+
+/// What became of many jobs.
+#[derive(Serialize, ToSchema)]
+struct AllAccepted {
+    /// How many are kept that were not there before.
+    accepted: usize,
+    /// How many were there before.
+    duplicates: usize,
+    /// How many were refused.
+    refused: usize,
+    /// Each, in the order in which they came.
+    items: Vec<OneAccepted>,
+}
+
+/// The header `Idempotency-Key`: the key as it is, or as a string of RFC 9651 in its quotes.
+pub(super) struct KeyHeader(Option<IdempotencyKey>);
+
+impl KeyHeader {
+    fn read(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Problem> {
+        let mut given = headers.get_all("idempotency-key").iter();
+        let Some(value) = given.next() else { return Ok(None) };
+        let wrong =
+            |detail: &dyn std::fmt::Display| Problem::at(ProblemType::Invalid, "Idempotency-Key", detail);
+        if given.next().is_some() {
+            return Err(wrong(&"send it once"));
+        }
+        let text = value.to_str().unwrap_or_default().trim();
+        let quoted = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+        let key =
+            quoted.map_or_else(|| text.to_owned(), |text| text.replace("\\\"", "\"").replace("\\\\", "\\"));
+        key.parse().map(Some).map_err(|error| wrong(&error))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for KeyHeader {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        Self::read(&parts.headers).map(Self)
+    }
+}
+
+/// A body's job, once the caller may make it.
+///
+/// # Errors
+/// [`Problem`] where he may not, or the payload is not one of the kind.
+pub(in crate::api) fn read_job(
+    state: &ApiState,
+    caller: &Caller,
+    kind: &KindName,
+    payload: &RawValue,
+) -> Result<NewJob, Problem> {
+    caller.needs(&Permission::create(kind))?;
+    let engine = state.engine();
+    let id = JobId::new(engine.clock.now(), &*engine.random);
+    let payload = Bytes::copy_from_slice(payload.get().as_bytes());
+    Ok(state.registry().new_job(id, caller.tenant().clone(), kind, payload)?)
+}
+
+impl NewJobBody {
+    /// The job that it means, under the key of the header where there is one.
+    fn job(
+        self,
+        state: &ApiState,
+        caller: &Caller,
+        header: Option<IdempotencyKey>,
+    ) -> Result<NewJob, Problem> {
+        let job = read_job(state, caller, &self.kind, &self.payload)?;
+        let idempotency_key = match (header, self.idempotency_key) {
+            (Some(header), Some(body)) if header != body => {
+                let detail = "it is another than the header Idempotency-Key: send one of them";
+                return Err(Problem::at(ProblemType::Unprocessable, "/idempotency_key", detail));
+            }
+            (header, body) => header.or(body),
+        };
+        Ok(NewJob {
+            priority: self.priority,
+            run_at: self.run_at,
+            idempotency_key,
+            unique: self.unique,
+            after: self.after,
+            batch: self.batch,
+            ..job
+        })
+    }
+}
+
+/// Give work
+///
+/// Once this has answered, the job is kept. A call that is repeated with the same `Idempotency-Key`, for the same kind, is
+/// answered with the job that the first one made, for as long as that is kept.
+#[utoipa::path(
+    post,
+    path = "/v1/jobs",
+    tag = "jobs",
+    params(("Idempotency-Key" = Option<String>, Header, description = "Your word for this very request: 1 to 200 printable ASCII characters, with or without quotes")),
+    request_body = NewJobBody,
+    responses(
+        (status = CREATED, description = "The job is kept", body = Accepted, headers(("Location" = String, description = "The job"))),
+        (status = OK, description = "It was there before", body = Accepted, headers(("Location" = String, description = "The job"))),
+        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
+        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    extensions(("x-permission" = json!("jobs:create:*")))
+)]
+pub(super) async fn create(
+    State(state): State<ApiState>,
+    caller: Caller,
+    KeyHeader(key): KeyHeader,
+    Body(body): Body<NewJobBody>,
+) -> Result<Response, Problem> {
+    let job = body.job(&state, &caller, key)?;
+    let answers = state.engine().queue.enqueue(vec![job]).await?;
+    let answer = answers.into_iter().next().ok_or_else(no_answer)??;
+    let duplicate = matches!(answer, Enqueued::Duplicate(_));
+    let status = if duplicate { StatusCode::OK } else { StatusCode::CREATED };
+    let location = format!("/v1/jobs/{}", answer.id());
+    let accepted = Json(Accepted { id: answer.id(), duplicate });
+    Ok((status, [(header::LOCATION, location)], accepted).into_response())
+}
+
+/// Give much work at once
+///
+/// 1 to 1,000 jobs, at most 8 MiB, in one step of the queue; each is answered on its own and one that is refused does not hold
+/// up the others. With an `Idempotency-Key` the n-th job (from 0) that has no key of its own gets the key `<key>.<n>`, so that
+/// a repeated call makes none of them twice.
+#[utoipa::path(
+    post,
+    path = "/v1/jobs/batch",
+    tag = "jobs",
+    params(("Idempotency-Key" = Option<String>, Header, description = "Your word for this very request")),
+    request_body = NewJobs,
+    responses(
+        (status = OK, description = "What became of each", body = AllAccepted),
+        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
+        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    extensions(("x-permission" = json!("jobs:create:*")))
+)]
+async fn create_many(
+    State(state): State<ApiState>,
+    caller: Caller,
+    KeyHeader(key): KeyHeader,
+    Body(NewJobs { jobs }): Body<NewJobs>,
+) -> Result<Json<AllAccepted>, Problem> {
+    if !(1..=MOST_AT_ONCE).contains(&jobs.len()) {
+        let detail = format!("bring 1 to {MOST_AT_ONCE} jobs at once");
+        return Err(Problem::at(ProblemType::Unprocessable, "/jobs", detail));
+    }
+    let mut read = Vec::with_capacity(jobs.len());
+    for (place, text) in jobs.iter().enumerate() {
+        read.push(one_of_many(&state, &caller, key.as_ref(), place, text));
+    }
+    let (mut wanted, mut problems) = (Vec::with_capacity(read.len()), Vec::with_capacity(read.len()));
+    for job in read {
+        problems.push(job.map(|job| wanted.push(job)).err());
+    }
+    let answers = if wanted.is_empty() { Vec::new() } else { state.engine().queue.enqueue(wanted).await? };
+    let mut answers = answers.into_iter();
+    let mut all =
+        AllAccepted { accepted: 0, duplicates: 0, refused: 0, items: Vec::with_capacity(problems.len()) };
+    for problem in problems {
+        let answer = match problem {
+            Some(problem) => Err(problem),
+            None => answers.next().ok_or_else(no_answer)?.map_err(Problem::from),
+        };
+        all.count(answer);
+    }
+    Ok(Json(all))
+}
+
+fn one_of_many(
+    state: &ApiState,
+    caller: &Caller,
+    key: Option<&IdempotencyKey>,
+    place: usize,
+    text: &RawValue,
+) -> Result<NewJob, Problem> {
+    let wrong = |detail: &dyn std::fmt::Display| {
+        Problem::at(ProblemType::Unprocessable, format!("/jobs/{place}"), detail)
+    };
+    let body: NewJobBody = serde_json::from_str(text.get()).map_err(|error| wrong(&error))?;
+    let derived = key.filter(|_| body.idempotency_key.is_none());
+    let derived =
+        derived.map(|key| format!("{}.{place}", key.as_str()).parse::<IdempotencyKey>()).transpose();
+    let derived = derived.map_err(|_| wrong(&"the Idempotency-Key is too long for so many jobs"))?;
+    body.job(state, caller, derived)
+}
+
+impl AllAccepted {
+    fn count(&mut self, answer: Result<Enqueued, Problem>) {
+        let item = match answer {
+            Ok(answer) => {
+                let duplicate = matches!(answer, Enqueued::Duplicate(_));
+                *(if duplicate { &mut self.duplicates } else { &mut self.accepted }) += 1;
+                OneAccepted { id: Some(answer.id()), duplicate: Some(duplicate), problem: None }
+            }
+            Err(problem) => {
+                self.refused += 1;
+                OneAccepted { id: None, duplicate: None, problem: Some(problem.to_body()) }
+            }
+        };
+        self.items.push(item);
+    }
+}
+
+fn no_answer() -> Problem {
+    Problem::internal("the queue gave no answer")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(values: &[&str]) -> Result<Option<IdempotencyKey>, ()> {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append("idempotency-key", value.parse().unwrap());
+        }
+        KeyHeader::read(&headers).map_err(|_| ())
+    }
+
+    #[test]
+    fn a_key_comes_with_or_without_quotes_and_once() {
+        let key: IdempotencyKey = "a-1".parse().unwrap();
+        assert_eq!(read(&[]), Ok(None));
+        assert_eq!(read(&["a-1"]), Ok(Some(key.clone())));
+        assert_eq!(read(&["\"a-1\""]), Ok(Some(key)));
+        assert_eq!(read(&["\"a\\\"b\""]), Ok(Some("a\"b".parse().unwrap())));
+        for wrong in [&["a", "b"][..], &[""], &["\"\""], &["a b"], &[&"x".repeat(201)]] {
+            assert_eq!(read(wrong), Err(()), "{wrong:?}");
+        }
+    }
+}
