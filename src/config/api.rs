@@ -103,6 +103,8 @@ pub struct ApiLayer {
     pub most_upload_bytes: Option<ByteSize>,
     /// [`ApiSettings::transfer_idle_timeout`].
     pub transfer_idle_timeout: Option<TimeSpan>,
+    /// [`ApiSettings::most_streams`].
+    pub most_streams: Option<usize>,
 }
 
 impl ApiLayer {
@@ -132,8 +134,6 @@ impl<T: std::str::FromStr> std::str::FromStr for List<T> {
         let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
         items.map(str::parse).collect::<Result<_, _>>().map(Self)
     }
-    /// [`ApiSettings::most_streams`].
-    pub most_streams: Option<usize>,
 }
 
 impl ApiSettings {
@@ -160,6 +160,7 @@ impl ApiSettings {
             request_timeout: span(layer.request_timeout, self.request_timeout),
             most_upload_bytes: layer.most_upload_bytes.map_or(self.most_upload_bytes, |size| size.0),
             transfer_idle_timeout: span(layer.transfer_idle_timeout, self.transfer_idle_timeout),
+            most_streams: layer.most_streams.unwrap_or(self.most_streams),
         }
     }
 
@@ -199,7 +200,6 @@ mod tests {
             let variable = |asked: &str| (asked == name).then(|| bad.into());
             let error = Settings::load(Layer::default(), None, &variable).unwrap_err().to_string();
             assert!(error.starts_with(name), "{error}");
-            most_streams: layer.most_streams.unwrap_or(self.most_streams),
         }
     }
 }
