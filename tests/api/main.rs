@@ -8,5 +8,11 @@
 #[path = "../servers/mod.rs"]
 mod servers;
 
+mod batches;
+mod events;
 mod jobs;
+mod schedules;
+mod status;
+mod tenants;
+mod work;
 mod world;
