@@ -41,8 +41,9 @@ pub(super) async fn principal(
             let Ok(text) = text.parse::<ApiKeyText>() else { return Err(refused()) };
             state.engine().api_keys.verify(&text).await?.map(|key| key.principal())
         }
-        // Tokens and sessions: `security::identity`.
-        Some(Shown::AccessToken(_) | Shown::Session(_)) => None,
+        Some(Shown::AccessToken(token)) => state.engine().identity.tokens.principal(token).await?,
+        // Sessions: `security::sessions`.
+        Some(Shown::Session(_)) => None,
         None => {
             return Err(Problem::new(
                 ProblemType::Unauthenticated,

@@ -9,12 +9,14 @@ pub(crate) mod caller;
 mod credential;
 mod documents;
 pub(crate) mod extract;
+mod identity;
 mod jobs;
 mod openapi;
 pub(crate) mod page;
 pub mod problem;
 mod server;
 mod state;
+mod users;
 
 use std::sync::Arc;
 
@@ -60,7 +62,7 @@ impl Api {
     /// All routes, with every layer. `stopping` ends what streams.
     pub fn router(self, stopping: CancellationToken) -> Router {
         let mut all = OpenApiRouter::with_openapi(openapi::beginning(&self.version));
-        let own = [openapi::routes(), jobs::routes()];
+        let own = [openapi::routes(), jobs::routes(), identity::routes(), users::routes()];
         for routes in own.into_iter().chain(self.routes) {
             all = all.merge(routes);
         }

@@ -37,6 +37,7 @@ mod tenants;
 #[cfg(test)]
 mod tests;
 mod up;
+mod users;
 mod watch;
 mod why;
 
@@ -153,6 +154,7 @@ impl Cli {
             Entry::of::<tenants::Tenants>(),
             Entry::of::<limits::Limits>(),
             Entry::of::<keys::Keys>(),
+            Entry::of::<users::Users>(),
             Entry::of::<kinds::Kinds>(),
             Entry::of::<pause::Pause>(),
             Entry::of::<pause::Resume>(),

@@ -99,6 +99,14 @@ id_type!(
     "not a batch id: `batch_` and 26 letters and digits, as opening the batch answered"
 );
 
+id_type!(
+    /// `user_` and 26 characters, as in a [`JobId`]: somebody who may log in.
+    UserId,
+    "user_",
+    UserIdError,
+    "not a user id: `user_` and 26 letters and digits, as `presswork users list` shows them"
+);
+
 fn write_digits(bits: u128, prefix: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let mut text = [0_u8; 26];
     for (place, slot) in text.iter_mut().rev().enumerate() {

@@ -21,7 +21,7 @@ pub mod verdict;
 pub use batch::{Batch, NewBatch};
 pub use bucket::{Rate, TokenBucket};
 pub use clock::{Clock, ManualClock, Timestamp};
-pub use id::{BatchId, IdempotencyKey, JobId, WorkerId};
+pub use id::{BatchId, IdempotencyKey, JobId, UserId, WorkerId};
 pub use job::{Checkpoint, Job, NewJob, Payload, Priority, Unique, Window};
 pub use limits::{KindLimits, LaneLimits, TenantLimits};
 pub use names::{FileName, KindName, NameError, ProjectId, ScheduleName, TenantId};

@@ -10,11 +10,11 @@ use crate::{
     cache::{Cache, CacheOptions},
     config::Settings,
     domain::{Clock, Random, Rate, SystemRandom, clock::SystemClock},
-    limits::{Bucket, FallbackLimiter, Health, LimitRules, RedisLimiter, Rules, Scope},
+    limits::{Bucket, FallbackLimiter, Health, LimitRules, Limiter, RedisLimiter, Rules, Scope},
     progress::redis::RedisProgress,
     queue::redis::RedisQueue,
     schedule::Schedules,
-    security::{Keyring, MasterSource, SealingQueue, api_keys::ApiKeys, audit::Audit},
+    security::{Keyring, MasterSource, SealingQueue, api_keys::ApiKeys, audit::Audit, identity::Identity},
     store::{
         Records,
         redis::{Finding, Redis, RedisRecords, RedisUrl, Severity},
@@ -51,14 +51,18 @@ impl Engine {
         let limiter = Arc::new(RedisLimiter::new(redis.clone(), random.clone()));
         let keyring = Keyring::new(&records, masters, clock.clone(), random.clone());
         let queue = Arc::new(RedisQueue::new(redis.clone(), None));
+        let limiter: Arc<dyn Limiter> =
+            Arc::new(FallbackLimiter::new(limiter, clock.clone(), random.clone()));
+        let audit = Audit::new(clock.clone());
         Ok(Self {
+            identity: Identity::new(&records, &keyring, limiter.clone(), &audit, &clock, &random),
+            limiter,
             queue: Arc::new(SealingQueue::new(queue, keyring.clone(), random.clone())),
             storage: storage.objects().clone(),
             artifacts: ArtifactStore::new(storage).with_keys(Arc::new(keyring.clone()), random.clone()),
             keyring,
-            audit: Audit::new(clock.clone()),
+            audit,
             api_keys: ApiKeys::new(&records, clock.clone(), random.clone()),
-            limiter: Arc::new(FallbackLimiter::new(limiter, clock.clone(), random.clone())),
             rules: Arc::new(Rules::new(settings.limits.clone(), records.clone(), clock.clone())),
             cache: Cache::shared(redis.clone(), CacheOptions::default(), clock.clone(), random.clone()),
             schedules: Schedules::new(&records, clock.clone()),

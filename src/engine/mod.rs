@@ -37,6 +37,7 @@ use crate::{
     schedule::{Scheduler, Schedules},
     security::{
         Keyring, MasterKeyError, MasterKeys, MasterSource, SealingQueue, api_keys::ApiKeys, audit::Audit,
+        identity::Identity,
     },
     store::{
         Records,
@@ -60,6 +61,8 @@ pub struct Engine {
     pub audit: Audit,
     /// What apps prove with who they are.
     pub api_keys: ApiKeys,
+    /// Users, and how they log in.
+    pub identity: Identity,
     /// Small documents.
     pub records: Arc<dyn Records>,
     /// Jobs that are made again and again.
@@ -188,15 +191,19 @@ impl Engine {
         let masters = master_source(settings)?;
         let keyring = Keyring::new(&records, masters, clock.clone(), random.clone());
         let queue = Arc::new(SqliteQueue::new(database.clone(), clock.clone()));
+        let limiter: Arc<dyn Limiter> =
+            Arc::new(RecordsLimiter::new(records.clone(), clock.clone(), random.clone()));
+        let audit = Audit::new(clock.clone());
         Ok(Self {
-            limiter: Arc::new(RecordsLimiter::new(records.clone(), clock.clone(), random.clone())),
+            identity: Identity::new(&records, &keyring, limiter.clone(), &audit, &clock, &random),
+            limiter,
             rules: Arc::new(Rules::new(settings.limits.clone(), records.clone(), clock.clone())),
             cache: Cache::in_memory(CacheOptions::default(), clock.clone(), random.clone()),
             queue: Arc::new(SealingQueue::new(queue, keyring.clone(), random.clone())),
             storage: storage.objects().clone(),
             artifacts: ArtifactStore::new(storage).with_keys(Arc::new(keyring.clone()), random.clone()),
             keyring,
-            audit: Audit::new(clock.clone()),
+            audit,
             api_keys: ApiKeys::new(&records, clock.clone(), random.clone()),
             schedules: Schedules::new(&records, clock.clone()),
             records,

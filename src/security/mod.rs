@@ -8,11 +8,25 @@ pub mod access;
 pub mod api_keys;
 #[cfg(feature = "server")]
 pub mod audit;
+#[cfg(feature = "server")]
+pub mod identity;
 mod keyring;
+#[cfg(feature = "server")]
+pub mod login;
 mod master;
+#[cfg(feature = "server")]
+pub(crate) mod opaque;
+#[cfg(feature = "server")]
+pub mod passwords;
 mod payload;
 pub mod seal;
 pub(crate) mod text;
+#[cfg(feature = "server")]
+pub mod tokens;
+#[cfg(feature = "server")]
+pub mod totp;
+#[cfg(feature = "server")]
+pub mod users;
 
 pub use keyring::{DataKeyFacts, Health, Keyring, KeyringError, Rewrapped, TenantFacts};
 pub use master::{MasterKeyError, MasterKeyId, MasterKeys, MasterSource};

@@ -8,5 +8,8 @@
 #[path = "../servers/mod.rs"]
 mod servers;
 
+mod identity;
 mod jobs;
+mod token_attacks;
+mod users;
 mod world;

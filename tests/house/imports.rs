@@ -12,7 +12,7 @@ const TIERS: [&[&str]; 5] = [
 ];
 
 /// Who may know whom within a tier.
-const BESIDE: [(&str, &str); 12] = [
+const BESIDE: [(&str, &str); 13] = [
     ("queue", "store"),
     ("queue", "progress"),
     ("progress", "store"),
@@ -20,6 +20,7 @@ const BESIDE: [(&str, &str); 12] = [
     ("cache", "store"),
     ("security", "store"),
     ("security", "queue"),
+    ("security", "limits"),
     ("artifact", "security"),
     ("engine", "config"),
     ("engine", "telemetry"),
