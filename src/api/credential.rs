@@ -45,8 +45,7 @@ pub(super) async fn principal(
             Ok(text) => state.engine().sessions.verify(&text).await?.map(|(_, principal)| principal),
             Err(_) => None,
         },
-        // Tokens: `security::identity`.
-        Some(Shown::AccessToken(_)) => None,
+        Some(Shown::AccessToken(token)) => state.engine().identity.tokens.principal(token).await?,
         None => {
             return Err(Problem::new(
                 ProblemType::Unauthenticated,

@@ -18,6 +18,7 @@ mod documents;
 mod events;
 pub(crate) mod extract;
 mod files;
+mod identity;
 mod jobs;
 mod keys;
 mod kinds;
@@ -39,6 +40,7 @@ mod status;
 mod tenants;
 mod tls;
 mod transfer;
+mod users;
 
 use std::sync::Arc;
 
@@ -110,6 +112,8 @@ impl Api {
             limits::routes(),
             status::routes(),
             docs::routes(),
+            identity::routes(),
+            users::routes(),
         ];
         for routes in own.into_iter().chain(self.routes) {
             all = all.merge(routes);

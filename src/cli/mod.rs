@@ -42,6 +42,7 @@ mod tenants;
 #[cfg(test)]
 mod tests;
 mod up;
+mod users;
 mod verify;
 mod watch;
 mod why;
@@ -172,6 +173,7 @@ impl Cli {
             Entry::of::<keys::Keys>(),
             Entry::of::<apikeys::ApiKeysCommand>(),
             Entry::of::<secrets::Secrets>(),
+            Entry::of::<users::Users>(),
             Entry::of::<kinds::Kinds>(),
             Entry::of::<pause::Pause>(),
             Entry::of::<pause::Resume>(),
