@@ -137,11 +137,11 @@ pub(super) async fn admit(State(state): State<ApiState>, mut request: Request, n
     let headers = request.headers().clone();
     let principal = match credential::principal(&state, &headers, &origin).await {
         Ok(principal) => principal,
-        Err(problem) => return problem.into_response(),
+        Err(problem) => return limits.refused(&origin, problem).await.into_response(),
     };
     let principal = match acting(&state, &headers, &origin, principal).await {
         Ok(principal) => Arc::new(principal),
-        Err(problem) => return limits.refused(&origin, problem).await.into_response(),
+        Err(problem) => return problem.into_response(),
     };
     let told = match limits.principal(&principal, &origin).await {
         Ok(told) => told,

@@ -71,7 +71,7 @@ struct LinkStart {
 #[utoipa::path(
     get,
     path = "/v1/auth/oidc/{provider}/start",
-    tag = "sessions",
+    tag = "identity",
     params(("provider" = String, Path, description = "Its name in the settings"), StartQuery),
     responses(
         (status = SEE_OTHER, description = "To the provider"),
@@ -102,7 +102,7 @@ async fn start(
 #[utoipa::path(
     post,
     path = "/v1/auth/oidc/{provider}/link",
-    tag = "sessions",
+    tag = "identity",
     params(("provider" = String, Path, description = "Its name in the settings"), StartQuery),
     responses(
         (status = OK, description = "Where to go", body = LinkStart),
@@ -143,7 +143,7 @@ async fn link(
 #[utoipa::path(
     get,
     path = "/v1/auth/oidc/{provider}/callback",
-    tag = "sessions",
+    tag = "identity",
     params(("provider" = String, Path, description = "Its name in the settings"), CallbackQuery),
     responses(
         (status = OK, description = "Logged in: a page that leads on", body = String, content_type = "text/html"),

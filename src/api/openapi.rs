@@ -37,6 +37,7 @@ use super::{
         (name = "schedules", description = "Jobs that are made again and again"),
         (name = "tenants", description = "Tenants, their limits, pauses"),
         (name = "identity", description = "Logging in and out; tokens, sessions, second factors"),
+        (name = "sessions", description = "Browsers that are logged in"),
         (name = "users", description = "Who may log in"),
         (name = "keys", description = "API keys"),
         (name = "secrets", description = "Keys of providers, never shown again"),

@@ -135,7 +135,10 @@ async fn tail(app: &App, folder: Folder, filter: &Filter, lines: u32, follow: bo
         app.output().note("there is no such entry");
     }
     last.iter().try_for_each(|line| show(app, line))?;
-    while follow {
+    if !follow {
+        return Ok(());
+    }
+    loop {
         tokio::select! {
             _ = tokio::signal::ctrl_c() => return Ok(()),
             () = tokio::time::sleep(LOOK) => {}
@@ -149,7 +152,6 @@ async fn tail(app: &App, folder: Folder, filter: &Filter, lines: u32, follow: bo
         place = next;
         lines.map_err(unreadable)?.iter().try_for_each(|line| show(app, line))?;
     }
-    Ok(())
 }
 
 async fn fleet(app: &App, filter: &Filter, most: usize) -> Result<(), CliError> {

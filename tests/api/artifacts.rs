@@ -282,8 +282,9 @@ async fn who_stops_reading_is_let_go() {
     let (key, plain) = (world.key("acme", READ).await, content(24 << 20));
     let (job, _) = made(&world, "acme", "a", stored(Encoding::None), &plain).await;
     let mut socket = tokio::net::TcpStream::connect(world.address).await.unwrap();
-    let request =
-        format!("GET /v1/jobs/{job}/artifacts/a HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n\r\n");
+    let request = format!(
+        "GET /v1/jobs/{job}/artifacts/a HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {key}\r\n\r\n"
+    );
     socket.write_all(request.as_bytes()).await.unwrap();
     let mut head = vec![0; 1024];
     let begun = socket.read(&mut head).await.unwrap();

@@ -103,29 +103,28 @@ async fn followed(world: World) {
     let job = world.job(&key).await;
     let mut stream = Sse::open(&world, &key, job, None).await;
     assert!(stream.block().await.unwrap().starts_with("retry: "));
-    let (id, first) = stream.event().await.unwrap();
-    assert_eq!((id, &first["type"], &first["state"]), (1, &"state".into(), &"waiting".into()));
 
     let lease = world.claim().await;
-    assert_eq!(stream.event().await.unwrap().1["state"], "running");
+    let (id, first) = stream.event().await.unwrap();
+    assert_eq!((id, &first["type"], &first["state"]), (1, &"state".into(), &"running".into()));
     world.report(&lease, 50.0).await;
     let (id, progress) = stream.event().await.unwrap();
-    assert_eq!((id, &progress["percent"]), (3, &50.0.into()));
+    assert_eq!((id, &progress["percent"]), (2, &50.0.into()));
     // One who comes later misses nothing, and two share what comes.
-    let mut later = Sse::open(&world, &key, job, Some(2)).await;
-    assert_eq!(later.event().await.unwrap().0, 3);
+    let mut later = Sse::open(&world, &key, job, Some(1)).await;
+    assert_eq!(later.event().await.unwrap().0, 2);
     world.complete(&lease).await;
     for stream in [&mut stream, &mut later] {
         let (id, last) = stream.event().await.unwrap();
-        assert_eq!((id, &last["state"]), (4, &"completed".into()));
+        assert_eq!((id, &last["state"]), (3, &"completed".into()));
         assert_eq!(stream.block().await, None);
     }
 
-    assert_eq!(ask(&world, &key, job, Some(4)).await.status(), StatusCode::NO_CONTENT);
-    assert_eq!(Sse::open(&world, &key, job, Some(3)).await.event().await.unwrap().0, 4);
-    let query = format!("/v1/jobs/{job}/events?after=3");
+    assert_eq!(ask(&world, &key, job, Some(3)).await.status(), StatusCode::NO_CONTENT);
+    assert_eq!(Sse::open(&world, &key, job, Some(2)).await.event().await.unwrap().0, 3);
+    let query = format!("/v1/jobs/{job}/events?after=2");
     let mut queried = Sse::of(world.request(Method::GET, &query, &key).send().await.unwrap());
-    assert_eq!(queried.event().await.unwrap().0, 4);
+    assert_eq!(queried.event().await.unwrap().0, 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -165,13 +164,13 @@ async fn who_names_a_place_that_nobody_has_got_to_keeps_nobody_waiting() {
     let job = world.job(&key).await;
     let mut far = Sse::open(&world, &key, job, Some(u64::MAX)).await;
     assert!(far.block().await.unwrap().starts_with("retry: "));
-    let mut ahead = Sse::open(&world, &key, job, Some(2)).await;
+    let mut ahead = Sse::open(&world, &key, job, Some(1)).await;
     let mut near = Sse::open(&world, &key, job, None).await;
-    assert_eq!(near.event().await.unwrap().0, 1);
     let lease = world.claim().await;
+    assert_eq!(near.event().await.unwrap().0, 1);
     world.complete(&lease).await;
-    assert_eq!((near.event().await.unwrap().0, near.event().await.unwrap().0), (2, 3));
-    assert_eq!(ahead.event().await.unwrap().0, 3);
+    assert_eq!(near.event().await.unwrap().0, 2);
+    assert_eq!(ahead.event().await.unwrap().0, 2);
     assert_eq!(far.block().await, None);
 }
 
@@ -186,7 +185,6 @@ async fn hundreds_of_subscribers_all_hear_one_event() {
     for _ in 0..SUBSCRIBERS {
         let mut stream = Sse::open(&world, &key, job, None).await;
         assert_eq!(stream.event().await.unwrap().0, 1);
-        assert_eq!(stream.event().await.unwrap().0, 2);
         streams.push(stream);
     }
     let metrics = world.key("acme", &["status:read"]).await;
@@ -196,13 +194,13 @@ async fn hundreds_of_subscribers_all_hear_one_event() {
     world.report(&lease, 10.0).await;
     let hearing = streams.iter_mut().map(|stream| async move { stream.event().await.unwrap().0 });
     let heard = futures_util::future::join_all(hearing).await;
-    assert_eq!(heard, vec![3; SUBSCRIBERS]);
+    assert_eq!(heard, vec![2; SUBSCRIBERS]);
     eprintln!("{SUBSCRIBERS} subscribers heard it within {:?}", begun.elapsed());
     world.complete(&lease).await;
     let ends = streams
         .iter_mut()
         .map(|stream| async move { (stream.event().await.unwrap().0, stream.block().await) });
-    assert_eq!(futures_util::future::join_all(ends).await, vec![(4, None); SUBSCRIBERS]);
+    assert_eq!(futures_util::future::join_all(ends).await, vec![(3, None); SUBSCRIBERS]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -210,6 +208,7 @@ async fn streams_end_with_a_hint_when_the_server_stops() {
     let world = World::start().await;
     let key = world.key("acme", &PERMISSIONS).await;
     let job = world.job(&key).await;
+    world.claim().await;
     let mut stream = Sse::open(&world, &key, job, None).await;
     let mut socket = socket(&world, &key, job, 0).await.unwrap();
     stream.event().await.unwrap();
@@ -226,15 +225,24 @@ async fn streams_end_when_their_credential_does() {
     let world = World::start().await;
     let maker = world.key("acme", &PERMISSIONS).await;
     let job = world.job(&maker).await;
+    world.claim().await;
     let now: Timestamp = world.engine.clock.now();
     let new = NewApiKey {
         tenant: "acme".parse().unwrap(),
         name: "short".to_owned(),
         grants: ["jobs:read"].iter().map(|name| name.parse().unwrap()).collect(),
-        created_by: "test".to_owned(),
+        from: Vec::new(),
         expires_at: Some(now.after(Duration::from_secs(5))),
     };
-    let key = world.engine.api_keys.create(new).await.unwrap().1.reveal().to_owned();
+    let key = world
+        .engine
+        .api_keys
+        .create(new, &presswork::security::Acting::command_line())
+        .await
+        .unwrap()
+        .1
+        .reveal()
+        .to_owned();
     let mut stream = Sse::open(&world, &key, job, None).await;
     let mut socket = socket(&world, &key, job, 0).await.unwrap();
     assert_eq!(stream.event().await.unwrap().0, 1);
@@ -279,9 +287,9 @@ async fn a_websocket_tells_the_same_and_why_it_closes() {
     world.report(&lease, 20.0).await;
     world.complete(&lease).await;
     let (told_all, close) = told(&mut all).await;
-    assert_eq!((told_all, u16::from(close.unwrap().code)), (vec![1, 2, 3, 4], 1000));
-    assert_eq!(told(&mut some).await.0, [2, 3, 4]);
-    let (nothing, close) = told(&mut socket(&world, &key, job, 4).await.unwrap()).await;
+    assert_eq!((told_all, u16::from(close.unwrap().code)), (vec![1, 2, 3], 1000));
+    assert_eq!(told(&mut some).await.0, [2, 3]);
+    let (nothing, close) = told(&mut socket(&world, &key, job, 3).await.unwrap()).await;
     assert_eq!((nothing, close.unwrap().reason.as_str()), (Vec::new(), "the job has ended"));
 }
 
@@ -290,6 +298,7 @@ async fn a_client_that_says_too_much_at_once_is_shown_out() {
     let world = World::start().await;
     let key = world.key("acme", &PERMISSIONS).await;
     let job = world.job(&key).await;
+    world.claim().await;
     let mut socket = socket(&world, &key, job, 0).await.unwrap();
     socket.send(Message::text("a word")).await.unwrap();
     assert!(matches!(timeout(LONG, socket.next()).await.unwrap(), Some(Ok(Message::Text(_)))));

@@ -158,7 +158,7 @@ async fn what_is_too_large_too_slow_or_cut_off_leaves_nothing() {
     assert_eq!(objects(&world), Vec::<String>::new());
 
     let announced = format!(
-        "PUT /v1/files/a HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\ncontent-length: {}\r\n\r\n",
+        "PUT /v1/files/a HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {key}\r\ncontent-length: {}\r\n\r\n",
         7 << 20
     );
     let mut socket = TcpStream::connect(world.address).await.unwrap();
@@ -234,7 +234,7 @@ fn attacks() -> Vec<String> {
 async fn raw(world: &World, key: &str, path: &str) -> u16 {
     let mut socket = TcpStream::connect(world.address).await.unwrap();
     let request = format!(
-        "PUT {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\nconnection: close\r\ncontent-length: 5\r\n\r\n12345"
+        "PUT {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {key}\r\nconnection: close\r\ncontent-length: 5\r\n\r\n12345"
     );
     socket.write_all(request.as_bytes()).await.unwrap();
     let mut read = Vec::new();

@@ -202,7 +202,7 @@ async fn jobs_are_cancelled_and_put_back_one_by_one_and_together() {
     assert_eq!(outcomes, [json!("requeued"), json!("unknown"), json!("unchanged")]);
 
     let lease = world.claim().await;
-    world.settle(&lease, Verdict::Dead(Reason::new("broken".to_owned()))).await;
+    world.settle(&lease, Verdict::Dead(Reason::new("broken"))).await;
     let (status, back) = world.post("/v1/jobs/retry-dead", &key, &json!({ "kind": "echo" })).await;
     assert_eq!((status, &back["requeued"], &back["next"]), (StatusCode::OK, &json!(1), &Value::Null));
     let (status, _) = world.post("/v1/jobs/retry-dead", &key, &json!({ "cursor": "forged" })).await;

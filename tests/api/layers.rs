@@ -38,9 +38,6 @@ async fn long(axum::Extension(gate): axum::Extension<Arc<Gate>>) -> &'static str
     "done"
 }
 
-#[utoipa::path(get, path = "/healthz", responses((status = OK)), extensions(("x-permission" = json!("public"))))]
-async fn healthz() {}
-
 /// Where a request waits until it may go on.
 #[derive(Default)]
 pub(crate) struct Gate {
@@ -48,14 +45,13 @@ pub(crate) struct Gate {
     pub(crate) go: Notify,
 }
 
-/// Routes that misbehave, and a probe.
+/// Routes that misbehave.
 pub(crate) fn test_routes(gate: Arc<Gate>) -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .routes(routes!(panics))
         .routes(routes!(never))
         .routes(routes!(whole))
         .routes(routes!(long))
-        .routes(routes!(healthz))
         .layer(axum::Extension(gate))
 }
 

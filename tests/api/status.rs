@@ -6,6 +6,7 @@ use axum::{body::Body, http::Request, routing::get};
 use presswork::{
     api::{Api, Routes},
     config::ApiSettings,
+    limits::LimitRules,
     security::access::PERMISSIONS,
     worker::Registry,
 };
@@ -88,7 +89,7 @@ async fn metrics_tell_of_the_tenants_own_jobs_and_of_all_to_who_runs_all() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_reports_tell_what_their_document_says() {
-    let world = World::start().await;
+    let world = World::start_with(|settings| settings.limits = LimitRules::default()).await;
     let key = world.key("acme", &["status:read", "jobs:create"]).await;
     let root = world.key("operator", &["status:read", "tenants:manage"]).await;
     world.job(&key).await;
@@ -109,7 +110,7 @@ async fn every_operation_says_who_may_call_it_and_is_closed_to_all_others() {
     let world = World::start().await;
     let (_, document) = world.get("/openapi.json", "pw_live_x").await;
     let known: BTreeSet<&str> = PERMISSIONS.iter().map(|(name, _)| *name).collect();
-    let (mut open, mut names) = (Vec::new(), BTreeSet::<String>::new());
+    let mut open = Vec::new();
     for (method, path, operation) in operations(&document) {
         let what = format!("{method} {path}");
         for word in ["summary", "operationId"] {
@@ -146,7 +147,8 @@ async fn a_route_that_the_document_does_not_name_is_closed() {
     let routes = Routes::new().route("/v1/secret", get(async || "open"));
     let api = Api::new(world.engine.clone(), Arc::new(Registry::new()), ApiSettings::default(), "0");
     let router = api.routes(routes).router(world.stopping.clone());
-    let request = Request::builder().uri("/v1/secret").body(Body::empty()).unwrap();
+    let request =
+        Request::builder().uri("/v1/secret").header("host", "localhost").body(Body::empty()).unwrap();
     assert_eq!(router.oneshot(request).await.unwrap().status().as_u16(), 404);
 
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/api");

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use presswork::{
-    domain::{Clock as _, TenantId},
+    domain::TenantId,
     security::{Acting, access::PERMISSIONS, api_keys::NewApiKey},
 };
 use reqwest::{Method, StatusCode};
@@ -72,15 +72,14 @@ async fn spent_keys(world: &World) -> [String; 2] {
         from: Vec::new(),
         expires_at,
     };
-    let now = world.engine.clock.now();
-    let (_, expired) = world.engine.api_keys.create(new(Some(now)), &Acting::command_line()).await.unwrap();
-    let (revoked, text) = world
-        .engine
-        .api_keys
-        .create(new(Some(now.after(Duration::from_secs(60)))), &Acting::command_line())
-        .await
-        .unwrap();
-    world.engine.api_keys.revoke(&tenant, &revoked.id, &Acting::command_line()).await.unwrap();
+    let (keys, by) = (&world.engine.api_keys, Acting::command_line());
+    let end = |wait| Some(world.engine.clock.now().after(wait));
+    let (_, expired) = keys.create(new(end(Duration::from_millis(20))), &by).await.unwrap();
+    let (revoked, text) = keys.create(new(end(Duration::from_secs(60))), &by).await.unwrap();
+    keys.revoke(&tenant, &revoked.id, &by).await.unwrap();
+    while keys.verify(expired.reveal(), &by).await.unwrap().is_some() {
+        tokio::task::yield_now().await;
+    }
     [expired.reveal().to_owned(), text.reveal().to_owned()]
 }
 
@@ -143,6 +142,21 @@ async fn what_is_for_everybody_is_a_short_list() {
         .filter(|operation| operation.needs.is_none())
         .map(|operation| format!("{} {}", operation.method, operation.path))
         .collect();
-    let expected = ["GET /openapi.json"];
+    let expected = [
+        "GET /.well-known/jwks.json",
+        "GET /docs",
+        "GET /docs/style.css",
+        "GET /healthz",
+        "GET /openapi.json",
+        "GET /readyz",
+        "POST /v1/auth/link",
+        "POST /v1/auth/login",
+        "POST /v1/auth/login/code",
+        "POST /v1/auth/logout",
+        "GET /v1/auth/oidc/{provider}/callback",
+        "GET /v1/auth/oidc/{provider}/start",
+        "POST /v1/auth/refresh",
+        "POST /v1/sessions",
+    ];
     assert_eq!(public, expected, "whoever opens an operation to everybody adds it here");
 }

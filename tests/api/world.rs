@@ -37,7 +37,6 @@ impl Kind for Echo {
 /// A server, its engine and a client.
 pub(crate) struct World {
     pub(crate) engine: Engine,
-    pub(crate) registry: Arc<Registry>,
     pub(crate) address: SocketAddr,
     pub(crate) client: reqwest::Client,
     pub(crate) stopping: CancellationToken,
@@ -86,7 +85,7 @@ impl World {
         // The process's crypto provider; reqwest asks for it also where it speaks no TLS.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self { engine, registry, address, client, stopping, _folder: folder }
+        Self { engine, address, client, stopping, _folder: folder }
     }
 
     /// An API key of a tenant with these permissions.

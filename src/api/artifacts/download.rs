@@ -47,7 +47,7 @@ use crate::{
         (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
         (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
-    extensions(("x-permission" = json!("artifacts:read")))
+    extensions(("x-permission" = json!("artifacts:read")), ("x-timeout" = json!("none")))
 )]
 pub(super) async fn download(
     State(state): State<ApiState>,

@@ -222,7 +222,7 @@ pub(super) struct Finding {
         (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
         (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
-    extensions(("x-permission" = json!("artifacts:read")))
+    extensions(("x-permission" = json!("artifacts:read")), ("x-timeout" = json!("none")))
 )]
 pub(super) async fn verify(
     State(state): State<ApiState>,

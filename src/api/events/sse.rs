@@ -49,7 +49,7 @@ const SPREAD: u64 = 3_000;
         (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
         (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
-    extensions(("x-permission" = json!("jobs:read")))
+    extensions(("x-permission" = json!("jobs:read")), ("x-timeout" = json!("none")))
 )]
 pub(super) async fn follow(
     State(state): State<ApiState>,

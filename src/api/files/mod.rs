@@ -122,7 +122,7 @@ async fn list(
         (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
         (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
-    extensions(("x-permission" = json!("projects:read")))
+    extensions(("x-permission" = json!("projects:read")), ("x-timeout" = json!("none")))
 )]
 async fn download(
     State(state): State<ApiState>,

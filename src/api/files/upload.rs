@@ -52,7 +52,7 @@ use crate::{
         (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
         (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
-    extensions(("x-permission" = json!("projects:write")))
+    extensions(("x-permission" = json!("projects:write")), ("x-timeout" = json!("none")))
 )]
 pub(super) async fn upload(
     State(state): State<ApiState>,

@@ -61,7 +61,7 @@ struct WaitQuery {
         (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
         (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
-    extensions(("x-permission" = json!("jobs:read")))
+    extensions(("x-permission" = json!("jobs:read")), ("x-timeout" = json!("none")))
 )]
 async fn wait(
     State(state): State<ApiState>,

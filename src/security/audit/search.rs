@@ -204,7 +204,6 @@ pub async fn from_store(
                 found.next = Some(format!("{}~{place}", batch.key));
                 return Ok(Some(found));
             }
-            after = Some(batch.key);
         }
         match page.next {
             Some(next) => after = Some(next),

@@ -70,7 +70,7 @@ mod tests {
     fn each_closed_network_is_closed_from_its_first_address_to_its_last_and_no_further() {
         for (first, prefix) in CLOSED_V4 {
             let (first, size) = (u32::from(Ipv4Addr::from(first)), u32::MAX.checked_shr(prefix).unwrap_or(0));
-            for inside in [first, first | size, first | size / 2] {
+            for inside in [first, first | size, first | (size / 2)] {
                 assert!(!is_public_v4(Ipv4Addr::from(inside)), "{}", Ipv4Addr::from(inside));
             }
         }

@@ -68,7 +68,7 @@ struct Inner {
 
 /// What the store says of a session.
 enum Answer {
-    Holds(Document<Session>, Box<Principal>),
+    Holds(Box<(Document<Session>, Principal)>),
     Gone,
 }
 
@@ -142,11 +142,12 @@ impl Sessions {
                 inner.memory.forget(&key);
                 Ok(None)
             }
-            Outcome::Answered(Answer::Holds(found, principal)) => {
+            Outcome::Answered(Answer::Holds(held)) => {
+                let (found, principal) = *held;
                 self.tell_of_ended().await;
                 let session = self.note_use(&key, found, now).await;
                 inner.memory.remember(&key, &session, &principal, passed);
-                Ok(Some((session, *principal)))
+                Ok(Some((session, principal)))
             }
             Outcome::Refused(error) => Err(error),
             Outcome::Away => inner.memory.recall(&key, &inner.rules, now, passed).map(Some).ok_or_else(away),
@@ -234,7 +235,7 @@ impl Sessions {
         let Some(user) = user.filter(|user| holds_for(session, user)) else { return Ok(Answer::Gone) };
         let subject = Subject::Session { user: session.user.clone(), session: session.id.clone() };
         let principal = user.principal(subject, Some(session.ends_at));
-        Ok(Answer::Holds(found, Box::new(principal)))
+        Ok(Answer::Holds(Box::new((found, principal))))
     }
 
     /// Notes that a session is used, where that was not done for a while. Who ends it meanwhile wins.
