@@ -15,7 +15,7 @@ use presswork::{
     },
     limits::{LimitRules, RecordsLimiter, Rules},
     progress::{ProgressBus, ProgressError, Publication},
-    security::{Keyring, MasterSource, Recorder, audit::Entry, vault::Vault},
+    security::{Keyring, MasterSource, Recorder as AuditRecorder, audit::Entry, vault::Vault},
     store::{Records, sqlite::SqliteRecords},
     worker::{Kind, Options, Parts, Registry, Summary, Worker, WorkerError, new_job},
 };
@@ -77,7 +77,7 @@ impl Entries {
 }
 
 #[async_trait]
-impl Recorder for Entries {
+impl AuditRecorder for Entries {
     async fn record(&self, entry: Entry) {
         self.0.lock().unwrap().push(entry);
     }
