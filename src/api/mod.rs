@@ -1,4 +1,4 @@
-//! The HTTP API under `/v1`: one file a resource. Owns: routes, who may call them ([`authority`]), and how an answer looks.
+//! The HTTP API under `/v1`: one file a resource. Owns: routes, who may call them (`authority`), and how an answer looks.
 //! Must not know: any kind of job, any engine.
 //!
 //! A resource's file has a function `routes` that answers an [`OpenApiRouter`]; each handler's `#[utoipa::path]` is its entry in
