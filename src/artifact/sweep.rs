@@ -4,11 +4,14 @@
 //! Safe at any time and from many processes: what is stored is listed first and the job is asked afterwards, so that an
 //! epoch that is listed had been claimed before the answer; it is live then, published, or gone for good.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    pin::pin,
+};
 
 use async_trait::async_trait;
-use futures_util::{StreamExt as _, TryStreamExt as _};
-use object_store::{ObjectStoreExt as _, path::Path};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream::TryReadyChunksError};
+use object_store::{ObjectMeta, ObjectStore as _, ObjectStoreExt as _, path::Path};
 
 use super::{
     error::ArtifactError,
@@ -75,17 +78,27 @@ impl ArtifactStore {
         for tenant in self.folders(None).await? {
             let Ok(tenant) = tenant.parse::<TenantId>() else { continue };
             let folder = tenant_folder(tenant.as_str());
-            let jobs = match self.folders(Some(&folder)).await {
-                Ok(jobs) => jobs,
-                Err(error) => {
-                    passed_over(error, &tenant, None, &mut failed)?;
-                    continue;
-                }
-            };
-            for job in jobs.iter().filter_map(|job| job.parse::<JobId>().ok()) {
-                match self.sweep_job(&tenant, job, keeper).await {
-                    Ok(count) => (removed, failed) = (removed + count, 0),
-                    Err(error) => passed_over(error, &tenant, Some(job), &mut failed)?,
+            // One listing for all of a tenant's jobs: one for each of them would be a request for each.
+            let objects = self.storage().objects().list(Some(&folder)).try_ready_chunks(MOST_AT_ONCE);
+            let mut objects = pin!(objects);
+            while let Some(found) = objects.next().await {
+                let found = match found {
+                    Ok(found) => found,
+                    Err(TryReadyChunksError(_, error)) => {
+                        passed_over(
+                            ArtifactError::storage("list artifacts", error),
+                            &tenant,
+                            None,
+                            &mut failed,
+                        )?;
+                        break;
+                    }
+                };
+                for (job, found) in by_job(&folder, found) {
+                    match self.sweep_job(&tenant, job, found, keeper).await {
+                        Ok(count) => (removed, failed) = (removed + count, 0),
+                        Err(error) => passed_over(error, &tenant, Some(job), &mut failed)?,
+                    }
                 }
             }
             if let Err(error) = self.sweep_uploads(&tenant, &folder, keeper).await {
@@ -95,16 +108,16 @@ impl ArtifactStore {
         Ok(removed)
     }
 
+    /// Removes what need not stay of these objects of a job, which have been listed before.
     async fn sweep_job(
         &self,
         tenant: &TenantId,
         job: JobId,
+        found: Vec<Path>,
         keeper: &dyn Keeper,
     ) -> Result<usize, ArtifactError> {
         let folder = tenant_folder(tenant.as_str()).join(job.to_string());
         let objects = self.storage().objects();
-        let found = objects.list(Some(&folder)).map_ok(|meta| meta.location).try_collect::<Vec<_>>().await;
-        let found = found.map_err(|error| ArtifactError::storage("list artifacts", error))?;
         let Some(keep) = told(keeper, tenant, job).await else { return Ok(0) };
         let orphans = found.into_iter().filter(|object| {
             let attempt = object.prefix_match(&folder).and_then(|mut parts| parts.next());
@@ -223,6 +236,21 @@ fn passed_over(
     let job = job.map(tracing::field::display);
     tracing::warn!(%error, %tenant, job, "artifacts can't be swept now");
     Ok(())
+}
+
+/// So many objects are looked at together.
+const MOST_AT_ONCE: usize = 1_000;
+
+/// Objects by the job below whose folder they lie, in the order of the jobs. What belongs to no job is left out.
+fn by_job(folder: &Path, found: Vec<ObjectMeta>) -> BTreeMap<JobId, Vec<Path>> {
+    let mut jobs = BTreeMap::<_, Vec<_>>::new();
+    for object in found.into_iter().map(|meta| meta.location) {
+        let job = object.prefix_match(folder).and_then(|mut parts| parts.next()?.as_ref().parse().ok());
+        if let Some(job) = job {
+            jobs.entry(job).or_default().push(object);
+        }
+    }
+    jobs
 }
 
 /// What must stay, where it can be told.
