@@ -34,6 +34,7 @@ mod manifest;
 mod opening;
 mod place;
 mod places;
+mod plain;
 mod published;
 mod range;
 mod reader;

@@ -6,6 +6,7 @@ use std::{
     sync::Arc,
 };
 
+use bytes::{Bytes, BytesMut};
 use futures_util::TryStreamExt as _;
 use md5::{Digest as _, Md5};
 use object_store::{Error, ObjectStoreExt as _, PutPayload, multipart::PartId};
@@ -14,6 +15,7 @@ use sha2::Sha256;
 use tokio::task::JoinHandle;
 
 use super::{
+    PART_BYTES,
     error::ArtifactError,
     place::Place,
     state::{Ledger, Point, UploadState},
@@ -32,13 +34,15 @@ pub(super) struct Upload {
     epoch: u64,
     resumable: Option<Resumable>,
     tracker: Arc<Tracker>,
-    filling: Vec<u8>,
+    filling: BytesMut,
+    /// A part's memory that is free again: taken once, not once a part.
+    spare: Vec<BytesMut>,
     /// Which part fills.
     part: u32,
     stand: Stand,
     /// What the storage has beyond what the state said.
     listed: BTreeMap<u32, StoredPart>,
-    under_way: VecDeque<JoinHandle<Result<(), ArtifactError>>>,
+    under_way: VecDeque<JoinHandle<Result<Bytes, ArtifactError>>>,
     scribe: Option<JoinHandle<()>>,
 }
 
@@ -83,7 +87,8 @@ impl Upload {
             epoch,
             resumable,
             tracker: Arc::new(Tracker::new(known)),
-            filling: Vec::new(),
+            filling: BytesMut::new(),
+            spare: Vec::new(),
             part,
             listed,
             under_way: VecDeque::new(),
@@ -113,9 +118,13 @@ impl Upload {
 
     /// Appends bytes of the part that fills, no more than it takes.
     pub(super) fn write(&mut self, bytes: &[u8]) {
-        if !matches!(self.stand, Stand::Complete) {
-            self.filling.extend_from_slice(bytes);
+        if matches!(self.stand, Stand::Complete) {
+            return;
         }
+        if self.filling.capacity() == 0 {
+            self.filling = self.spare.pop().unwrap_or_else(|| BytesMut::with_capacity(PART_BYTES));
+        }
+        self.filling.extend_from_slice(bytes);
     }
 
     /// The part that fills is full; waits while two others are on their way.
@@ -129,13 +138,14 @@ impl Upload {
     }
 
     async fn send(&mut self) -> Result<(), ArtifactError> {
-        let (part, bytes) = (self.part, std::mem::take(&mut self.filling));
+        let (part, bytes) = (self.part, std::mem::take(&mut self.filling).freeze());
         self.part += 1;
         let upload = self.begun().await?;
         if let Some(stored) = self.listed.remove(&part) {
             let is_other = is_other(&stored, &bytes);
             if let Some(id) = same(stored, &bytes) {
                 self.tracker.part_stored(part, id);
+                self.free(bytes);
                 return Ok(());
             }
             // Two texts must never be sealed by one key at one place.
@@ -149,14 +159,13 @@ impl Upload {
         let (place, tracker) = (self.place.clone(), self.tracker.clone());
         self.under_way.push_back(tokio::spawn(async move {
             let multipart = place.storage.multipart();
-            let put =
-                multipart.put_part(&place.object(), &upload, part as usize, PutPayload::from(bytes)).await;
+            let put = multipart.put_part(&place.object(), &upload, part as usize, bytes.clone().into()).await;
             match put {
                 Ok(PartId { content_id }) => tracker.part_stored(part, content_id),
                 Err(Error::NotFound { .. }) => return Err(gone()),
                 Err(error) => return Err(ArtifactError::storage("upload a part", error)),
             }
-            Ok(())
+            Ok(bytes)
         }));
         Ok(())
     }
@@ -168,7 +177,17 @@ impl Upload {
     /// Waits until the part that went first is stored.
     async fn oldest(&mut self) -> Result<(), ArtifactError> {
         let Some(task) = self.under_way.pop_front() else { return Ok(()) };
-        task.await.map_err(|error| ArtifactError::Stopped(error.to_string()))?
+        let bytes = task.await.map_err(|error| ArtifactError::Stopped(error.to_string()))??;
+        self.free(bytes);
+        Ok(())
+    }
+
+    /// A part's memory is needed no more, unless the storage's client still holds it.
+    fn free(&mut self, bytes: Bytes) {
+        if let Ok(mut spare) = bytes.try_into_mut() {
+            spare.clear();
+            self.spare.push(spare);
+        }
     }
 
     /// The upload's id. Before its first part goes, it is known where the sweep and where the next attempt looks.
@@ -206,7 +225,8 @@ impl Upload {
     pub(super) async fn finish(&mut self, bytes: u64, digest: Hex<32>) -> Result<u32, ArtifactError> {
         match &self.stand {
             Stand::New => {
-                let all = PutPayload::from(std::mem::take(&mut self.filling));
+                // A copy: a storage in memory would keep a whole part's room for a few bytes.
+                let all = PutPayload::from(Bytes::copy_from_slice(&std::mem::take(&mut self.filling)));
                 let put = self.place.storage.objects().put(&self.place.object(), all).await;
                 put.map(|_| 0).map_err(|error| ArtifactError::storage("store an artifact", error))
             }
