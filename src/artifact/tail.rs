@@ -200,7 +200,7 @@ impl Tail {
             self.stored.1.update(now);
             self.stored.0 += now.len() as u64;
             if self.going_on.is_none() {
-                self.upload.write(now);
+                self.upload.write(now).await?;
             }
             self.at_cut().await?;
             bytes = later;

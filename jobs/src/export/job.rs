@@ -127,7 +127,7 @@ impl Export {
         let means = Means {
             most_bytes: most_bytes(self.format, &reader, part.book()).await?,
             assets: Box::new(StoredAssets { reader, runtime: Handle::current() }),
-            scratch: Scratch::within(scratch.path()),
+            scratch: Scratch::within(scratch.path(), context.random()),
         };
         let (format, page) = (self.format, self.page.unwrap_or_default());
         let writing =

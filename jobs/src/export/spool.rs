@@ -1,54 +1,40 @@
-//! Bytes put aside until a file's end: a little of them in memory, the rest on the disk of the machine. What grows with a
-//! book's chapters goes here, so that memory does not. Must not know: what the bytes mean.
+//! Bytes put aside until a file's end: a little of them in memory, the rest sealed on the disk of the machine. What grows with
+//! a book's chapters goes here, so that memory does not. Must not know: what the bytes mean.
 
-use std::{
-    fs::File,
-    io::{self, Read as _, Seek as _, SeekFrom, Write as _},
-    path::PathBuf,
-    sync::Arc,
-};
+mod sealed;
+
+use std::io;
+
+use presswork::security::seal::SEGMENT_BYTES;
+
+pub use self::sealed::Scratch;
+use self::sealed::SealedFile;
 
 /// Bytes that wait in memory before they go to the disk.
 const MOST_HELD_BYTES: usize = 64 << 10;
-
-/// Where bytes can be put aside: a folder of the job's own, or the system's for temporary files. Cheap to clone.
-#[derive(Clone, Debug, Default)]
-pub struct Scratch(Option<Arc<PathBuf>>);
-
-impl Scratch {
-    /// In a folder, which must be there for as long as anything is put aside in it.
-    pub fn within(folder: impl Into<PathBuf>) -> Self {
-        Self(Some(Arc::new(folder.into())))
-    }
-
-    /// A file without a name, gone with whoever holds it, however that ends.
-    fn file(&self) -> io::Result<File> {
-        match &self.0 {
-            Some(folder) => tempfile::tempfile_in(&**folder),
-            None => tempfile::tempfile(),
-        }
-    }
-}
 
 /// Bytes in the order in which they were put aside.
 #[derive(Debug, Default)]
 pub(super) struct Spool {
     scratch: Scratch,
-    /// What was put aside first, and how many bytes it is.
-    file: Option<File>,
-    in_file: u64,
+    /// What was put aside first.
+    file: Option<SealedFile>,
     held: Vec<u8>,
 }
 
 impl Spool {
     /// Nothing yet.
     pub(super) fn new(scratch: &Scratch) -> Self {
-        Self { scratch: scratch.clone(), ..Self::default() }
+        Self { scratch: scratch.clone(), file: None, held: Vec::new() }
+    }
+
+    fn in_file(&self) -> u64 {
+        self.file.as_ref().map_or(0, SealedFile::bytes)
     }
 
     /// How many bytes there are.
     pub(super) fn len(&self) -> u64 {
-        self.in_file + self.held.len() as u64
+        self.in_file() + self.held.len() as u64
     }
 
     /// Puts more aside.
@@ -57,42 +43,39 @@ impl Spool {
         if self.held.len() < MOST_HELD_BYTES {
             return Ok(());
         }
-        let mut file = match self.file.take() {
+        let file = match &mut self.file {
             Some(file) => file,
-            None => self.scratch.file()?,
+            none => none.insert(self.scratch.file()?),
         };
-        file.seek(SeekFrom::Start(self.in_file))?;
-        file.write_all(&self.held)?;
-        self.in_file += self.held.len() as u64;
-        self.held.clear();
-        self.file = Some(file);
+        let filed = file.push(&self.held)?;
+        self.held.drain(..filed);
         Ok(())
     }
 
     /// Fills `out` with what stands at a place.
-    pub(super) fn read(&mut self, at: u64, out: &mut [u8]) -> io::Result<()> {
-        let in_file = self.in_file.saturating_sub(at).min(out.len() as u64);
-        let (begin, rest) = out.split_at_mut(usize::try_from(in_file).map_err(io::Error::other)?);
-        if let (Some(file), false) = (&mut self.file, begin.is_empty()) {
-            file.seek(SeekFrom::Start(at))?;
-            file.read_exact(begin)?;
+    pub(super) fn read(&mut self, mut at: u64, mut out: &mut [u8]) -> io::Result<()> {
+        let in_file = self.in_file();
+        while let (Some(file), false) = (&mut self.file, out.is_empty() || at >= in_file) {
+            let (segment, within) = (at / SEGMENT_BYTES as u64, (at % SEGMENT_BYTES as u64) as usize);
+            let there = &file.segment(segment)?[within..];
+            let (now, later) = out.split_at_mut(out.len().min(there.len()));
+            now.copy_from_slice(&there[..now.len()]);
+            (at, out) = (at + now.len() as u64, later);
         }
-        let from = usize::try_from(at.saturating_sub(self.in_file)).map_err(io::Error::other)?;
-        let held = self.held.get(from..).and_then(|held| held.get(..rest.len()));
-        rest.copy_from_slice(held.ok_or_else(|| io::Error::other("more is read than was put aside"))?);
+        if out.is_empty() {
+            return Ok(());
+        }
+        let from = usize::try_from(at - in_file).map_err(io::Error::other)?;
+        let held = self.held.get(from..).and_then(|held| held.get(..out.len()));
+        out.copy_from_slice(held.ok_or_else(|| io::Error::other("more is read than was put aside"))?);
         Ok(())
     }
 
     /// Hands everything on, in pieces.
     pub(super) fn drain(mut self, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
         if let Some(file) = &mut self.file {
-            file.seek(SeekFrom::Start(0))?;
-            let (mut piece, mut left) = (vec![0; MOST_HELD_BYTES], self.in_file);
-            while left > 0 {
-                let bytes = usize::try_from(left).unwrap_or(usize::MAX).min(piece.len());
-                file.read_exact(&mut piece[..bytes])?;
-                take(&piece[..bytes])?;
-                left -= bytes as u64;
+            for segment in 0..file.bytes() / SEGMENT_BYTES as u64 {
+                take(file.segment(segment)?)?;
             }
         }
         take(&self.held)
@@ -141,12 +124,14 @@ impl Shelves {
 
 #[cfg(test)]
 mod tests {
+    use presswork::domain::SeededRandom;
+
     use super::*;
 
     #[test]
     fn what_is_put_aside_is_read_back_at_every_place() {
         let folder = tempfile::tempdir().unwrap();
-        let mut spool = Spool::new(&Scratch::within(folder.path()));
+        let mut spool = Spool::new(&Scratch::within(folder.path(), &SeededRandom::new(1)));
         let all: Vec<u8> = (0..200_000_u32).flat_map(|n| (n * 7).to_le_bytes()).take(299_999).collect();
         let mut piece = vec![0; 3_000];
         for (index, bytes) in all.chunks(999).enumerate() {
@@ -157,7 +142,7 @@ mod tests {
             spool.read(at as u64, &mut piece[..there.len()]).unwrap();
             assert!(piece[..there.len()] == *there);
         }
-        assert!(spool.in_file > 0 && !spool.held.is_empty());
+        assert!(spool.in_file() > 0 && !spool.held.is_empty());
         assert_eq!(spool.len(), all.len() as u64);
         assert!(spool.read(all.len() as u64 - 1, &mut [0; 2]).is_err());
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "its file has no name");
