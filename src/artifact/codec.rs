@@ -1,4 +1,5 @@
-//! Compression of single frames, in memory, by async-compression. Runs on blocking threads only.
+//! Compression of single frames, in memory: by async-compression, and by zstd itself, whose tables serve for many frames.
+//! Runs on blocking threads only.
 
 use std::{
     pin::Pin,
@@ -7,12 +8,13 @@ use std::{
 
 use async_compression::{
     Level,
-    tokio::write::{BrotliDecoder, BrotliEncoder, GzipDecoder, GzipEncoder, ZstdDecoder, ZstdEncoder},
+    tokio::write::{BrotliDecoder, BrotliEncoder, GzipDecoder, GzipEncoder, ZstdDecoder},
 };
 use futures_util::FutureExt as _;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
+use zstd::stream::raw::{self, InBuffer, Operation as _, OutBuffer};
 
-use super::error::ArtifactError;
+use super::{FRAME_BYTES, error::ArtifactError};
 use crate::domain::Encoding;
 
 /// Whether an encoding's output may be cut into frames that decode one by one and still, put together, are what the
@@ -21,11 +23,18 @@ pub(super) fn frames(encoding: Encoding) -> bool {
     !matches!(encoding, Encoding::Brotli)
 }
 
-/// Compresses one frame: bytes go in, what is ready comes out at the end of a buffer.
-pub(super) enum FrameEncoder {
-    Zstd(ZstdEncoder<Vec<u8>>),
-    Gzip(GzipEncoder<Vec<u8>>),
-    Brotli(Box<BrotliEncoder<Vec<u8>>>),
+/// How many bytes a frame of [`FRAME_BYTES`] has at most, compressed; `None` where all is one frame. Codecs that can't make
+/// bytes fewer add a few to each block of some kilobytes.
+pub(super) fn most(encoding: Encoding) -> Option<u64> {
+    frames(encoding).then_some((FRAME_BYTES + FRAME_BYTES / 64 + 1_024) as u64)
+}
+
+/// Compresses frames, one after the other: bytes go in, what is ready comes out at the end of a buffer.
+pub(super) enum Encoder {
+    /// Its tables, a megabyte and more, are taken once for all frames.
+    Zstd(Option<raw::Encoder<'static>>),
+    Gzip(Option<GzipEncoder<Vec<u8>>>),
+    Brotli(Option<Box<BrotliEncoder<Vec<u8>>>>),
     None,
 }
 
@@ -82,13 +91,64 @@ fn take(
     Ok(())
 }
 
-impl FrameEncoder {
+/// What is done to an encoder in the wrong order: our own mistake.
+fn closed() -> ArtifactError {
+    ArtifactError::Stopped("no frame was begun".to_owned())
+}
+
+fn failed(error: std::io::Error) -> ArtifactError {
+    ArtifactError::Stopped(error.to_string())
+}
+
+/// Room that a step of zstd's has at least: what it needs to go on without a buffer of its own.
+const ROOM_BYTES: usize = 64 << 10;
+
+impl Encoder {
+    /// Of no frame yet.
+    pub(super) fn new(encoding: Encoding) -> Self {
+        match encoding {
+            Encoding::Zstd => Self::Zstd(None),
+            Encoding::Gzip => Self::Gzip(None),
+            Encoding::Brotli => Self::Brotli(None),
+            Encoding::None => Self::None,
+        }
+    }
+
+    /// Begins a frame.
+    pub(super) fn begin(&mut self) -> Result<(), ArtifactError> {
+        match self {
+            Self::Zstd(Some(codec)) => codec.reinit().map_err(failed)?,
+            Self::Zstd(codec) => *codec = Some(raw::Encoder::new(3).map_err(failed)?),
+            Self::Gzip(codec) => *codec = Some(GzipEncoder::with_quality(Vec::new(), Level::Precise(6))),
+            // Its default of 11 is for what is compressed once and read a million times: fifty times slower.
+            Self::Brotli(codec) => {
+                *codec = Some(Box::new(BrotliEncoder::with_quality(Vec::new(), Level::Precise(5))));
+            }
+            Self::None => {}
+        }
+        Ok(())
+    }
+
     /// Takes bytes and appends to `out` what is ready.
     pub(super) fn write(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), ArtifactError> {
         match self {
-            Self::Zstd(codec) => take(codec.write_all(bytes).now_or_never(), codec.get_mut(), out),
-            Self::Gzip(codec) => take(codec.write_all(bytes).now_or_never(), codec.get_mut(), out),
-            Self::Brotli(codec) => take(codec.write_all(bytes).now_or_never(), codec.get_mut(), out),
+            Self::Zstd(codec) => {
+                let (codec, mut input) = (codec.as_mut().ok_or_else(closed)?, InBuffer::around(bytes));
+                while input.pos() < bytes.len() {
+                    out.reserve(ROOM_BYTES);
+                    let at = out.len();
+                    codec.run(&mut input, &mut OutBuffer::around_pos(out, at)).map_err(failed)?;
+                }
+                Ok(())
+            }
+            Self::Gzip(codec) => {
+                let codec = codec.as_mut().ok_or_else(closed)?;
+                take(codec.write_all(bytes).now_or_never(), codec.get_mut(), out)
+            }
+            Self::Brotli(codec) => {
+                let codec = codec.as_mut().ok_or_else(closed)?;
+                take(codec.write_all(bytes).now_or_never(), codec.get_mut(), out)
+            }
             Self::None => {
                 out.extend_from_slice(bytes);
                 Ok(())
@@ -97,24 +157,28 @@ impl FrameEncoder {
     }
 
     /// Ends the frame and appends the rest of it to `out`.
-    pub(super) fn finish(mut self, out: &mut Vec<u8>) -> Result<(), ArtifactError> {
-        match &mut self {
-            Self::Zstd(codec) => take(codec.shutdown().now_or_never(), codec.get_mut(), out),
-            Self::Gzip(codec) => take(codec.shutdown().now_or_never(), codec.get_mut(), out),
-            Self::Brotli(codec) => take(codec.shutdown().now_or_never(), codec.get_mut(), out),
-            Self::None => Ok(()),
-        }
-    }
-
-    pub(super) fn new(encoding: Encoding) -> Self {
-        match encoding {
-            Encoding::Zstd => Self::Zstd(ZstdEncoder::with_quality(Vec::new(), Level::Precise(3))),
-            Encoding::Gzip => Self::Gzip(GzipEncoder::with_quality(Vec::new(), Level::Precise(6))),
-            // Its default of 11 is for what is compressed once and read a million times: fifty times slower.
-            Encoding::Brotli => {
-                Self::Brotli(Box::new(BrotliEncoder::with_quality(Vec::new(), Level::Precise(5))))
+    pub(super) fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), ArtifactError> {
+        match self {
+            Self::Zstd(codec) => {
+                let codec = codec.as_mut().ok_or_else(closed)?;
+                loop {
+                    out.reserve(ROOM_BYTES);
+                    let at = out.len();
+                    let left = codec.finish(&mut OutBuffer::around_pos(out, at), true).map_err(failed)?;
+                    if left == 0 {
+                        return Ok(());
+                    }
+                }
             }
-            Encoding::None => Self::None,
+            Self::Gzip(codec) => {
+                let mut codec = codec.take().ok_or_else(closed)?;
+                take(codec.shutdown().now_or_never(), codec.get_mut(), out)
+            }
+            Self::Brotli(codec) => {
+                let mut codec = codec.take().ok_or_else(closed)?;
+                take(codec.shutdown().now_or_never(), codec.get_mut(), out)
+            }
+            Self::None => Ok(()),
         }
     }
 }
@@ -181,7 +245,8 @@ mod tests {
     fn every_codec_gives_back_what_it_took_and_notices_a_cut() {
         let text: Vec<u8> = (0..100_000_u64).flat_map(|n| (n * n % 251).to_le_bytes()).collect();
         for encoding in Encoding::ALL {
-            let (mut stored, mut encoder) = (Vec::new(), FrameEncoder::new(encoding));
+            let (mut stored, mut encoder) = (Vec::new(), Encoder::new(encoding));
+            encoder.begin().unwrap();
             for chunk in text.chunks(777) {
                 encoder.write(chunk, &mut stored).unwrap();
             }
@@ -208,7 +273,8 @@ mod tests {
     fn a_few_bytes_that_stand_for_many_come_out_by_bounded_steps() {
         let plain = vec![0; 40 << 20];
         for encoding in [Encoding::Zstd, Encoding::Gzip, Encoding::Brotli] {
-            let (mut stored, mut encoder) = (Vec::new(), FrameEncoder::new(encoding));
+            let (mut stored, mut encoder) = (Vec::new(), Encoder::new(encoding));
+            encoder.begin().unwrap();
             encoder.write(&plain, &mut stored).unwrap();
             encoder.finish(&mut stored).unwrap();
             let (mut rest, mut decoder, mut all) = (&stored[..], FrameDecoder::new(encoding), 0);
@@ -223,6 +289,34 @@ mod tests {
                 all += out.len();
             }
             assert_eq!(all, plain.len(), "{encoding}");
+        }
+    }
+
+    #[test]
+    fn a_frame_is_the_same_whatever_was_compressed_before_it_and_no_longer_than_it_may_be() {
+        let random = |seed: u64| {
+            let mut state = seed;
+            let next = move || {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                (state >> 40) as u8
+            };
+            std::iter::repeat_with(next).take(FRAME_BYTES).collect::<Vec<u8>>()
+        };
+        let words: Vec<u8> = random(5).iter().map(|byte| b"etaoin shrdlu"[*byte as usize % 13]).collect();
+        for encoding in Encoding::ALL {
+            let made = |encoder: &mut Encoder, plain: &[u8]| {
+                let mut out = Vec::new();
+                encoder.begin().unwrap();
+                plain.chunks(8 << 10).for_each(|chunk| encoder.write(chunk, &mut out).unwrap());
+                encoder.finish(&mut out).unwrap();
+                out
+            };
+            let mut one = Encoder::new(encoding);
+            for plain in [&random(1)[..], &words, &random(2), &words[..1_000], &words] {
+                let frame = made(&mut one, plain);
+                assert!(frame == made(&mut Encoder::new(encoding), plain), "{encoding}");
+                assert!(most(encoding).is_none_or(|most| frame.len() as u64 <= most), "{encoding}");
+            }
         }
     }
 }

@@ -18,7 +18,8 @@
 //! byte, as far as each can be.
 //!
 //! Memory a writer needs: the chunk, the window ([`WINDOW_BYTES`]), one frame's encoder, three parts of [`PART_BYTES`]
-//! (of 64 MiB behind the first 39 GiB), 8 bytes a frame and some 60 a part, whatever the artifact's size.
+//! (of 64 MiB behind the first 39 GiB; to a disk of this machine two pieces of 512 KiB, once the first part is full), 8 bytes a
+//! frame and some 60 a part, whatever the artifact's size.
 
 mod address;
 mod begin;
@@ -32,8 +33,10 @@ mod local;
 mod loose;
 mod manifest;
 mod opening;
+mod pieces;
 mod place;
 mod places;
+mod plain;
 mod published;
 mod range;
 mod reader;
@@ -44,6 +47,7 @@ mod storage;
 mod store;
 mod stored;
 pub mod sweep;
+mod tags;
 mod tail;
 mod tracker;
 mod upload;

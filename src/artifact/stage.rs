@@ -1,17 +1,17 @@
-//! The stage between a handler's chunks and the upload: hashes, cuts into frames, compresses. Runs on a blocking thread: what
-//! takes processor time must not hold up the async runtime. Where an upload is gone on with, the frames that are stored are
-//! hashed and dropped: compressing them again would tell nothing new.
+//! The stage between a handler's chunks and the upload: cuts into frames, compresses, has the plain bytes digested. Runs on
+//! a blocking thread: what takes processor time must not hold up the async runtime. Where an upload is gone on with, the
+//! frames that are stored are digested and dropped: compressing them again would tell nothing new.
 
 use bytes::Bytes;
-use sha2::{Digest as _, Sha256};
 use tokio::{runtime::Handle, sync::mpsc};
 
 use super::{
     FRAME_BYTES,
-    codec::{self, FrameEncoder},
+    codec::{self, Encoder},
     error::ArtifactError,
     keys::Sealing,
-    tail::{GoingOn, Tail, digest},
+    plain::Plain,
+    tail::{GoingOn, Tail},
     upload::Upload,
 };
 use crate::domain::{Encoding, Hex};
@@ -53,26 +53,38 @@ pub(super) fn run(
     let skip = going_on.as_ref().map(|from| (from.point.frame, from.point.plain));
     let tail = runtime.block_on(Tail::new(upload, sealing, going_on))?;
     let mut frames = Frames::new(encoding, tail, skip);
-    let ended = loop {
-        match window.blocking_recv() {
-            Some(Input::Chunk(chunk)) => {
-                if let Err(error) = frames.write(runtime, &chunk) {
-                    break Err(error);
-                }
-            }
-            Some(Input::Finish) => break frames.finish(runtime).map(Some),
-            None => break Ok(None),
-        }
-    };
+    let ended = all(runtime, &mut window, &mut frames);
     if !matches!(ended, Ok(Some(_))) {
         runtime.block_on(frames.tail.upload.leave(ended.as_ref().err()));
     }
     ended
 }
 
+/// So many chunks are taken at once: each time wakes who made them.
+const TOGETHER: usize = 8;
+
+fn all(
+    runtime: &Handle,
+    window: &mut mpsc::Receiver<Input>,
+    frames: &mut Frames,
+) -> Result<Option<Stored>, ArtifactError> {
+    let mut inputs = Vec::with_capacity(TOGETHER);
+    while window.blocking_recv_many(&mut inputs, TOGETHER) > 0 {
+        for input in inputs.drain(..) {
+            match input {
+                Input::Chunk(chunk) => frames.write(runtime, chunk)?,
+                Input::Finish => return frames.finish(runtime).map(Some),
+            }
+        }
+    }
+    Ok(None)
+}
+
 struct Frames {
     encoding: Encoding,
-    encoder: Option<FrameEncoder>,
+    encoder: Encoder,
+    /// Whether the open frame is made, and not only counted.
+    is_made: bool,
     /// The open frame, or the next one.
     frame: u64,
     /// Plain bytes in it.
@@ -80,7 +92,7 @@ struct Frames {
     /// Compressed bytes before it.
     begun_at: u64,
     ready: Vec<u8>,
-    plain: (u64, Sha256),
+    plain: Plain,
     /// The frame before which nothing has to be made again, and the plain bytes' SHA-256 there.
     skip: Option<(u64, Hex<32>)>,
     tail: Tail,
@@ -88,26 +100,24 @@ struct Frames {
 
 impl Frames {
     fn new(encoding: Encoding, tail: Tail, skip: Option<(u64, Hex<32>)>) -> Self {
-        let (ready, plain) = (Vec::new(), (0, Sha256::new()));
-        Self { encoding, encoder: None, frame: 0, filled: 0, begun_at: 0, ready, plain, skip, tail }
+        let (encoder, ready, plain) = (Encoder::new(encoding), Vec::new(), Plain::new());
+        Self { encoding, encoder, is_made: false, frame: 0, filled: 0, begun_at: 0, ready, plain, skip, tail }
     }
 
-    fn write(&mut self, runtime: &Handle, mut plain: &[u8]) -> Result<(), ArtifactError> {
+    fn write(&mut self, runtime: &Handle, mut plain: Bytes) -> Result<(), ArtifactError> {
         let whole = codec::frames(self.encoding);
         while !plain.is_empty() {
             if self.filled == 0 {
                 self.begin_frame(runtime)?;
             }
             let room = if whole { FRAME_BYTES - self.filled } else { plain.len() };
-            let (now, later) = plain.split_at(plain.len().min(room));
-            self.plain.0 += now.len() as u64;
-            self.plain.1.update(now);
-            if let Some(encoder) = &mut self.encoder {
-                encoder.write(now, &mut self.ready)?;
+            let now = plain.split_to(plain.len().min(room));
+            self.filled += now.len();
+            self.plain.update(now.clone())?;
+            if self.is_made {
+                self.encoder.write(&now, &mut self.ready)?;
                 self.pass_on(runtime)?;
             }
-            self.filled += now.len();
-            plain = later;
             if whole && self.filled == FRAME_BYTES {
                 self.end_frame(runtime)?;
             }
@@ -116,20 +126,26 @@ impl Frames {
     }
 
     fn begin_frame(&mut self, runtime: &Handle) -> Result<(), ArtifactError> {
-        let before = digest(&self.plain.1);
-        match self.skip {
-            Some((frame, _)) if self.frame < frame => return Ok(()),
-            Some((_, plain)) if plain != before => return Err(ArtifactError::changed()),
-            _ => self.skip = None,
+        if self.frame == 1 {
+            self.plain.step_aside();
         }
-        self.encoder = Some(FrameEncoder::new(self.encoding));
-        self.begun_at = self.tail.compressed();
-        runtime.block_on(self.tail.begin_frame(self.frame, before))
+        if self.skip.is_some_and(|(frame, _)| self.frame < frame) {
+            return Ok(());
+        }
+        let mut before = self.plain.so_far()?;
+        if let Some((_, plain)) = self.skip.take()
+            && runtime.block_on(before.told())? != plain
+        {
+            return Err(ArtifactError::changed());
+        }
+        self.encoder.begin()?;
+        (self.is_made, self.begun_at) = (true, self.tail.compressed());
+        runtime.block_on(self.tail.begin_frame(self.frame, before, codec::most(self.encoding)))
     }
 
     fn end_frame(&mut self, runtime: &Handle) -> Result<(), ArtifactError> {
-        if let Some(encoder) = self.encoder.take() {
-            encoder.finish(&mut self.ready)?;
+        if std::mem::take(&mut self.is_made) {
+            self.encoder.finish(&mut self.ready)?;
             self.pass_on(runtime)?;
             self.tail.upload.frame_ended(self.tail.compressed() - self.begun_at);
         }
@@ -154,9 +170,9 @@ impl Frames {
         let (stored_bytes, stored_sha256) = self.tail.stored();
         let parts = runtime.block_on(self.tail.upload.finish(stored_bytes, stored_sha256))?;
         Ok(Stored {
-            plain_bytes: self.plain.0,
+            plain_bytes: self.plain.bytes(),
             stored_bytes,
-            plain_sha256: digest(&self.plain.1).to_string(),
+            plain_sha256: runtime.block_on(self.plain.so_far()?.told())?.to_string(),
             stored_sha256: stored_sha256.to_string(),
             frames: self.tail.upload.take_frames(),
             parts,

@@ -11,6 +11,7 @@ use super::{
     cut::Cut,
     error::ArtifactError,
     keys::Sealing,
+    plain::Promised,
     state::{HashState, Point},
     upload::Upload,
 };
@@ -20,7 +21,9 @@ use crate::{domain::Hex, security::seal::Sealer};
 struct FrameStart {
     frame: u64,
     /// SHA-256 of the plain bytes before it.
-    plain: Hex<32>,
+    plain: Promised,
+    /// That of its compressed bytes so far, where a place may fall into it where they are asked for.
+    compressed: Option<Sha256>,
 }
 
 /// Where an upload is gone on with.
@@ -35,8 +38,8 @@ pub(super) struct Tail {
     pub(super) upload: Upload,
     compressed: u64,
     stored: (u64, Sha256),
-    /// The open frame, and its compressed bytes so far.
-    frame: Option<(FrameStart, Sha256)>,
+    /// The open frame.
+    frame: Option<FrameStart>,
     sealing: Option<Sealing>,
     sealer: Option<Sealer>,
     /// Until it has been passed.
@@ -93,9 +96,17 @@ impl Tail {
         self.compressed
     }
 
-    /// A frame begins.
-    pub(super) async fn begin_frame(&mut self, frame: u64, plain: Hex<32>) -> Result<(), ArtifactError> {
-        self.frame = Some((FrameStart { frame, plain }, Sha256::new()));
+    /// A frame begins, which has at most so many compressed bytes, if that is known.
+    pub(super) async fn begin_frame(
+        &mut self,
+        frame: u64,
+        plain: Promised,
+        most: Option<u64>,
+    ) -> Result<(), ArtifactError> {
+        let end = most.map(|most| self.compressed + most);
+        let is_before = self.stop().zip(end).is_some_and(|(stop, end)| end < stop);
+        let compressed = (!is_before).then(Sha256::new);
+        self.frame = Some(FrameStart { frame, plain, compressed });
         // The upload may have been left exactly between two frames.
         if self.going_on.is_some() && self.stop() == Some(self.compressed) {
             self.reached().await?;
@@ -119,7 +130,7 @@ impl Tail {
             let stop = self.stop();
             let room = stop.map_or(u64::MAX, |stop| stop.saturating_sub(self.compressed));
             let (now, later) = bytes.split_at(bytes.len().min(usize::try_from(room).unwrap_or(usize::MAX)));
-            if let Some((_, hash)) = &mut self.frame {
+            if let Some(hash) = self.frame.as_mut().and_then(|frame| frame.compressed.as_mut()) {
                 hash.update(now);
             }
             self.compressed += now.len() as u64;
@@ -154,20 +165,23 @@ impl Tail {
 
     /// A cut's compressed place: of the upload that is gone on with, or of the part that fills.
     async fn reached(&mut self) -> Result<(), ArtifactError> {
-        let Some((start, hash)) = &self.frame else { return Err(ArtifactError::changed()) };
+        let Some(start) = &mut self.frame else { return Err(ArtifactError::changed()) };
+        let Some(compressed) = start.compressed.as_ref().map(digest) else {
+            return Err(ArtifactError::Stopped("a frame is longer than it can be".to_owned()));
+        };
         let Some((from, cut)) = &self.going_on else {
             self.noted = Some(Point {
                 parts: 0,
                 frame: start.frame,
-                plain: start.plain,
-                compressed: digest(hash),
+                plain: start.plain.told().await?,
+                compressed,
                 stored_from: HashState::of(&self.stored.1),
                 stored: Hex([0; 32]),
             });
             return self.at_cut().await;
         };
         let hash = from.point.stored_from.hash();
-        let same = start.frame == from.point.frame && digest_of(&self.frame) == Some(from.point.compressed);
+        let same = start.frame == from.point.frame && compressed == from.point.compressed;
         let stored = hash.filter(|_| same).ok_or_else(ArtifactError::changed)?;
         self.stored = (cut.stored_from, stored);
         self.sealer = self.sealing.as_ref().map(|sealing| sealing.resume(cut.segment));
@@ -186,7 +200,7 @@ impl Tail {
             self.stored.1.update(now);
             self.stored.0 += now.len() as u64;
             if self.going_on.is_none() {
-                self.upload.write(now);
+                self.upload.write(now).await?;
             }
             self.at_cut().await?;
             bytes = later;
@@ -228,8 +242,4 @@ impl Tail {
 
 pub(super) fn digest(hash: &Sha256) -> Hex<32> {
     Hex(hash.clone().finalize().into())
-}
-
-fn digest_of(frame: &Option<(FrameStart, Sha256)>) -> Option<Hex<32>> {
-    frame.as_ref().map(|(_, hash)| digest(hash))
 }

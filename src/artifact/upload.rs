@@ -1,26 +1,30 @@
 //! Parts on their way to storage: one put where a part is not filled, a multipart upload by explicit ids where one is. Two
-//! parts are on their way while a third one fills: the three parts of memory that a writer is allowed.
+//! parts are on their way while a third one fills: the three parts of memory that a writer is allowed. To a disk of this
+//! machine a part goes in pieces ([`pieces`](super::pieces)).
 
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
 };
 
+use bytes::{Bytes, BytesMut};
 use futures_util::TryStreamExt as _;
-use md5::{Digest as _, Md5};
 use object_store::{Error, ObjectStoreExt as _, PutPayload, multipart::PartId};
 use serde::{Deserialize, Serialize};
-use sha2::Sha256;
+use sha2::{Digest as _, Sha256};
 use tokio::task::JoinHandle;
 
 use super::{
+    PART_BYTES,
     error::ArtifactError,
+    pieces::Pieces,
     place::Place,
     state::{Ledger, Point, UploadState},
     storage::StoredPart,
+    tags::{is_other, refuses_parts, same, whole_tag},
     tracker::{Known, Tracker},
 };
-use crate::{domain::Hex, security::text::hex};
+use crate::domain::Hex;
 
 /// Parts on their way beside the one that fills.
 const UNDER_WAY: usize = 2;
@@ -32,13 +36,17 @@ pub(super) struct Upload {
     epoch: u64,
     resumable: Option<Resumable>,
     tracker: Arc<Tracker>,
-    filling: Vec<u8>,
+    filling: BytesMut,
+    /// A part's memory that is free again: taken once, not once a part.
+    spare: Vec<BytesMut>,
     /// Which part fills.
     part: u32,
     stand: Stand,
     /// What the storage has beyond what the state said.
     listed: BTreeMap<u32, StoredPart>,
-    under_way: VecDeque<JoinHandle<Result<(), ArtifactError>>>,
+    under_way: VecDeque<JoinHandle<Result<Bytes, ArtifactError>>>,
+    /// Of the part that fills, where the storage takes pieces.
+    pieces: Option<Pieces>,
     scribe: Option<JoinHandle<()>>,
 }
 
@@ -83,14 +91,17 @@ impl Upload {
             epoch,
             resumable,
             tracker: Arc::new(Tracker::new(known)),
-            filling: Vec::new(),
+            filling: BytesMut::new(),
+            spare: Vec::new(),
             part,
             listed,
             under_way: VecDeque::new(),
+            pieces: None,
             scribe: None,
             stand,
         };
-        if matches!(upload.stand, Stand::Begun(_)) {
+        if let Stand::Begun(id) = &upload.stand {
+            upload.pieces = Pieces::of(&upload.place, id);
             upload.begin_keeping();
         }
         upload
@@ -112,10 +123,18 @@ impl Upload {
     }
 
     /// Appends bytes of the part that fills, no more than it takes.
-    pub(super) fn write(&mut self, bytes: &[u8]) {
-        if !matches!(self.stand, Stand::Complete) {
-            self.filling.extend_from_slice(bytes);
+    pub(super) async fn write(&mut self, bytes: &[u8]) -> Result<(), ArtifactError> {
+        match (&self.stand, &mut self.pieces) {
+            (Stand::Complete, _) => {}
+            (_, Some(pieces)) => pieces.write(self.part, bytes).await?,
+            (_, None) => {
+                if self.filling.capacity() == 0 {
+                    self.filling = self.spare.pop().unwrap_or_else(|| BytesMut::with_capacity(PART_BYTES));
+                }
+                self.filling.extend_from_slice(bytes);
+            }
         }
+        Ok(())
     }
 
     /// The part that fills is full; waits while two others are on their way.
@@ -129,13 +148,19 @@ impl Upload {
     }
 
     async fn send(&mut self) -> Result<(), ArtifactError> {
-        let (part, bytes) = (self.part, std::mem::take(&mut self.filling));
+        if self.pieces.is_some() {
+            return self.send_pieces().await;
+        }
+        let (part, bytes) = (self.part, std::mem::take(&mut self.filling).freeze());
         self.part += 1;
         let upload = self.begun().await?;
+        // The first part waited until it was known whether there would be an upload.
+        self.pieces = Pieces::of(&self.place, &upload);
         if let Some(stored) = self.listed.remove(&part) {
             let is_other = is_other(&stored, &bytes);
             if let Some(id) = same(stored, &bytes) {
                 self.tracker.part_stored(part, id);
+                self.free(bytes);
                 return Ok(());
             }
             // Two texts must never be sealed by one key at one place.
@@ -149,14 +174,29 @@ impl Upload {
         let (place, tracker) = (self.place.clone(), self.tracker.clone());
         self.under_way.push_back(tokio::spawn(async move {
             let multipart = place.storage.multipart();
-            let put =
-                multipart.put_part(&place.object(), &upload, part as usize, PutPayload::from(bytes)).await;
+            let put = multipart.put_part(&place.object(), &upload, part as usize, bytes.clone().into()).await;
             match put {
                 Ok(PartId { content_id }) => tracker.part_stored(part, content_id),
                 Err(Error::NotFound { .. }) => return Err(gone()),
                 Err(error) => return Err(ArtifactError::storage("upload a part", error)),
             }
-            Ok(())
+            Ok(bytes)
+        }));
+        Ok(())
+    }
+
+    /// The part's pieces are on the disk but for the last one; it is to be kept while the next part's come.
+    async fn send_pieces(&mut self) -> Result<(), ArtifactError> {
+        let (part, tracker) = (self.part, self.tracker.clone());
+        let Some(pieces) = &mut self.pieces else { return Ok(()) };
+        let kept = pieces.end_part(part).await?;
+        self.part += 1;
+        while self.under_way.len() >= UNDER_WAY {
+            self.oldest().await?;
+        }
+        self.under_way.push_back(tokio::spawn(async move {
+            tracker.part_stored(part, kept.await?);
+            Ok(Bytes::new())
         }));
         Ok(())
     }
@@ -168,7 +208,19 @@ impl Upload {
     /// Waits until the part that went first is stored.
     async fn oldest(&mut self) -> Result<(), ArtifactError> {
         let Some(task) = self.under_way.pop_front() else { return Ok(()) };
-        task.await.map_err(|error| ArtifactError::Stopped(error.to_string()))?
+        let bytes = task.await.map_err(|error| ArtifactError::Stopped(error.to_string()))??;
+        self.free(bytes);
+        Ok(())
+    }
+
+    /// A part's memory is needed no more, unless the storage's client still holds it.
+    fn free(&mut self, bytes: Bytes) {
+        if self.pieces.is_none()
+            && let Ok(mut spare) = bytes.try_into_mut()
+        {
+            spare.clear();
+            self.spare.push(spare);
+        }
     }
 
     /// The upload's id. Before its first part goes, it is known where the sweep and where the next attempt looks.
@@ -206,13 +258,14 @@ impl Upload {
     pub(super) async fn finish(&mut self, bytes: u64, digest: Hex<32>) -> Result<u32, ArtifactError> {
         match &self.stand {
             Stand::New => {
-                let all = PutPayload::from(std::mem::take(&mut self.filling));
+                // A copy: a storage in memory would keep a whole part's room for a few bytes.
+                let all = PutPayload::from(Bytes::copy_from_slice(&std::mem::take(&mut self.filling)));
                 let put = self.place.storage.objects().put(&self.place.object(), all).await;
                 put.map(|_| 0).map_err(|error| ArtifactError::storage("store an artifact", error))
             }
             Stand::Complete => self.compare(bytes, digest).await,
             Stand::Begun(_) => {
-                if !self.filling.is_empty() {
+                if !self.filling.is_empty() || self.pieces.as_ref().is_some_and(|pieces| !pieces.is_empty()) {
                     self.send().await?;
                 }
                 while !self.under_way.is_empty() {
@@ -278,6 +331,9 @@ impl Upload {
     /// The attempt ends before the artifact is whole. What another one may go on with stays; the rest is given up.
     pub(super) async fn leave(&mut self, error: Option<&ArtifactError>) {
         // Nothing of this attempt may come behind what the next one stores.
+        if let Some(pieces) = &mut self.pieces {
+            pieces.settle().await;
+        }
         for task in self.under_way.drain(..) {
             task.abort();
             drop(task.await);
@@ -315,59 +371,6 @@ impl Upload {
     }
 }
 
-fn gone() -> ArtifactError {
+pub(super) fn gone() -> ArtifactError {
     ArtifactError::StartOver("the storage has it no more".to_owned())
-}
-
-/// The id of a stored part, where it has these bytes for certain: S3's tag of a part is its MD5, unless S3 encrypts it.
-fn same(stored: StoredPart, bytes: &[u8]) -> Option<String> {
-    let is_same = stored.bytes == bytes.len() as u64 && is_tag_of(&stored.id, bytes);
-    is_same.then_some(stored.id)
-}
-
-/// Whether a stored part has other bytes, as far as can be told: where S3 encrypts it, its tag only looks like an MD5, and
-/// starting over is the price.
-fn is_other(stored: &StoredPart, bytes: &[u8]) -> bool {
-    let is_md5 = |id: &str| id.parse::<Hex<16>>().is_ok();
-    stored.bytes != bytes.len() as u64
-        || is_md5(&stored.id.trim_matches('"').to_ascii_lowercase()) && !is_tag_of(&stored.id, bytes)
-}
-
-/// Whether a tag is these bytes' MD5.
-fn is_tag_of(id: &str, bytes: &[u8]) -> bool {
-    id.trim_matches('"').eq_ignore_ascii_case(&hex(&Md5::digest(bytes)))
-}
-
-/// Whether a storage will never complete an upload of these parts. `object_store` has no more of its answer than the text.
-fn refuses_parts(error: &Error) -> bool {
-    let codes = ["InvalidPart", "EntityTooSmall", "InvalidBlockList", "InvalidBlockId", "InvalidBlobOrBlock"];
-    let told = error.to_string();
-    codes.iter().any(|code| told.contains(code))
-}
-
-/// S3's tag of the whole, where the parts' tags are MD5s.
-fn whole_tag(ids: &[String]) -> Option<String> {
-    let digests = ids.iter().map(|id| id.trim_matches('"').parse::<Hex<16>>().ok());
-    let hash = digests
-        .collect::<Option<Vec<_>>>()?
-        .iter()
-        .fold(Md5::new(), |hash, digest| hash.chain_update(digest.0));
-    Some(format!("\"{}-{}\"", hex(&hash.finalize()), ids.len()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_stored_part_is_known_again_by_its_length_and_its_md5() {
-        let stored = |bytes, id: &str| StoredPart { index: 0, bytes, id: id.to_owned() };
-        let tag = "\"900150983cd24fb0d6963f7d28e17f72\"";
-        assert_eq!(same(stored(3, tag), b"abc").as_deref(), Some(tag));
-        assert_eq!(same(stored(3, tag), b"abd"), None);
-        assert_eq!(same(stored(4, tag), b"abc"), None);
-        let whole = whole_tag(&[tag.to_owned()]).unwrap();
-        assert!(whole.ends_with("-1\"") && !whole.contains("9001509"), "{whole}");
-        assert_eq!(whole_tag(&["5242880".to_owned()]), None);
-    }
 }

@@ -225,7 +225,7 @@ struct Small {
 impl Small {
     async fn prepare(app: &App, place: &Place, book: TheBook, size: u64) -> Result<Self, CliError> {
         let bytes = book.write_project(place.project(app, SMALL)?, size).await?;
-        let folder = place.folder.join(SMALL);
+        let folder = place.folder.join(SMALL).join("chapters");
         let written = folder.clone();
         let made = tokio::task::spawn_blocking(move || book.write_file(&written, size)).await;
         let failed = |error: &dyn std::fmt::Display| {

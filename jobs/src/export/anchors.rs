@@ -1,59 +1,65 @@
 //! Ids, and which of them a link may name. A link into a chapter still to come can't be checked in a stream, so it is
 //! remembered, and what the chapter turns out not to have is put at its end; a link back is checked at once.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+};
+
+use super::spool::{Scratch, Shelves};
 
 /// How many bytes of names links ahead may wait for; beyond them a link leads to its chapter's beginning.
 const MOST_WAITING_BYTES: usize = 4 << 20;
 
-/// The ids of the chapters so far, at eight bytes each.
+/// The ids of the chapters so far; those of finished ones are put aside.
 #[derive(Debug, Default)]
 pub(super) struct Anchors {
     /// Hashes of the finished chapters' ids, sorted within each chapter.
-    finished: Vec<u64>,
-    /// Where each finished chapter's hashes end.
-    ends: Vec<usize>,
+    finished: Shelves,
     current: BTreeSet<u64>,
     waiting: BTreeMap<usize, BTreeSet<Box<str>>>,
     waiting_bytes: usize,
 }
 
 impl Anchors {
+    /// No id yet.
+    pub(super) fn new(scratch: &Scratch) -> Self {
+        Self { finished: Shelves::new(scratch), ..Self::default() }
+    }
+
     /// Notes that the open chapter has `id`; false where it had it before, so that it must not be written again.
     pub(super) fn define(&mut self, id: &str) -> bool {
         self.current.insert(hash(id))
     }
 
     /// Whether a link may name `id` in `chapter`.
-    pub(super) fn ask(&mut self, chapter: usize, id: &str) -> bool {
-        if let Some(end) = self.ends.get(chapter) {
-            let begin = chapter.checked_sub(1).map_or(0, |before| self.ends[before]);
-            return self.finished[begin..*end].binary_search(&hash(id)).is_ok();
+    pub(super) fn ask(&mut self, chapter: usize, id: &str) -> io::Result<bool> {
+        if let Some(hashes) = self.finished.of(chapter)? {
+            return Ok(hashes.binary_search(&hash(id)).is_ok());
         }
-        if chapter == self.ends.len() && self.current.contains(&hash(id)) {
-            return true;
+        if chapter == self.finished.chapters() && self.current.contains(&hash(id)) {
+            return Ok(true);
         }
         if self.waiting_bytes + id.len() > MOST_WAITING_BYTES {
-            return false;
+            return Ok(false);
         }
         if self.waiting.entry(chapter).or_default().insert(Box::from(id)) {
             self.waiting_bytes += id.len();
         }
-        true
+        Ok(true)
     }
 
     /// Ends the open chapter; gives the ids that links named and that it does not have.
-    pub(super) fn end_chapter(&mut self) -> Vec<Box<str>> {
+    pub(super) fn end_chapter(&mut self) -> io::Result<Vec<Box<str>>> {
         let mut missing = Vec::new();
-        for id in self.waiting.remove(&self.ends.len()).unwrap_or_default() {
+        for id in self.waiting.remove(&self.finished.chapters()).unwrap_or_default() {
             self.waiting_bytes -= id.len();
             if self.current.insert(hash(&id)) {
                 missing.push(id);
             }
         }
-        self.finished.extend(std::mem::take(&mut self.current));
-        self.ends.push(self.finished.len());
-        missing
+        self.finished.add(std::mem::take(&mut self.current).into_iter())?;
+        Ok(missing)
     }
 }
 
@@ -89,15 +95,15 @@ mod tests {
     fn links_back_are_checked_and_links_ahead_are_kept() {
         let mut anchors = Anchors::default();
         assert!(anchors.define("a") && !anchors.define("a"));
-        assert!(
-            anchors.ask(0, "later") && anchors.ask(0, "never") && anchors.ask(1, "b") && anchors.ask(1, "c")
-        );
+        for (chapter, id) in [(0, "later"), (0, "never"), (1, "b"), (1, "c")] {
+            assert!(anchors.ask(chapter, id).unwrap());
+        }
         assert!(anchors.define("later"));
-        assert_eq!(anchors.end_chapter(), [Box::from("never")]);
+        assert_eq!(anchors.end_chapter().unwrap(), [Box::from("never")]);
         assert!(anchors.define("b"));
-        assert!(anchors.ask(0, "a") && anchors.ask(0, "never") && !anchors.ask(0, "b"));
-        assert_eq!(anchors.end_chapter(), [Box::from("c")]);
-        assert!(anchors.ask(1, "b") && !anchors.ask(1, "a"));
+        assert_eq!(["a", "never", "b"].map(|id| anchors.ask(0, id).unwrap()), [true, true, false]);
+        assert_eq!(anchors.end_chapter().unwrap(), [Box::from("c")]);
+        assert!(anchors.ask(1, "b").unwrap() && !anchors.ask(1, "a").unwrap());
         assert_eq!(anchors.waiting_bytes, 0);
     }
 

@@ -37,7 +37,8 @@ impl Epub {
     /// An EPUB of the book, not begun.
     pub(super) fn new(lookup: Arc<Lookup>, assets: Box<dyn AssetSource>) -> Self {
         let markup = Markup::new(Style::Epub, Arc::clone(&lookup));
-        Self { lookup, assets, markup, zip: Zip::new(), chapters: 0 }
+        let zip = Zip::new(lookup.scratch());
+        Self { lookup, assets, markup, zip, chapters: 0 }
     }
 
     fn file(&mut self, out: &mut dyn Write, name: &str, text: &str) -> io::Result<()> {
@@ -112,7 +113,7 @@ impl Exporter for Epub {
             _ => {}
         }
         let is_end = event == Event::ChapterEnd;
-        self.markup.event(event);
+        self.markup.event(event)?;
         self.drain(out, if is_end { 0 } else { PIECE_BYTES })?;
         if is_end {
             self.zip.write(out, pages::TAIL.as_bytes())?;

@@ -119,7 +119,7 @@ impl Exporter for Html {
             Event::BookStart => self.begin(out),
             Event::BookEnd => Ok(out.write_all(b"</main>\n</body>\n</html>\n")?),
             event => {
-                self.markup.event(event);
+                self.markup.event(event)?;
                 self.drain(out)
             }
         }

@@ -10,30 +10,28 @@ use std::{
     time::Duration,
 };
 
-use bytes::{Buf as _, Bytes};
-use futures_util::{
-    StreamExt as _,
-    stream::{self, BoxStream},
-};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use presswork::{
     artifact::{ArtifactError, ArtifactOptions, CHUNK_BYTES},
-    domain::{Encoding, Failure, FileName, KindName, ProjectId, RetryPolicy},
+    domain::{Encoding, Failure, FileName, Hex, KindName, ProjectId, RetryPolicy},
     worker::{Context, ContextArtifact, Kind},
 };
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use tokio::{
     runtime::Handle,
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
 };
 
 use super::{
-    AssetSource, Chapters, Exporter, Format, PageOptions, What, exporter,
+    AssetSource, Chapters, Exporter, Format, Means, PageOptions, Scratch, What, docx, exporter,
     part::{Boundary, Part},
     sheets::Sheets,
 };
 use crate::book::{
-    Asset, Book, BookError, Characters, Checked, Event, EventSink, Losses, markdown::read_chapter,
-    project::ProjectReader,
+    Asset, Book, BookError, Characters, Checked, Event, EventSink, Losses,
+    markdown::read_chapter,
+    project::{Found, MOST_CHAPTER_BYTES, ProjectReader, pieces::Pieces},
 };
 
 /// Turns a project's book into one file, an artifact of the job.
@@ -125,11 +123,17 @@ impl Export {
         let part = Part::of(reader.book(), self.chapters)?;
         let out = Out::new(context.artifact(&file, options).await?, context.clone());
         let chapters = fetch_ahead(reader.clone(), part.book().clone());
-        let (format, page, runtime) = (self.format, self.page.unwrap_or_default(), Handle::current());
-        let writing = tokio::task::spawn_blocking(move || {
-            write_book(format, &page, &part, reader, &runtime, chapters, out)
-        });
+        let scratch = context.scratch().await?;
+        let means = Means {
+            most_bytes: most_bytes(self.format, &reader, part.book()).await?,
+            assets: Box::new(StoredAssets { reader, runtime: Handle::current() }),
+            scratch: Scratch::within(scratch.path(), context.random()),
+        };
+        let (format, page) = (self.format, self.page.unwrap_or_default());
+        let writing =
+            tokio::task::spawn_blocking(move || write_book(format, &page, &part, means, chapters, out));
         let (artifact, dropped, chapters) = writing.await.map_err(Failure::retry)??;
+        drop(scratch);
         artifact.finish().await?;
         Ok(Exported { format, file, chapters, characters: None, dropped })
     }
@@ -169,10 +173,13 @@ impl Export {
     }
 
     /// What the file is made from: what was asked for, of which book, by which program. A book's chapters lie in a folder
-    /// that is another one for each revision.
+    /// that is another one for each revision. As a digest, since what is said of many chapters is long.
     fn source(&self, book: &Book) -> Result<String, Failure> {
-        let source = serde_json::to_string(&(env!("CARGO_PKG_VERSION"), self, book));
-        source.map_err(|error| Failure::fatal(format_args!("the book can't be described: {error}")))
+        let mut digest = Digest(Sha256::new());
+        match serde_json::to_writer(&mut digest, &(env!("CARGO_PKG_VERSION"), self, book)) {
+            Ok(()) => Ok(Hex::<32>(digest.0.finalize().into()).to_string()),
+            Err(error) => Err(Failure::fatal(format_args!("the book can't be described: {error}"))),
+        }
     }
 
     /// `novel.epub` for the project `novel`, `novel-chapters-2-5.epub` for a part of it, `novel-characters.csv`.
@@ -186,12 +193,36 @@ impl Export {
     }
 }
 
+/// What is written to it is digested and gone.
+struct Digest(Sha256);
+
+impl Write for Digest {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// How many bytes of Markdown a book has at most, where the format wants to know. Few chapters are no large book, and
+/// nobody is asked.
+async fn most_bytes(format: Format, reader: &ProjectReader, book: &Book) -> Result<u64, BookError> {
+    let most = book.chapters.len() as u64 * MOST_CHAPTER_BYTES as u64;
+    match format {
+        Format::Docx if most >= docx::LARGE_BYTES => Ok(most.min(reader.text_bytes(book).await?)),
+        _ => Ok(0),
+    }
+}
+
 /// A chapter's text, and its share of the memory that chapters may take while they wait.
 type Fetched = Result<(String, OwnedSemaphorePermit), BookError>;
 
 /// Chapters are fetched ahead up to so many bytes together.
 const AHEAD_BYTES: u32 = 4 << 20;
-/// And so many side by side: storage answers slowly, and takes many questions at a time.
+/// And so many are asked for side by side: storage answers slowly, and takes many questions at a time.
 const SIDE_BY_SIDE: usize = 4;
 
 /// Fetches the chapters ahead of whoever reads them, in order; ends early once nobody does.
@@ -200,11 +231,11 @@ fn fetch_ahead(reader: Arc<ProjectReader>, book: Arc<Book>) -> mpsc::Receiver<Fe
     let room = Arc::new(Semaphore::new(AHEAD_BYTES as usize));
     tokio::spawn(async move {
         let all = 0..book.chapters.len();
-        let fetch = async |index: usize| reader.chapter(&book.chapters[index]).await;
-        let mut fetched = std::pin::pin!(stream::iter(all).map(fetch).buffered(SIDE_BY_SIDE));
-        while let Some(chapter) = fetched.next().await {
+        let find = async |index: usize| reader.find(&book.chapters[index]).await;
+        let mut found = std::pin::pin!(stream::iter(all).map(find).buffered(SIDE_BY_SIDE));
+        while let Some(chapter) = found.next().await {
             let chapter = match chapter {
-                Ok(text) => with_room(text, &room).await,
+                Ok(chapter) => with_room(chapter, &room).await,
                 Err(error) => Err(error),
             };
             let failed = chapter.is_err();
@@ -216,11 +247,12 @@ fn fetch_ahead(reader: Arc<ProjectReader>, book: Arc<Book>) -> mpsc::Receiver<Fe
     chapters
 }
 
-/// Waits until there is room for a chapter; one that is larger than all of it has all of it.
-async fn with_room(text: String, room: &Arc<Semaphore>) -> Fetched {
-    let bytes = u32::try_from(text.len()).unwrap_or(u32::MAX).min(AHEAD_BYTES);
-    let taken = room.clone().acquire_many_owned(bytes).await;
-    taken.map(|share| (text, share)).map_err(|error| BookError::storage("fetching a chapter", error))
+/// Waits until there is room for a chapter, then for its text; one that is larger than all of it has all of it.
+async fn with_room(chapter: Found, room: &Arc<Semaphore>) -> Fetched {
+    let bytes = u32::try_from(chapter.bytes()).unwrap_or(u32::MAX).min(AHEAD_BYTES);
+    let share = room.clone().acquire_many_owned(bytes).await;
+    let share = share.map_err(|error| BookError::storage("fetching a chapter", error))?;
+    Ok((chapter.text().await?, share))
 }
 
 /// The blocking side: parses each chapter and sends it through the exporter.
@@ -228,15 +260,13 @@ fn write_book(
     format: Format,
     page: &PageOptions,
     part: &Part,
-    reader: Arc<ProjectReader>,
-    runtime: &Handle,
+    means: Means,
     mut chapters: mpsc::Receiver<Fetched>,
     out: Out,
 ) -> Result<(ContextArtifact, Losses, usize), BookError> {
     let book = part.book();
     let context = out.context.clone();
-    let assets = StoredAssets { reader, runtime: runtime.clone() };
-    let exporter = exporter(format, book.clone(), Box::new(assets), page)?;
+    let exporter = exporter(format, book.clone(), means, page)?;
     let sink = Sink { exporter, boundary: part.boundary(), out };
     let (mut stream, mut losses) = (Checked::new(sink, "the project's book"), Losses::default());
     let total = book.chapters.len() as u64;
@@ -332,26 +362,7 @@ struct StoredAssets {
 impl AssetSource for StoredAssets {
     fn open(&mut self, asset: &Asset) -> Result<Box<dyn Read + '_>, BookError> {
         let pieces = self.runtime.block_on(self.reader.asset(asset))?;
-        Ok(Box::new(Pieces { pieces, runtime: &self.runtime, left: Bytes::new() }))
-    }
-}
-
-struct Pieces<'a> {
-    pieces: BoxStream<'static, Result<Bytes, BookError>>,
-    runtime: &'a Handle,
-    left: Bytes,
-}
-
-impl Read for Pieces<'_> {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        while self.left.is_empty() {
-            match self.runtime.block_on(self.pieces.next()) {
-                Some(piece) => self.left = piece?,
-                None => return Ok(0),
-            }
-        }
-        let bytes = self.left.len().min(out.len());
-        self.left.copy_to_slice(&mut out[..bytes]);
-        Ok(bytes)
+        let pieces = pieces.map_err(io::Error::from).boxed();
+        Ok(Box::new(Pieces::new(pieces, self.runtime.clone())))
     }
 }

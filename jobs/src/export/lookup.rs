@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use super::spool::Scratch;
 use crate::book::{Asset, Book, LinkTarget};
 
 /// A book with indexes over its names.
@@ -11,6 +12,7 @@ pub(super) struct Lookup {
     /// Chapters by their files' names: four bytes a chapter, as there may be tens of thousands.
     chapters: Vec<u32>,
     assets: BTreeMap<Box<str>, usize>,
+    scratch: Scratch,
 }
 
 /// What an image's source names.
@@ -35,7 +37,17 @@ impl Lookup {
         for (index, asset) in book.assets.iter().enumerate() {
             assets.entry(Box::from(asset.name.as_str())).or_insert(index);
         }
-        Self { book, chapters, assets }
+        Self { book, chapters, assets, scratch: Scratch::default() }
+    }
+
+    /// The same, with a place to put things aside.
+    pub(super) fn with_scratch(self, scratch: Scratch) -> Self {
+        Self { scratch, ..self }
+    }
+
+    /// Where things can be put aside.
+    pub(super) fn scratch(&self) -> &Scratch {
+        &self.scratch
     }
 
     /// The book itself.

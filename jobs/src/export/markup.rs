@@ -3,7 +3,7 @@
 //! The text piles up in a buffer that the exporter drains after each event. Footnotes wait until their chapter's end.
 //! Where an HTML file needs a picture's bytes the buffer has a mark ([`PICTURE`]), as they may be large.
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use super::{
     anchors::{self, Anchors},
@@ -77,7 +77,7 @@ impl Markup {
         Self {
             style,
             right_to_left: language::is_right_to_left(&metadata.language),
-            anchors: Anchors::default(),
+            anchors: Anchors::new(lookup.scratch()),
             notes: Notes::default(),
             body: String::new(),
             chapter: 0,
@@ -97,11 +97,11 @@ impl Markup {
     }
 
     /// Takes an event; those around the whole book mean nothing here.
-    pub(super) fn event(&mut self, event: Event<'_>) {
+    pub(super) fn event(&mut self, event: Event<'_>) -> io::Result<()> {
         match event {
-            Event::ChapterStart { index, title } => self.start_chapter(index, &title),
-            Event::ChapterEnd => self.end_chapter(),
-            Event::Start(tag) => self.start(tag),
+            Event::ChapterStart { index, title } => return self.start_chapter(index, &title),
+            Event::ChapterEnd => return self.end_chapter(),
+            Event::Start(tag) => return self.start(tag),
             Event::End(end) => self.end(end),
             Event::Text(text) => {
                 self.close_tag(Some(&text));
@@ -119,6 +119,7 @@ impl Markup {
             Event::FootnoteReference(label) => self.note_reference(&label),
             Event::BookStart | Event::BookEnd => {}
         }
+        Ok(())
     }
 
     /// A chapter's address, for links to it.
@@ -159,7 +160,7 @@ impl Markup {
         }
     }
 
-    fn start_chapter(&mut self, index: usize, title: &str) {
+    fn start_chapter(&mut self, index: usize, title: &str) -> io::Result<()> {
         self.chapter = index;
         self.push(&match self.style {
             // Whether the first heading is the title says the importer how to bring the book back as it was.
@@ -172,19 +173,21 @@ impl Markup {
         if !title.trim().is_empty() {
             let level = self.level(1);
             self.open_tag(&format!("<h{level}"));
-            self.event(Event::Text(title.into()));
+            self.event(Event::Text(title.into()))?;
             self.push(&format!("</h{level}>\n"));
         }
+        Ok(())
     }
 
-    fn end_chapter(&mut self) {
+    fn end_chapter(&mut self) -> io::Result<()> {
         self.write_notes();
-        for id in self.anchors.end_chapter() {
+        for id in self.anchors.end_chapter()? {
             self.losses.add(loss::ANCHOR);
             let span = format!("<span id=\"{}\"></span>\n", self.full_id(self.chapter, &id));
             self.push(&span);
         }
         self.push("</section>\n");
+        Ok(())
     }
 
     /// The book's title takes the first level in HTML.
@@ -192,7 +195,7 @@ impl Markup {
         if self.style == Style::Html { (level + 1).min(6) } else { level.clamp(1, 6) }
     }
 
-    fn start(&mut self, tag: Tag<'_>) {
+    fn start(&mut self, tag: Tag<'_>) -> io::Result<()> {
         match tag {
             Tag::Paragraph => self.open_tag("<p"),
             Tag::Heading { level, anchor } => {
@@ -240,8 +243,9 @@ impl Markup {
             Tag::Strikethrough => self.push("<del>"),
             Tag::Superscript => self.push("<sup>"),
             Tag::Subscript => self.push("<sub>"),
-            Tag::Link { target, title } => self.start_link(&target, &title),
+            Tag::Link { target, title } => return self.start_link(&target, &title),
         }
+        Ok(())
     }
 
     fn end(&mut self, end: EndTag) {
@@ -309,35 +313,35 @@ impl Markup {
     }
 
     /// The `href` of a link's target, not yet escaped.
-    fn address(&mut self, target: &str) -> Option<String> {
+    fn address(&mut self, target: &str) -> io::Result<Option<String>> {
         let lookup = Arc::clone(&self.lookup);
         let (index, anchor) = match lookup.link(self.chapter, target) {
-            LinkTarget::External(target) => return url::valid(target),
+            LinkTarget::External(target) => return Ok(url::valid(target)),
             LinkTarget::Chapter { index, anchor } => (index, anchor),
-            LinkTarget::Nowhere => return None,
+            LinkTarget::Nowhere => return Ok(None),
         };
         let chapter = Self::chapter_address(self.style, index);
         if anchor.is_empty() {
-            return Some(chapter);
+            return Ok(Some(chapter));
         }
         let id = anchors::id(anchor);
-        if !self.anchors.ask(index, &id) {
+        if !self.anchors.ask(index, &id)? {
             self.losses.add(loss::ANCHOR);
-            return Some(chapter);
+            return Ok(Some(chapter));
         }
-        Some(match self.style {
+        Ok(Some(match self.style {
             Style::Epub if index == self.chapter => format!("#{id}"),
             Style::Epub => format!("{chapter}#{id}"),
             Style::Html => format!("#{}", self.full_id(index, &id)),
-        })
+        }))
     }
 
-    fn start_link(&mut self, target: &str, title: &str) {
+    fn start_link(&mut self, target: &str, title: &str) -> io::Result<()> {
         let address = if self.links.contains(&true) {
             self.losses.add(loss::NESTED_LINK);
             None
         } else {
-            let address = self.address(target);
+            let address = self.address(target)?;
             if address.is_none() {
                 self.losses.add(loss::LINK);
             }
@@ -352,5 +356,6 @@ impl Markup {
             tag.push('>');
             self.push(&tag);
         }
+        Ok(())
     }
 }

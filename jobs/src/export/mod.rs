@@ -8,6 +8,7 @@
 //! - `lookup`: chapters and pictures by name. `anchors`: ids, and which of them links may name.
 //! - `escape`, `url`, `language`: text, addresses and language tags made safe for markup.
 //! - `markup`: blocks as XHTML that HTML parsers read as well; EPUB and HTML share it.
+//! - `spool`: what grows with a book's chapters, put aside.
 //! - `part`: some of a book's chapters as a book of their own.
 //! - [`sheets`]: a project's characters, in formats of their own.
 //! - `page`: what a printed page looks like, as users choose it.
@@ -38,6 +39,7 @@ pub mod page;
 mod part;
 mod pdf;
 pub mod sheets;
+mod spool;
 mod submit;
 #[cfg(test)]
 mod tests;
@@ -49,6 +51,7 @@ pub use format::{Format, What};
 pub use job::{Export, Exported};
 pub use page::PageOptions;
 pub use part::{Chapters, ChaptersError};
+pub use spool::Scratch;
 pub use submit::ExportArguments;
 #[cfg(test)]
 pub(crate) use tests::random_chapter;
@@ -79,6 +82,23 @@ pub trait AssetSource: Send {
     fn open(&mut self, asset: &Asset) -> Result<Box<dyn Read + '_>, BookError>;
 }
 
+/// What an exporter works with beside its book.
+pub struct Means {
+    /// Where the pictures come from.
+    pub assets: Box<dyn AssetSource>,
+    /// Where it puts aside what would fill the memory.
+    pub scratch: Scratch,
+    /// How many bytes of Markdown the book has at most, if it may be a large one; 0 if it is not. Some formats have
+    /// another form for what is large, which must be known from the beginning on.
+    pub most_bytes: u64,
+}
+
+impl<S: AssetSource + 'static> From<Box<S>> for Means {
+    fn from(assets: Box<S>) -> Self {
+        Self { assets, scratch: Scratch::default(), most_bytes: 0 }
+    }
+}
+
 /// An exporter of `book` to `format`. Formats without pages have no use for what is said of them.
 ///
 /// # Errors
@@ -86,14 +106,15 @@ pub trait AssetSource: Send {
 pub fn exporter(
     format: Format,
     book: Arc<Book>,
-    assets: Box<dyn AssetSource>,
+    means: impl Into<Means>,
     page: &PageOptions,
 ) -> Result<Box<dyn Exporter>, BookError> {
-    let lookup = Arc::new(lookup::Lookup::new(book));
+    let Means { assets, scratch, most_bytes } = means.into();
+    let lookup = Arc::new(lookup::Lookup::new(book).with_scratch(scratch));
     Ok(match format {
         Format::Epub => Box::new(epub::Epub::new(lookup, assets)),
         Format::Pdf => Box::new(pdf::Pdf::new(lookup, assets, page)),
-        Format::Docx => Box::new(docx::Docx::new(lookup, assets)),
+        Format::Docx => Box::new(docx::Docx::new(lookup, assets, most_bytes)),
         Format::Html => Box::new(html::Html::new(lookup, assets)),
         Format::Markdown => Box::new(markdown::Markdown::new(lookup, assets)),
         Format::Text => Box::new(text::Text::new(lookup)),

@@ -1,13 +1,15 @@
 //! A ZIP archive as a stream: nothing is sought, so sizes of deflated entries follow them in data descriptors
 //! (APPNOTE 6.3.10 §4.3.9). Times are fixed, so the same entries give the same bytes.
 //!
-//! In memory stays the central directory: 46 bytes and the name, an entry. The 64-bit forms are used where sizes,
+//! The central directory, 46 bytes and the name an entry, is put aside until the end. The 64-bit forms are used where sizes,
 //! offsets or the number of entries ask for them; whether a descriptor is 64-bit must be known before its entry.
 
 use std::io::{self, Write};
 
 use crc32fast::Hasher;
 use flate2::{Compression, write::DeflateEncoder};
+
+use super::spool::{Scratch, Spool};
 
 mod held;
 
@@ -34,7 +36,7 @@ pub(super) enum Method {
 pub(super) struct Zip {
     offset: u64,
     entries: u64,
-    directory: Vec<u8>,
+    directory: Spool,
     encoder: DeflateEncoder<Vec<u8>>,
     open: Option<Open>,
 }
@@ -52,9 +54,9 @@ struct Open {
 
 impl Zip {
     /// An empty archive.
-    pub(super) fn new() -> Self {
+    pub(super) fn new(scratch: &Scratch) -> Self {
         let encoder = DeflateEncoder::new(Vec::new(), Compression::new(6));
-        Self { offset: 0, entries: 0, directory: Vec::new(), encoder, open: None }
+        Self { offset: 0, entries: 0, directory: Spool::new(scratch), encoder, open: None }
     }
 
     /// Writes a whole entry as it is, its size and CRC in front.
@@ -64,8 +66,7 @@ impl Zip {
         let flags = utf8_flag(name);
         self.put(out, &local_header(name, 20, flags, 0, crc, size32, &[]))?;
         self.put(out, data)?;
-        self.list(name, flags, 0, crc, (size, size), begin);
-        Ok(())
+        self.list(name, flags, 0, crc, (size, size), begin)
     }
 
     /// Begins an entry. `is_large` where it may grow to 4 GiB.
@@ -137,15 +138,14 @@ impl Zip {
         }
         self.put(out, &descriptor)?;
         let flags = DESCRIPTOR | utf8_flag(&open.name);
-        self.list(&open.name, flags, 8, crc, (open.compressed, open.size), open.begin);
-        Ok(())
+        self.list(&open.name, flags, 8, crc, (open.compressed, open.size), open.begin)
     }
 
     /// Writes the central directory; the archive is whole then.
     pub(super) fn finish(&mut self, out: &mut dyn Write) -> io::Result<()> {
         let directory = std::mem::take(&mut self.directory);
-        let (begin, size) = (self.offset, directory.len() as u64);
-        self.put(out, &directory)?;
+        let (begin, size) = (self.offset, directory.len());
+        directory.drain(|piece| self.put(out, piece))?;
         let mut end = Vec::new();
         if self.entries >= u64::from(u16::MAX) || begin >= u64::from(IN_EXTRA) || size >= u64::from(IN_EXTRA)
         {
@@ -174,7 +174,15 @@ impl Zip {
     }
 
     /// Adds an entry to the central directory.
-    fn list(&mut self, name: &str, flags: u16, method: u16, crc: u32, sizes: (u64, u64), begin: u64) {
+    fn list(
+        &mut self,
+        name: &str,
+        flags: u16,
+        method: u16,
+        crc: u32,
+        sizes: (u64, u64),
+        begin: u64,
+    ) -> io::Result<()> {
         let (compressed, size) = sizes;
         let mut extra = Vec::new();
         for number in [size, compressed, begin] {
@@ -187,7 +195,7 @@ impl Zip {
             let length = (extra.len() as u16).to_le_bytes();
             extra.splice(0..0, [1, 0, length[0], length[1]]);
         }
-        let directory = &mut self.directory;
+        let mut directory = Vec::with_capacity(46 + name.len() + extra.len());
         directory.extend(0x0201_4b50_u32.to_le_bytes());
         // Made on Unix, so that the attributes below are a file's mode.
         for number in [3 << 8 | version, version, flags, method, 0, DATE] {
@@ -204,6 +212,7 @@ impl Zip {
         directory.extend(name.as_bytes());
         directory.extend(extra);
         self.entries += 1;
+        self.directory.push(&directory)
     }
 
     fn put(&mut self, out: &mut dyn Write, bytes: &[u8]) -> io::Result<()> {
@@ -290,7 +299,7 @@ mod tests {
 
     #[test]
     fn entries_of_every_kind_are_read_back() {
-        let (mut zip, mut out) = (Zip::new(), Vec::new());
+        let (mut zip, mut out) = (Zip::new(&Scratch::default()), Vec::new());
         zip.stored(&mut out, "mimetype", b"application/epub+zip").unwrap();
         let long: Vec<u8> = (0..200_000_u32).flat_map(u32::to_le_bytes).collect();
         for (name, method, is_large) in [
@@ -316,7 +325,7 @@ mod tests {
 
     #[test]
     fn more_entries_than_sixteen_bits_count_are_read_back() {
-        let (mut zip, mut out) = (Zip::new(), Vec::new());
+        let (mut zip, mut out) = (Zip::new(&Scratch::default()), Vec::new());
         for entry in 0..65_600 {
             zip.stored(&mut out, &entry.to_string(), b"x").unwrap();
         }
@@ -326,10 +335,11 @@ mod tests {
 
     #[test]
     fn offsets_beyond_four_gibibytes_stand_in_the_extra_field() {
-        let (mut zip, mut out) = (Zip::new(), Vec::new());
+        let (mut zip, mut out) = (Zip::new(&Scratch::default()), Vec::new());
         zip.offset = 5 << 30;
         zip.stored(&mut out, "far", b"x").unwrap();
-        let directory = &zip.directory;
+        let mut directory = vec![0; 61];
+        zip.directory.read(0, &mut directory).unwrap();
         assert_eq!(directory[42..46], IN_EXTRA.to_le_bytes());
         assert_eq!(directory[49..61], [&[1, 0, 8, 0][..], &(5_u64 << 30).to_le_bytes()].concat());
         zip.finish(&mut out).unwrap();

@@ -10,6 +10,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use bytes::BytesMut;
 use object_store::{
     Error, MultipartId, PutPayload, PutResult, Result,
     local::LocalFileSystem,
@@ -24,7 +25,7 @@ use super::{
 
 /// The uploads below the root of a local storage.
 #[derive(Debug)]
-pub(super) struct DiskParts(Arc<LocalFileSystem>);
+pub(in crate::artifact) struct DiskParts(Arc<LocalFileSystem>);
 
 impl DiskParts {
     pub(super) fn new(disk: Arc<LocalFileSystem>) -> Self {
@@ -44,6 +45,45 @@ impl DiskParts {
         name.push(id);
         Ok(name.into())
     }
+
+    /// Writes a piece of a part, at its place in the object, and gives its memory back. It is there for good once the part
+    /// is [kept](Self::keep_part).
+    pub(in crate::artifact) async fn put_piece(
+        &self,
+        key: &Path,
+        id: &MultipartId,
+        at: u64,
+        piece: BytesMut,
+    ) -> Result<BytesMut> {
+        let staging = self.staging(key, id)?;
+        blocking(key, move || {
+            let mut file = open_staging(staging)?;
+            file.seek(SeekFrom::Start(at))?;
+            file.write_all(&piece)?;
+            Ok(piece)
+        })
+        .await
+    }
+
+    /// A part of so many bytes, whose pieces are all written: answers once a power cut can't take them.
+    pub(in crate::artifact) async fn keep_part(
+        &self,
+        key: &Path,
+        id: &MultipartId,
+        bytes: u64,
+    ) -> Result<PartId> {
+        let staging = self.staging(key, id)?;
+        blocking(key, move || {
+            open_staging(staging)?.sync_data()?;
+            Ok(PartId { content_id: bytes.to_string() })
+        })
+        .await
+    }
+}
+
+/// Not made where it is missing: the upload was given up.
+fn open_staging(staging: PathBuf) -> io::Result<File> {
+    OpenOptions::new().write(true).open(staging)
 }
 
 /// Does what waits for the disk on a thread that may.
@@ -105,8 +145,7 @@ impl MultipartStore for DiskParts {
         blocking(key, move || {
             let place =
                 u32::try_from(index).ok().and_then(places::begin).ok_or(io::ErrorKind::InvalidInput)?;
-            // Not made where it is missing: the upload was given up.
-            let mut file = OpenOptions::new().write(true).open(staging)?;
+            let mut file = open_staging(staging)?;
             file.seek(SeekFrom::Start(place))?;
             data.iter().try_for_each(|piece| file.write_all(piece))?;
             file.sync_data()?;

@@ -19,7 +19,7 @@ use object_store::{
 use address::{Cloud, Place};
 pub use address::{StorageUrl, StorageUrlError};
 use collected::Collected;
-use disk::DiskParts;
+pub(super) use disk::DiskParts;
 
 /// A storage and what it can do beside keeping objects. Cheap to clone; clones share everything.
 #[derive(Clone)]
@@ -29,6 +29,7 @@ pub struct Storage {
     unfinished: Option<Arc<dyn Unfinished>>,
     signer: Option<Arc<dyn Signer>>,
     folder: Option<PathBuf>,
+    disk: Option<Arc<DiskParts>>,
 }
 
 /// Tells of multipart uploads that are not complete.
@@ -109,7 +110,7 @@ impl Storage {
 
     /// One that is put together: objects, and multipart uploads of the same objects.
     pub fn new(objects: Arc<dyn ObjectStore>, multipart: Arc<dyn MultipartStore>) -> Self {
-        Self { objects, multipart, unfinished: None, signer: None, folder: None }
+        Self { objects, multipart, unfinished: None, signer: None, folder: None, disk: None }
     }
 
     /// The same, which can also tell of unfinished uploads.
@@ -144,6 +145,11 @@ impl Storage {
         self.signer.as_ref()
     }
 
+    /// A disk of this machine, where it is one: parts need not be whole in memory for it.
+    pub(super) fn disk(&self) -> Option<&Arc<DiskParts>> {
+        self.disk.as_ref()
+    }
+
     /// The folder of this machine that it is, where it is one.
     pub fn local_folder(&self) -> Option<&std::path::Path> {
         self.folder.as_deref()
@@ -159,7 +165,7 @@ impl From<Arc<InMemory>> for Storage {
 impl From<Arc<LocalFileSystem>> for Storage {
     fn from(disk: Arc<LocalFileSystem>) -> Self {
         let parts = Arc::new(DiskParts::new(disk.clone()));
-        Self::new(disk, parts.clone()).with_unfinished(parts)
+        Self { disk: Some(parts.clone()), ..Self::new(disk, parts.clone()).with_unfinished(parts) }
     }
 }
 

@@ -99,11 +99,13 @@ impl TheBook {
         Ok(bytes)
     }
 
-    /// The same as one Markdown file in a folder, its pictures beside it. Blocks.
+    /// The same as one Markdown file in a folder, its pictures where the text says: in `images` beside the folder. Blocks.
     pub(super) fn write_file(&self, folder: &Path, size: u64) -> io::Result<()> {
+        let images = folder.with_file_name("images");
         fs::create_dir_all(folder)?;
+        fs::create_dir_all(&images)?;
         for (name, _, bytes) in &self.assets {
-            fs::write(folder.join(name), bytes)?;
+            fs::write(images.join(name), bytes)?;
         }
         let mut file = io::BufWriter::new(fs::File::create(folder.join(FILE))?);
         writeln!(file, "---\ntitle: {}\nlang: en\n---\n", self.metadata.title)?;

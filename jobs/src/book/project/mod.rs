@@ -2,6 +2,7 @@
 //! already prefixed at the project's root and name nothing outside of it: each segment of each path is a
 //! [`FileName`]. `reader` and `writer` are the sides; what a description must fulfil for both stands here.
 
+pub(crate) mod pieces;
 mod reader;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ use super::{
     error::BookError,
 };
 
+pub(crate) use reader::Found;
 pub use reader::ProjectReader;
 pub use writer::{ProjectWriter, discard};
 

@@ -1,12 +1,17 @@
 //! Reads a project: its description, its chapters, its pictures.
 
-use std::sync::Arc;
+use std::{
+    collections::BTreeSet,
+    io::{self, BufReader},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
 use object_store::{Error, ObjectStore, ObjectStoreExt as _, path::Path};
+use tokio::runtime::Handle;
 
-use super::{DESCRIPTION, MOST_CHAPTER_BYTES, check, checked_path};
+use super::{DESCRIPTION, MOST_CHAPTER_BYTES, check, checked_path, pieces::Pieces};
 use crate::book::{
     description::{Asset, Book, ChapterEntry},
     error::BookError,
@@ -14,6 +19,52 @@ use crate::book::{
 
 /// How many bytes `book.json` has at most.
 const MOST_DESCRIPTION_BYTES: u64 = 64 << 20;
+
+/// Reads a description and checks it: as it comes, since that of many chapters is large. Blocks.
+fn described(json: impl io::Read) -> Result<Book, BookError> {
+    let book: Book = serde_json::from_reader(json).map_err(|error| {
+        if error.is_io() {
+            return BookError::storage("reading book.json", error);
+        }
+        let place = format!("line {} column {}", error.line(), error.column());
+        BookError::at(DESCRIPTION, place, format!("is no description of a book: {error}"))
+    })?;
+    check(&book)?;
+    Ok(book)
+}
+
+/// A chapter's file that was found, and has not come yet.
+pub(crate) struct Found {
+    got: object_store::GetResult,
+    file: String,
+    place: String,
+}
+
+impl Found {
+    /// How many bytes it has.
+    pub(crate) fn bytes(&self) -> usize {
+        usize::try_from(self.got.meta.size).unwrap_or(usize::MAX)
+    }
+
+    /// Its Markdown.
+    ///
+    /// # Errors
+    /// As [`ProjectReader::chapter`].
+    pub(crate) async fn text(self) -> Result<String, BookError> {
+        let Self { got, file, place } = self;
+        let bytes =
+            got.bytes().await.map_err(|error| BookError::storage(format!("reading {file}"), error))?;
+        String::from_utf8(bytes.into()).map_err(|error| {
+            let valid = error.utf8_error().valid_up_to();
+            let line = error.as_bytes()[..valid].iter().filter(|byte| **byte == b'\n').count() + 1;
+            BookError::at(
+                &file,
+                format!("{place}, line {line}, byte {valid}"),
+                "the text is not UTF-8: save it in UTF-8",
+            )
+        })
+    }
+}
 
 /// Reads a project.
 #[derive(Debug)]
@@ -41,12 +92,10 @@ impl ProjectReader {
         if got.meta.size > MOST_DESCRIPTION_BYTES {
             return Err(BookError::input(DESCRIPTION, "is larger than 64 MiB"));
         }
-        let bytes = got.bytes().await.map_err(|error| BookError::storage(doing, error))?;
-        let book: Book = serde_json::from_slice(&bytes).map_err(|error| {
-            let place = format!("line {} column {}", error.line(), error.column());
-            BookError::at(DESCRIPTION, place, format!("is no description of a book: {error}"))
-        })?;
-        check(&book)?;
+        let pieces = got.into_stream().map_err(io::Error::other).boxed();
+        let pieces = BufReader::with_capacity(64 << 10, Pieces::new(pieces, Handle::current()));
+        let described = tokio::task::spawn_blocking(move || described(pieces)).await;
+        let book = described.map_err(|error| BookError::storage(doing, error))??;
         Ok(Self { storage, book: Arc::new(book) })
     }
 
@@ -61,6 +110,14 @@ impl ProjectReader {
     /// `Input` where the file is missing, above [`MOST_CHAPTER_BYTES`] or no UTF-8 (the place of the first bad byte is
     /// named), `Storage` where storage fails.
     pub async fn chapter(&self, entry: &ChapterEntry) -> Result<String, BookError> {
+        self.find(entry).await?.text().await
+    }
+
+    /// A chapter's file, of which no more than the size is known to be there: the text may be large.
+    ///
+    /// # Errors
+    /// As [`ProjectReader::chapter`].
+    pub(crate) async fn find(&self, entry: &ChapterEntry) -> Result<Found, BookError> {
         let place = format!("chapter {:?}", entry.title);
         let missing = |file: &str| {
             BookError::at(file, place.clone(), "the file is missing: put it back or import the book again")
@@ -70,19 +127,24 @@ impl ProjectReader {
             let problem = format!("the chapter has {} bytes, more than 4 MiB: split it", got.meta.size);
             return Err(BookError::at(&entry.file, place, problem));
         }
-        let bytes = got
-            .bytes()
-            .await
-            .map_err(|error| BookError::storage(format!("reading {}", entry.file), error))?;
-        String::from_utf8(bytes.into()).map_err(|error| {
-            let valid = error.utf8_error().valid_up_to();
-            let line = error.as_bytes()[..valid].iter().filter(|byte| **byte == b'\n').count() + 1;
-            BookError::at(
-                &entry.file,
-                format!("{place}, line {line}, byte {valid}"),
-                "the text is not UTF-8: save it in UTF-8",
-            )
-        })
+        Ok(Found { got, file: entry.file.clone(), place })
+    }
+
+    /// How many bytes the files have, all together, of the folders that a book's chapters lie in: its text or more.
+    ///
+    /// # Errors
+    /// `Storage` where storage fails.
+    pub(crate) async fn text_bytes(&self, book: &Book) -> Result<u64, BookError> {
+        let folders: BTreeSet<&str> =
+            book.chapters.iter().filter_map(|chapter| Some(chapter.file.rsplit_once('/')?.0)).collect();
+        let mut bytes = 0;
+        for folder in folders {
+            let mut files = self.storage.list(Some(&checked_path(folder)?));
+            while let Some(file) = files.next().await {
+                bytes += file.map_err(|error| BookError::storage("listing the chapters", error))?.size;
+            }
+        }
+        Ok(bytes)
     }
 
     /// The bytes of a picture, as they come.

@@ -57,20 +57,20 @@ impl Body {
     pub(super) fn new(lookup: Arc<Lookup>, assets: Box<dyn AssetSource>) -> io::Result<Self> {
         Ok(Self {
             right_to_left: language::is_right_to_left(&lookup.book().metadata.language),
-            lookup,
             assets,
-            anchors: Anchors::default(),
+            anchors: Anchors::new(lookup.scratch()),
             chapter: 0,
             story: Story::default(),
             waiting: Vec::new(),
-            notes: Notes::new()?,
-            numbering: Numbering::new()?,
+            notes: Notes::new(lookup.scratch())?,
+            numbering: Numbering::new(lookup.scratch())?,
             styles: Styles::default(),
-            links: Relationships::new(&FIXED)?,
-            note_links: Relationships::new(&[])?,
+            links: Relationships::new(&FIXED, lookup.scratch())?,
+            note_links: Relationships::new(&[], lookup.scratch())?,
             shown: BTreeMap::new(),
             losses: Losses::default(),
             last_id: 0,
+            lookup,
         })
     }
 
@@ -122,7 +122,7 @@ impl Body {
 
     fn end_chapter(&mut self) -> Result<(), BookError> {
         self.write_notes()?;
-        for name in self.anchors.end_chapter() {
+        for name in self.anchors.end_chapter()? {
             self.losses.add(loss::ANCHOR);
             let bookmark = self.bookmark(&name);
             self.story.out.push_str(&bookmark);

@@ -132,7 +132,7 @@ impl Body {
         let mut name = names::chapter(index);
         if !anchor.is_empty() {
             let place = names::anchor(index, anchor);
-            if self.anchors.ask(index, &place) {
+            if self.anchors.ask(index, &place)? {
                 name = place;
             } else {
                 self.losses.add(loss::ANCHOR);

@@ -10,11 +10,12 @@ use crate::{
     export::{
         escape::escaped,
         markup::picture_file,
+        spool::Scratch,
         zip::{Held, Zip},
     },
 };
 
-/// How much memory the addresses of a part's links may take, compressed.
+/// How many bytes the addresses of a part's links may have, compressed.
 const MOST_BYTES: usize = 4 << 20;
 /// Word takes a document with a longer address for a broken one.
 const MOST_ADDRESS_BYTES: usize = 2_000;
@@ -33,8 +34,8 @@ pub(super) struct Relationships {
 
 impl Relationships {
     /// With those that every document has: kind and target.
-    pub(super) fn new(fixed: &[(&str, &str)]) -> io::Result<Self> {
-        let mut held = Held::new(MOST_BYTES);
+    pub(super) fn new(fixed: &[(&str, &str)], scratch: &Scratch) -> io::Result<Self> {
+        let mut held = Held::new(MOST_BYTES, scratch);
         held.write(concat!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\" standalone=\"yes\"?>\n",
             "<Relationships xmlns=\"http://schemas.openxmlformats.org/package/2006/relationships\">"

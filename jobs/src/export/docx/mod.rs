@@ -2,9 +2,9 @@
 //! `word/document.xml` is written while the events come; what is known only then follows it: notes, numbering, styles,
 //! relationships, pictures.
 //!
-//! In memory stay the open chapter's notes and, compressed, the finished chapters' notes, the links' addresses and the
-//! numbers of lists; each has a bound ([`held`](super::zip)), beyond which notes go to their chapter's end and links
-//! become fields. Nothing here knows storage, jobs or the clock.
+//! In memory stay the open chapter's notes. The finished chapters' notes, the links' addresses and the numbers of lists
+//! are put aside, compressed; each has a bound ([`held`](super::zip)), beyond which notes go to their chapter's end and
+//! links become fields. Nothing here knows storage, jobs or the clock.
 //!
 //! # What stands for what
 //! The importer reads the same conventions, so that a book comes back as it was. Programs that don't know them see an
@@ -92,9 +92,10 @@ mod table;
 
 /// How many bytes of the text pile up before they are compressed.
 const PIECE_BYTES: usize = 32 << 10;
-/// The text must stay below 4 GiB: beyond, its entry would need another form from its beginning on, and no word
-/// processor opens it.
+/// Beyond this the text's entry needs another form (ZIP64), from its beginning on.
 const MOST_TEXT_BYTES: u64 = 4_000_000_000;
+/// Books from this size on get that form: the text of a document is several times as long as its Markdown.
+pub(super) const LARGE_BYTES: u64 = 256 << 20;
 /// Of the parts that hold blocks.
 const NAMESPACES: &str = concat!(
     " xmlns:w=\"http://schemas.openxmlformats.org/wordprocessingml/2006/main\"",
@@ -114,6 +115,7 @@ pub(super) struct Docx {
     /// How many chapters are written, and how many bytes of text.
     chapters: usize,
     text_bytes: u64,
+    is_large: bool,
     losses: Losses,
 }
 
@@ -125,10 +127,11 @@ enum State {
 }
 
 impl Docx {
-    /// A DOCX of the book, not begun.
-    pub(super) fn new(lookup: Arc<Lookup>, assets: Box<dyn AssetSource>) -> Self {
-        let (zip, state) = (Zip::new(), State::Waiting(assets));
-        Self { lookup, zip, state, chapters: 0, text_bytes: 0, losses: Losses::default() }
+    /// A DOCX of the book, of at most so many bytes of Markdown, not begun.
+    pub(super) fn new(lookup: Arc<Lookup>, assets: Box<dyn AssetSource>, most_bytes: u64) -> Self {
+        let (zip, state) = (Zip::new(lookup.scratch()), State::Waiting(assets));
+        let is_large = most_bytes >= LARGE_BYTES;
+        Self { lookup, zip, state, chapters: 0, text_bytes: 0, is_large, losses: Losses::default() }
     }
 
     fn file(&mut self, out: &mut dyn Write, name: &str, text: &str) -> io::Result<()> {
@@ -147,7 +150,7 @@ impl Docx {
         self.file(out, "docProps/custom.xml", &package::custom(metadata, &mut body.losses))?;
         self.file(out, "word/settings.xml", &package::settings())?;
         self.file(out, "word/footer1.xml", &package::footer())?;
-        self.zip.begin(out, "word/document.xml", Method::Deflate, false)?;
+        self.zip.begin(out, "word/document.xml", Method::Deflate, self.is_large)?;
         let head = format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\" standalone=\"yes\"?>\n<w:document{NAMESPACES}><w:body>"
         );
@@ -159,8 +162,9 @@ impl Docx {
     fn drain(&mut self, body: &mut Body, out: &mut dyn Write, at_least: usize) -> Result<(), BookError> {
         let Some(text) = body.buffer().filter(|text| text.len() >= at_least.max(1)) else { return Ok(()) };
         self.text_bytes += text.len() as u64;
-        if self.text_bytes > MOST_TEXT_BYTES {
-            let problem = "the book is too long for a DOCX, which holds 4 GB of text: export it as EPUB";
+        if self.text_bytes > MOST_TEXT_BYTES && !self.is_large {
+            let problem =
+                "the text becomes far longer than a book of its size has, more than 4 GB: export it as EPUB";
             return Err(BookError::input("book.json", problem));
         }
         self.zip.write(out, text.as_bytes())?;

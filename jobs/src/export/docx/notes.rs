@@ -18,13 +18,14 @@ use crate::{
     book::BookError,
     export::{
         loss,
+        spool::Scratch,
         zip::{Held, Zip},
     },
 };
 
 /// Where a note's own mark belongs. No legal text has it.
 pub(super) const MARK: char = '\u{0}';
-/// How much memory finished notes may take, compressed.
+/// How many bytes finished notes may have, compressed: Word reads that part at once.
 const MOST_BYTES: usize = 12 << 20;
 /// What stands above notes, and above those that go on from the page before.
 const SEPARATORS: &str = concat!(
@@ -55,12 +56,12 @@ struct Note {
 
 impl Notes {
     /// No note yet.
-    pub(super) fn new() -> io::Result<Self> {
-        Self::at_most(MOST_BYTES)
+    pub(super) fn new(scratch: &Scratch) -> io::Result<Self> {
+        Self::at_most(MOST_BYTES, scratch)
     }
 
-    fn at_most(bytes: usize) -> io::Result<Self> {
-        let mut held = Held::new(bytes);
+    fn at_most(bytes: usize, scratch: &Scratch) -> io::Result<Self> {
+        let mut held = Held::new(bytes, scratch);
         held.write("<?xml version=\"1.0\" encoding=\"UTF-8\" standalone=\"yes\"?>\n<w:footnotes")?;
         held.write(super::NAMESPACES)?;
         held.write(">")?;
@@ -236,7 +237,7 @@ mod tests {
     fn once_there_is_no_room_notes_stand_at_their_chapters_end() {
         let lookup = Arc::new(Lookup::new(Arc::new(Book::new(Metadata::default()))));
         let mut body = Body::new(lookup, Box::new(NoPictures)).unwrap();
-        body.notes = Notes::at_most(0).unwrap();
+        body.notes = Notes::at_most(0, &Scratch::default()).unwrap();
         let (one, two) = (chapter(&mut body, 0), chapter(&mut body, 1));
         assert!(
             one.contains("<w:footnoteReference w:id=\"1\"/>") && one.contains("NOTEREF note_1 "),

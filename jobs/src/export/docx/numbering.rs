@@ -3,7 +3,10 @@
 use std::io::{self, Write};
 
 use super::styles::STEP;
-use crate::export::zip::{Held, Zip};
+use crate::export::{
+    spool::Scratch,
+    zip::{Held, Zip},
+};
 
 /// The list that all bullets belong to.
 pub(super) const BULLETS: u32 = 1;
@@ -11,7 +14,7 @@ pub(super) const BULLETS: u32 = 1;
 pub(super) const LEVELS: usize = 9;
 /// The largest first number that Word takes.
 pub(super) const MOST_FIRST: u64 = 32_767;
-/// How much memory the lists may take, compressed: about ten bytes each.
+/// How many bytes the lists may have, compressed: about ten each.
 const MOST_BYTES: usize = 4 << 20;
 
 /// The lists so far.
@@ -22,8 +25,8 @@ pub(super) struct Numbering {
 
 impl Numbering {
     /// No list yet.
-    pub(super) fn new() -> io::Result<Self> {
-        let mut held = Held::new(MOST_BYTES);
+    pub(super) fn new(scratch: &Scratch) -> io::Result<Self> {
+        let mut held = Held::new(MOST_BYTES, scratch);
         held.write(concat!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\" standalone=\"yes\"?>\n",
             "<w:numbering xmlns:w=\"http://schemas.openxmlformats.org/wordprocessingml/2006/main\">"

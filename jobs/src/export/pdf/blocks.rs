@@ -124,7 +124,7 @@ impl Pdf {
     pub(super) fn end_chapter(&mut self, out: &mut dyn Write) -> Result<(), BookError> {
         self.end_leaf(out)?;
         self.write_notes(out)?;
-        let missing = self.places.end_chapter();
+        let missing = self.places.end_chapter()?;
         for _ in &missing {
             self.losses.add(loss::ANCHOR);
         }
@@ -147,7 +147,7 @@ impl Pdf {
             Tag::Strikethrough => self.moods[2] += 1,
             Tag::Superscript => self.moods[3] += 1,
             Tag::Subscript => self.moods[4] += 1,
-            Tag::Link { target, .. } => self.start_link(&target),
+            Tag::Link { target, .. } => self.start_link(&target)?,
             Tag::TableHead | Tag::TableRow => {}
             Tag::TableCell => self.inlines = Inlines::default(),
             block => {

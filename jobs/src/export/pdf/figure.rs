@@ -1,6 +1,9 @@
 //! Pictures in the text, with their captions; where one can't be shown, its words.
 
-use std::{io::Write, sync::Arc};
+use std::{
+    io::{self, Write},
+    sync::Arc,
+};
 
 use super::{
     Pdf,
@@ -32,12 +35,12 @@ impl Pdf {
             lookup::Picture::Asset(index, asset) => (index, asset),
             lookup::Picture::Remote => {
                 self.losses.add(loss::REMOTE_IMAGE);
-                self.words_instead(alt, Some(source));
+                self.words_instead(alt, Some(source))?;
                 return Ok(());
             }
             lookup::Picture::Missing => {
                 self.losses.add(loss::MISSING_IMAGE);
-                self.words_instead(alt, None);
+                self.words_instead(alt, None)?;
                 return Ok(());
             }
         };
@@ -49,7 +52,7 @@ impl Pdf {
         };
         let Some(picture) = picture else {
             self.losses.add(loss::IMAGE);
-            self.words_instead(alt, None);
+            self.words_instead(alt, None)?;
             return Ok(());
         };
         self.end_text(out)?;
@@ -57,17 +60,18 @@ impl Pdf {
     }
 
     /// A picture that can't be shown: what it shows in words, and where it is, if that is known.
-    fn words_instead(&mut self, alt: &str, address: Option<&str>) {
+    fn words_instead(&mut self, alt: &str, address: Option<&str>) -> io::Result<()> {
         let alt = if alt.trim().is_empty() { "image" } else { alt };
         let mood = self.mood();
         let is_link = address.is_some() && !self.links.iter().any(Option::is_some);
         if let Some(address) = address.filter(|_| is_link) {
-            self.start_link(address);
+            self.start_link(address)?;
         }
         self.push(&format!("[{}]", alt.trim()), mood);
         if is_link {
             self.links.pop();
         }
+        Ok(())
     }
 
     fn figure(

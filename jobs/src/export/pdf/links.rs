@@ -1,6 +1,9 @@
 //! Where links and the marks of notes lead.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    io,
+    sync::{Arc, OnceLock},
+};
 
 use super::{
     Pdf,
@@ -18,43 +21,43 @@ const MOST_URI_BYTES: usize = 2_000;
 
 impl Pdf {
     /// A link begins. Inside another one it is only text.
-    pub(super) fn start_link(&mut self, target: &str) {
+    pub(super) fn start_link(&mut self, target: &str) -> io::Result<()> {
         let found = if self.links.iter().any(Option::is_some) {
             self.losses.add(loss::NESTED_LINK);
             None
         } else {
-            let found = self.target(target);
+            let found = self.target(target)?;
             if found.is_none() {
                 self.losses.add(loss::LINK);
             }
             found
         };
         self.links.push(found.map(Arc::new));
+        Ok(())
     }
 
-    fn target(&mut self, target: &str) -> Option<Target> {
+    fn target(&mut self, target: &str) -> io::Result<Option<Target>> {
         let lookup = Arc::clone(&self.lookup);
         let (index, anchor) = match lookup.link(self.chapter, target) {
             LinkTarget::External(target) => {
-                let uri = ascii(&url::valid(target)?);
-                if uri.len() > MOST_URI_BYTES {
-                    return None;
-                }
-                let (contents, action) = (uri.clone(), Action::Uri(uri, OnceLock::new()));
-                return Some(Target { contents, action, shows: true });
+                let uri = url::valid(target).map(|uri| ascii(&uri)).filter(|uri| uri.len() <= MOST_URI_BYTES);
+                return Ok(uri.map(|uri| {
+                    let (contents, action) = (uri.clone(), Action::Uri(uri, OnceLock::new()));
+                    Target { contents, action, shows: true }
+                }));
             }
             LinkTarget::Chapter { index, anchor } => (index, anchor),
-            LinkTarget::Nowhere => return None,
+            LinkTarget::Nowhere => return Ok(None),
         };
         let mut place = self.places.chapter(index);
         if !anchor.is_empty() {
-            match self.places.ask(&mut self.paper.objects, index, &anchors::id(anchor)) {
+            match self.places.ask(&mut self.paper.objects, index, &anchors::id(anchor))? {
                 Some(found) => place = found,
                 None => self.losses.add(loss::ANCHOR),
             }
         }
         let contents = lookup.chapter_title(index);
-        Some(Target { action: Action::Place(place), contents, shows: true })
+        Ok(Some(Target { action: Action::Place(place), contents, shows: true }))
     }
 
     /// A note's mark. Inside a link it is only a number, as links can't be nested.

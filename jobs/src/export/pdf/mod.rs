@@ -103,7 +103,7 @@ impl Pdf {
         let typesetter = Typesetter::new(&language, look.family);
         let mut objects = Objects::new(metadata::identity(book));
         let chapters = book.chapters.len();
-        let places = Places::new(&mut objects, chapters);
+        let places = Places::new(&mut objects, chapters, lookup.scratch());
         let outline = Outline::new(&mut objects, chapters);
         Self {
             pictures: Pictures::new(book.assets.len()),

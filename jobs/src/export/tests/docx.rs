@@ -7,8 +7,8 @@ use std::{
 
 use quick_xml::events::Event as Xml;
 
-use super::sample::{DRAWING, PIXEL, exported};
-use crate::export::Format;
+use super::sample::{DRAWING, PIXEL, Pictures, book, events, exported, send};
+use crate::export::{Format, Means, exporter};
 
 /// An element of a part: its name, its attributes and its depth.
 struct Element {
@@ -232,4 +232,18 @@ fn every_style_list_and_note_that_is_used_is_there() {
     let mentioned = values("w:footnoteReference", "w:id");
     assert_eq!(unique(&notes).len(), unique(&mentioned).len() + 2);
     assert!(mentioned.iter().all(|id| notes.contains(id)));
+}
+
+#[test]
+fn a_large_book_has_the_form_that_reaches_beyond_four_gigabytes_and_nothing_else_changes() {
+    let means = Means { most_bytes: 1 << 30, ..Box::new(Pictures).into() };
+    let mut exporter = exporter(Format::Docx, book(), means, &<_>::default()).unwrap();
+    let mut large = Vec::new();
+    send(exporter.as_mut(), events(), &mut large);
+    // The ZIP64 field, of two sizes that follow the data.
+    let announced = [&b"word/document.xml"[..], &[1, 0, 16, 0], &[0; 16]].concat();
+    let announces = |docx: &[u8]| docx.windows(announced.len()).any(|bytes| bytes == announced);
+    let plain = exported(Format::Docx).0;
+    assert!(announces(&large) && !announces(&plain));
+    assert!(parts_of(large) == parts_of(plain));
 }

@@ -15,9 +15,9 @@ use super::{
 };
 
 /// Kept words; beyond that all are forgotten.
-const MOST_WORDS: usize = 24_000;
-/// Kept glyphs of all words.
-const MOST_GLYPHS: usize = 300_000;
+const MOST_WORDS: usize = 16_000;
+/// Kept glyphs of all words: 3 MiB.
+const MOST_GLYPHS: usize = 128_000;
 /// Places in the table: a power of two, well above the words.
 const PLACES: usize = 1 << 16;
 /// What stands for a character that no font has.
@@ -101,9 +101,10 @@ impl Shaper {
             hasher: RandomState::new(),
             places: vec![0; PLACES],
             keys: String::new(),
-            words: Vec::new(),
-            parts: Vec::new(),
-            glyphs: Vec::new(),
+            // At once, and touched as they fill: growing, they would be there twice.
+            words: Vec::with_capacity(MOST_WORDS),
+            parts: Vec::with_capacity(MOST_WORDS),
+            glyphs: Vec::with_capacity(MOST_GLYPHS),
         };
         shaper.font(FaceId::of(Face { family: main, bold: false, italic: false }));
         shaper
