@@ -566,3 +566,34 @@ async fn a_disk_goes_on_with_what_a_killed_process_left() {
     let left: Vec<_> = storage.objects().list(None).try_collect().await.unwrap();
     assert!(left.is_empty(), "{left:?}");
 }
+
+#[tokio::test]
+async fn a_disk_gets_in_pieces_the_bytes_that_another_storage_gets_in_parts() {
+    for sealed in [false, true] {
+        for encoding in Encoding::ALL {
+            let plain = content(3 * PART_BYTES + FRAME_BYTES / 2, 4);
+            let mut elsewhere = Book::new(encoding, sealed);
+            let pointer = elsewhere.whole(&plain).await.unwrap();
+            let expected = elsewhere.stored(&pointer).await;
+
+            let folder = tempfile::tempdir().unwrap();
+            let storage = Storage::folder(folder.path().to_owned()).unwrap();
+            let on_disk = Book::new(encoding, sealed);
+            let store = ArtifactStore::new(storage);
+            let random = Arc::new(SeededRandom::new(3));
+            let store = if sealed { store.with_keys(OneKey::new(), random) } else { store };
+            let mut on_disk = Book { store, ..on_disk };
+            let kept = Kept::of(&on_disk.state, usize::MAX);
+            let mut writer = on_disk.attempt("one", &kept).await;
+            writer.write(&plain[..plain.len() * 3 / 4]).await.unwrap();
+            on_disk.state.subscribe().wait_for(has_point).await.unwrap();
+            kept.lose();
+            drop(writer);
+            let again = on_disk.whole(&plain).await.unwrap();
+            assert_eq!(again, pointer, "{encoding}, sealed: {sealed}");
+            let key = again.manifest.replace(".manifests/", "").replace(".json", "");
+            let stored = std::fs::read(folder.path().join(key)).unwrap();
+            assert!(stored == expected, "{encoding}, sealed: {sealed}");
+        }
+    }
+}
