@@ -233,6 +233,10 @@ async fn what_takes_too_long_is_given_up_unless_it_may() {
     };
     let ((status, ..), ()) = tokio::join!(long, short);
     assert_eq!(status, StatusCode::OK);
+    // Who runs the service sees it, too.
+    let key = world.key("acme", &["status:read"]).await;
+    let metrics = world.request(Method::GET, "/metrics", &key).send().await.unwrap().text().await.unwrap();
+    assert!(metrics.contains("{method=\"GET\",route=\"/v1/test/never\",status=\"503\"} 1"), "{metrics}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
