@@ -139,9 +139,12 @@ pub(super) async fn admit(State(state): State<ApiState>, mut request: Request, n
         Ok(principal) => principal,
         Err(problem) => return limits.refused(&origin, problem).await.into_response(),
     };
-    let principal = match acting(&state, &headers, &origin, principal).await {
-        Ok(principal) => Arc::new(principal),
-        Err(problem) => return problem.into_response(),
+    let principal = match named(&headers) {
+        None => Arc::new(principal),
+        Some(Some(tenant)) if tenant == principal.tenant || principal.may(&MANAGES_TENANTS) => {
+            Arc::new(Principal { tenant, ..principal })
+        }
+        Some(other) => return no_tenant(&state, &origin, &principal, other).await,
     };
     let told = match limits.principal(&principal, &origin).await {
         Ok(told) => told,
@@ -163,30 +166,32 @@ pub(super) async fn admit(State(state): State<ApiState>, mut request: Request, n
 
 /// Names the tenant for which somebody wants to act who may do so for any.
 const ACTING_FOR: &str = "presswork-tenant";
+/// Who may.
+const MANAGES_TENANTS: Permission = Permission::literal("tenants:manage");
 
-/// The caller as he wants to act: for his own tenant, or for the one that the header names where he manages tenants. To
-/// everybody else another tenant is one that there is not.
-async fn acting(
-    state: &ApiState,
-    headers: &HeaderMap,
-    origin: &Origin,
-    principal: Principal,
-) -> Result<Principal, Problem> {
+/// The tenant that the header names; `Some(None)` where what it says names none.
+fn named(headers: &HeaderMap) -> Option<Option<TenantId>> {
     let mut named = headers.get_all(ACTING_FOR).iter();
-    let Some(value) = named.next() else { return Ok(principal) };
-    let unknown = || Problem::not_found("such tenant");
-    let tenant = value.to_str().ok().filter(|_| named.next().is_none()).and_then(|name| name.parse().ok());
-    let tenant: TenantId = tenant.ok_or_else(unknown)?;
-    if tenant == principal.tenant {
-        return Ok(principal);
-    }
-    let needed = Permission::literal("tenants:manage");
-    if !principal.may(&needed) {
+    let value = named.next()?;
+    Some(value.to_str().ok().filter(|_| named.next().is_none()).and_then(|name| name.parse().ok()))
+}
+
+/// The answer to who may not act for a tenant: to him it is one that there is not. He asks at his own tenant's cost.
+async fn no_tenant(
+    state: &ApiState,
+    origin: &Origin,
+    principal: &Principal,
+    tenant: Option<TenantId>,
+) -> Response {
+    let told = match state.limits().principal(principal, origin).await {
+        Ok(told) => told,
+        Err(problem) => return problem.into_response(),
+    };
+    if let Some(tenant) = tenant {
         let entry = Entry::new(Action::AccessDenied).ended(Outcome::Refused).to(format!("tenant:{tenant}"));
-        state.record(entry, origin, Some(&principal)).await;
-        return Err(unknown());
+        state.record(entry, origin, Some(principal)).await;
     }
-    Ok(Principal { tenant, ..principal })
+    told.onto(Problem::not_found("such tenant").into_response())
 }
 
 /// The answer to who has not the permission.

@@ -39,7 +39,7 @@ const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 async fn page(State(state): State<ApiState>) -> Response {
     let html = HeaderValue::from_static("text/html; charset=utf-8");
     let headers = [(header::CONTENT_TYPE, html), (header::CONTENT_SECURITY_POLICY, POLICY)];
-    (headers, state.docs().to_owned()).into_response()
+    (headers, state.docs()).into_response()
 }
 
 /// The style of the page to be read

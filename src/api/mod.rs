@@ -30,6 +30,7 @@ mod openapi;
 pub(crate) mod page;
 pub mod problem;
 mod queue;
+mod room;
 mod schedules;
 mod secrets;
 mod server;
@@ -142,8 +143,8 @@ impl Api {
             .method_not_allowed_fallback(async || {
                 Problem::new(ProblemType::MethodNotAllowed, "the OpenAPI document lists what each path takes")
             })
-            .layer(middleware::from_fn_with_state(state.clone(), metrics::measure))
-            .with_state(state);
-        layers.around(router)
+            .with_state(state.clone());
+        // Outside of all that may answer instead of a handler, such as time.
+        layers.around(router).layer(middleware::from_fn_with_state(state, metrics::measure))
     }
 }

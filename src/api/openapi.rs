@@ -102,5 +102,5 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
 )]
 async fn document(State(state): State<ApiState>) -> Response {
     let json = HeaderValue::from_static("application/json");
-    ([(header::CONTENT_TYPE, json)], state.document().to_owned()).into_response()
+    ([(header::CONTENT_TYPE, json)], state.document()).into_response()
 }

@@ -19,7 +19,10 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::{
+    sync::CancellationToken,
+    task::{TaskTracker, task_tracker::TaskTrackerToken},
+};
 use tower::ServiceExt as _;
 
 use super::{
@@ -72,11 +75,8 @@ pub async fn serve(
             tracing::debug!(%address, "a connection was refused: its address has too many");
             continue;
         };
-        let server = server.clone();
-        connections.spawn(async move {
-            server.connected(stream, address).await;
-            drop((slot, place));
-        });
+        let (server, held) = (server.clone(), (slot, place, connections.token()));
+        tokio::spawn(async move { server.connected(stream, address, held).await });
     }
     drop(listener);
     connections.close();
@@ -94,17 +94,17 @@ struct Server {
 }
 
 impl Server {
-    /// A connection from its beginning to its end.
-    async fn connected(&self, stream: TcpStream, address: SocketAddr) {
+    /// A connection from its beginning to its end, or until something else than HTTP is spoken on it.
+    async fn connected(&self, stream: TcpStream, address: SocketAddr, held: Held) {
         let ended = match &self.tls {
-            None => self.converse(stream, address).await,
+            None => self.converse(stream, address, held).await,
             Some(tls) => {
                 let shaken = tokio::select! {
                     shaken = tls.accept(stream) => shaken,
                     () = self.stopping.cancelled() => return,
                 };
                 match shaken {
-                    Ok(stream) => self.converse(stream, address).await,
+                    Ok(stream) => self.converse(stream, address, held).await,
                     Err(error) => {
                         tracing::debug!(%error, %address, "a handshake failed");
                         return;
@@ -117,7 +117,7 @@ impl Server {
         }
     }
 
-    async fn converse<S>(&self, stream: S, address: SocketAddr) -> hyper::Result<()>
+    async fn converse<S>(&self, stream: S, address: SocketAddr, held: Held) -> hyper::Result<()>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -136,7 +136,7 @@ impl Server {
                 Ok::<_, Infallible>(hold(response, turn))
             }
         });
-        let socket = TokioIo::new(Socket::new(stream, self.settings.idle_timeout, turns));
+        let socket = TokioIo::new(Socket::new(stream, self.settings.idle_timeout, turns, held));
         let mut connection = pin!(http.serve_connection(socket, service).with_upgrades());
         tokio::select! {
             ended = connection.as_mut() => ended,
@@ -148,13 +148,18 @@ impl Server {
     }
 }
 
+/// What a connection has for as long as its socket is open, also where that is a WebSocket's: room among all connections and
+/// among those of its address, and that the server waits for it.
+type Held = (OwnedSemaphorePermit, Place, TaskTrackerToken);
+
 type Accepted = (TcpStream, SocketAddr, OwnedSemaphorePermit);
 
 /// The next connection, once there is room for it: those that wait, wait in the system's own queue.
 async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> io::Result<Accepted> {
     let slot = slots.clone().acquire_owned().await.map_err(io::Error::other)?;
     let (stream, address) = listener.accept().await?;
-    stream.set_nodelay(true)?;
+    // Who has gone already is noticed by whoever reads.
+    let _ = stream.set_nodelay(true);
     Ok((stream, address, slot))
 }
 

@@ -111,11 +111,13 @@ pub(super) struct Socket<S> {
     turns: Arc<Turns>,
     /// Ours instead of what hyper has said by itself; not all of it is written yet.
     instead: Bytes,
+    _held: Box<dyn Send>,
 }
 
 impl<S> Socket<S> {
-    pub(super) fn new(stream: S, patience: Duration, turns: Arc<Turns>) -> Self {
-        Self { stream, patience, waiting: None, turns, instead: Bytes::new() }
+    /// `held` is dropped with the socket.
+    pub(super) fn new(stream: S, patience: Duration, turns: Arc<Turns>, held: impl Send + 'static) -> Self {
+        Self { stream, patience, waiting: None, turns, instead: Bytes::new(), _held: Box::new(held) }
     }
 }
 

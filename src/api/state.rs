@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::{
     authority::Authority,
     caller::{Caller, Origin},
@@ -30,10 +32,10 @@ struct Inner {
     registry: Arc<Registry>,
     settings: ApiSettings,
     authority: Authority,
-    document: String,
+    document: Bytes,
     limits: Limits,
     stopping: tokio_util::sync::CancellationToken,
-    docs: String,
+    docs: Bytes,
     live: Live,
     requests: Requests,
     readiness: Readiness,
@@ -51,7 +53,7 @@ impl ApiState {
         stopping: tokio_util::sync::CancellationToken,
     ) -> Self {
         let limits = Limits::new(&engine, operations);
-        let docs = docs::render(&serde_json::from_str(&document).unwrap_or_default());
+        let docs = Bytes::from(docs::render(&serde_json::from_str(&document).unwrap_or_default()));
         let live = Live::new(engine.progress.clone(), settings.most_streams);
         let (requests, readiness) = (Requests::default(), Readiness::default());
         let begun = tokio::time::Instant::now();
@@ -60,7 +62,7 @@ impl ApiState {
             registry,
             settings,
             authority,
-            document,
+            document: document.into(),
             limits,
             stopping,
             docs,
@@ -100,9 +102,9 @@ impl ApiState {
         &self.0.limits
     }
 
-    /// The OpenAPI document, as JSON.
-    pub(super) fn document(&self) -> &str {
-        &self.0.document
+    /// The OpenAPI document, as JSON; one copy for all who read it.
+    pub(super) fn document(&self) -> Bytes {
+        self.0.document.clone()
     }
 
     /// Records what a caller did in the audit log.
@@ -111,8 +113,8 @@ impl ApiState {
     }
 
     /// The OpenAPI document, as a page.
-    pub(super) fn docs(&self) -> &str {
-        &self.0.docs
+    pub(super) fn docs(&self) -> Bytes {
+        self.0.docs.clone()
     }
 
     /// What is followed, and how many streams are open.

@@ -11,17 +11,20 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use http_body_util::BodyExt as _;
 use tokio::{
-    sync::{Semaphore, SemaphorePermit, mpsc},
+    sync::mpsc,
     time::{Instant, timeout_at},
 };
 
-use super::problem::{Problem, ProblemType};
+use super::{
+    problem::{Problem, ProblemType},
+    room::{Place, Room},
+};
 use crate::artifact::PlainBytes;
 
 /// Files that are sent at one time: decoding one takes a thread for as long as it lasts.
-static SENDING: Semaphore = Semaphore::const_new(256);
+pub(super) static SENDING: Room = Room::new("downloads", 256, 128);
 /// Files that are taken at one time: each may hold two parts in memory.
-static TAKING: Semaphore = Semaphore::const_new(32);
+pub(super) static TAKING: Room = Room::new("uploads", 32, 16);
 /// A sender who sends less than this within the idle time is taken for gone.
 const LEAST_BYTES: u64 = 16 << 10;
 
@@ -30,39 +33,13 @@ const PASSED_OVER: usize = 16 << 20;
 /// For how long.
 const PASS_OVER: Duration = Duration::from_secs(5);
 
-/// Room for one more of them.
-///
-/// # Errors
-/// [`Problem`] where there is none: try again soon.
-fn room(semaphore: &'static Semaphore) -> Result<SemaphorePermit<'static>, Problem> {
-    semaphore.try_acquire().map_err(|_| {
-        Problem::new(ProblemType::Unavailable, "too many files are on their way: try again")
-            .after(Duration::from_secs(2))
-    })
-}
-
-/// Room to send a file.
-pub(super) fn sending() -> Result<SemaphorePermit<'static>, Problem> {
-    room(&SENDING)
-}
-
-/// Room to take one.
-pub(super) fn taking() -> Result<SemaphorePermit<'static>, Problem> {
-    room(&TAKING)
-}
-
 /// So many bytes as a body. Where they end early, or in an error, or nobody takes any for so long, the connection breaks: who
 /// has read to the end has what was promised. The last piece is held back until it is known that nothing is wrong with those
 /// before it.
-pub(super) fn body(
-    mut bytes: PlainBytes,
-    promised: u64,
-    idle: Duration,
-    permit: SemaphorePermit<'static>,
-) -> Body {
+pub(super) fn body(mut bytes: PlainBytes, promised: u64, idle: Duration, place: Place) -> Body {
     let (to_caller, pieces) = mpsc::channel::<Bytes>(1);
     tokio::spawn(async move {
-        let _permit = permit;
+        let _place = place;
         let mut held: Option<Bytes> = None;
         loop {
             let next = match bytes.next().await {

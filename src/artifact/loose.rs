@@ -20,7 +20,7 @@ use super::{
 };
 
 /// An object on its way to storage. Nobody sees anything of it before [`finish`](Self::finish). Who stops before that calls
-/// [`give_up`](Self::give_up), or leaves parts behind that only the storage's own rules remove.
+/// [`give_up`](Self::give_up), or leaves parts behind for the sweep.
 #[derive(Debug)]
 pub struct LooseUpload {
     storage: Storage,

@@ -22,7 +22,8 @@ pub(super) struct Reading {
 }
 
 /// What one request asks for: it is answered within a client's patience, which is for a whole request, on a slow line too.
-const FETCHED_BYTES: u64 = 4 << 20;
+/// A reader who takes his time holds up to three of them, and there may be hundreds of readers.
+const FETCHED_BYTES: u64 = 1 << 20;
 /// Stored bytes are decoded in pieces of this.
 const TAKEN_BYTES: usize = 64 << 10;
 

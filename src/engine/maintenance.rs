@@ -117,6 +117,12 @@ impl Engine {
             Ok(removed) => tracing::info!(removed, "swept uploads that no job needs any more"),
             Err(error) => tracing::warn!(%error, "the uploads can't be swept"),
         }
+        match uploads::give_up_files(self.artifacts.storage(), before).await {
+            Ok(0) => {}
+            Ok(given_up) => tracing::info!(given_up, "gave up uploads of files that nobody goes on with"),
+            // Not everybody who speaks S3 tells of open uploads.
+            Err(error) => tracing::debug!(%error, "the uploads of files can't be swept"),
+        }
         let objects = self.artifacts.storage().local_folder().map(ToOwned::to_owned);
         let tmp = self.folder.join("tmp");
         let swept = tokio::task::spawn_blocking(move || {

@@ -5,7 +5,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use object_store::{ObjectStore, path::Path};
 
 use crate::{
-    artifact::{folder_names, key},
+    artifact::{Storage, folder_names, key},
     domain::{JobId, State, TenantId, Timestamp},
     queue::{BoxError, Queue},
 };
@@ -41,6 +41,24 @@ pub(super) async fn sweep(
     Ok(removed)
 }
 
+/// Gives up the uploads of tenants' own files (`<tenant>/files/…`) that were begun before `before`: their process was stopped
+/// in the middle, and nobody goes on with them. Answers how many that were.
+pub(super) async fn give_up_files(storage: &Storage, before: Timestamp) -> object_store::Result<usize> {
+    let Some(unfinished) = storage.unfinished() else { return Ok(0) };
+    let mut given_up = 0;
+    for (key, upload) in unfinished.begun_before(before).await? {
+        if key.parts().nth(1).is_none_or(|folder| folder.as_ref() != "files") {
+            continue;
+        }
+        match storage.multipart().abort_multipart(&key, &upload).await {
+            Ok(()) => given_up += 1,
+            Err(object_store::Error::NotFound { .. }) => {}
+            Err(error) => tracing::warn!(%error, "an upload can't be given up now"),
+        }
+    }
+    Ok(given_up)
+}
+
 /// Removes what is below a folder; of it only what was stored before `before`, where that is said.
 async fn remove(
     storage: &dyn ObjectStore,
@@ -65,16 +83,55 @@ async fn remove(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use bytes::Bytes;
     use object_store::{ObjectStoreExt as _, PutPayload, memory::InMemory};
 
     use super::*;
     use crate::{
+        artifact::{StoredPart, Unfinished},
         config::Settings,
         domain::{KindName, NewJob, Output, Payload, Verdict, WorkerId},
         engine::Engine,
         queue::Ask,
     };
+
+    /// Tells of these uploads, whenever they were begun.
+    #[derive(Debug)]
+    struct Known(Vec<(Path, String)>);
+
+    #[async_trait::async_trait]
+    impl Unfinished for Known {
+        async fn parts(&self, _: &Path, _: &str) -> object_store::Result<Vec<StoredPart>> {
+            Ok(Vec::new())
+        }
+
+        async fn uploads(&self, _: &Path) -> object_store::Result<Vec<(Path, String)>> {
+            Ok(self.0.clone())
+        }
+
+        async fn begun_before(&self, _: Timestamp) -> object_store::Result<Vec<(Path, String)>> {
+            Ok(self.0.clone())
+        }
+    }
+
+    #[tokio::test]
+    async fn old_uploads_of_files_are_given_up_and_those_of_artifacts_left_to_who_knows_them() {
+        let storage = Storage::memory();
+        let mut known = Vec::new();
+        for name in ["acme/files/a", "acme/artifacts/job/000001/a"] {
+            let name = Path::from(name);
+            let upload = storage.multipart().create_multipart(&name).await.unwrap();
+            known.push((name, upload));
+        }
+        let storage = storage.with_unfinished(Arc::new(Known(known.clone())));
+        assert_eq!(give_up_files(&storage, Timestamp::EPOCH).await.unwrap(), 1);
+        assert_eq!(give_up_files(&storage, Timestamp::EPOCH).await.unwrap(), 0);
+        let [(file, upload), (artifact, other)] = &known[..] else { panic!() };
+        assert!(storage.multipart().abort_multipart(file, upload).await.is_err());
+        storage.multipart().abort_multipart(artifact, other).await.unwrap();
+    }
 
     #[tokio::test]
     async fn uploads_stay_while_their_job_may_run() {

@@ -212,12 +212,28 @@ async fn streams_end_with_a_hint_when_the_server_stops() {
     let mut stream = Sse::open(&world, &key, job, None).await;
     let mut socket = socket(&world, &key, job, 0).await.unwrap();
     stream.event().await.unwrap();
+    assert!(matches!(timeout(LONG, socket.next()).await.unwrap(), Some(Ok(Message::Text(_)))));
     world.stopping.cancel();
     let hint = stream.block().await.unwrap();
     assert!(hint.starts_with("retry: "), "{hint}");
     assert_eq!(stream.block().await, None);
     let (told, close) = told(&mut socket).await;
-    assert_eq!((told, u16::from(close.unwrap().code)), (vec![1], 1001));
+    assert_eq!((told, u16::from(close.unwrap().code)), (vec![], 1001));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_websocket_is_one_of_its_address_connections_and_the_server_waits_for_its_end() {
+    let mut world = World::start_with(|settings| settings.api.most_connections_per_address = 2).await;
+    let key = world.key("acme", &PERMISSIONS).await;
+    let job = world.job(&key).await;
+    let mut first = socket(&world, &key, job, 0).await.unwrap();
+    // The other one is the client's that has made the job.
+    assert!(socket(&world, &key, job, 0).await.is_err());
+    world.stopping.cancel();
+    // He has not said goodbye yet.
+    assert!(timeout(Duration::from_millis(500), &mut world.served).await.is_err());
+    assert_eq!(u16::from(told(&mut first).await.1.unwrap().code), 1001);
+    timeout(LONG, &mut world.served).await.unwrap().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -305,4 +321,19 @@ async fn a_client_that_says_too_much_at_once_is_shown_out() {
     socket.send(Message::text("x".repeat(4 << 10))).await.unwrap();
     let (_, close) = told(&mut socket).await;
     assert!(close.is_none_or(|frame| u16::from(frame.code) == 1009));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_does_not_stop_talking_is_shown_out() {
+    let world = World::start().await;
+    let key = world.key("acme", &PERMISSIONS).await;
+    let job = world.job(&key).await;
+    let mut socket = socket(&world, &key, job, 0).await.unwrap();
+    for _ in 0..200 {
+        if socket.send(Message::text("a word")).await.is_err() {
+            break;
+        }
+    }
+    let (_, close) = told(&mut socket).await;
+    assert!(close.is_none_or(|frame| u16::from(frame.code) == 1008));
 }

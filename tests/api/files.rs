@@ -3,7 +3,11 @@
 use std::{convert::Infallible, fs, path::Path, time::Duration};
 
 use futures_util::{StreamExt as _, stream};
-use presswork::{artifact::PART_BYTES, limits::LimitRules};
+use presswork::{
+    artifact::PART_BYTES,
+    limits::LimitRules,
+    store::{Collection, Expect},
+};
 use reqwest::{Body, Method, StatusCode};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -12,7 +16,10 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::world::{World, answer};
+use crate::{
+    raw,
+    world::{World, answer},
+};
 
 const BOTH: &[&str] = &["projects:read", "projects:write"];
 
@@ -176,6 +183,45 @@ async fn what_is_too_large_too_slow_or_cut_off_leaves_nothing() {
     ] {
         assert_eq!(put(&world, "a", &key, &[(header, value)], "12345").await.0, status, "{header}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_that_has_come_waits_for_whoever_changes_the_file_just_then() {
+    let world = World::start().await;
+    let key = world.key("acme", BOTH).await;
+    let turns = Collection::<()>::new(world.engine.records.clone(), "file-turns");
+    let version = turns.put("acme/a", &(), Expect::Nothing, None).await.unwrap();
+    let upload = put(&world, "a", &key, &[], "text");
+    let waited = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        turns.delete("acme/a", Expect::Version(version)).await.unwrap();
+    };
+    let ((status, _), ()) = tokio::join!(upload, waited);
+    assert_eq!(status, StatusCode::CREATED);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_who_uploads_slowly_keeps_no_other_tenant_from_it() {
+    let world = World::start().await;
+    let (key, other) = (world.key("slow", BOTH).await, world.key("quick", BOTH).await);
+    let begin = format!(
+        "PUT /v1/files/a HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {key}\r\ncontent-length: 9\r\n\
+         expect: 100-continue\r\n\r\n"
+    );
+    let mut begun = Vec::new();
+    let refused = loop {
+        let mut stream = TcpStream::connect(world.address).await.unwrap();
+        stream.write_all(begin.as_bytes()).await.unwrap();
+        let answer = raw::until(&mut stream, "\r\n\r\n").await;
+        if raw::status(&answer) != "100" {
+            break answer;
+        }
+        begun.push(stream);
+        assert!(begun.len() < 32, "one tenant takes all the room that there is");
+    };
+    assert_eq!(raw::status(&refused), "429");
+    assert!(refused.contains("retry-after"), "{refused}");
+    assert_eq!(put(&world, "a", &other, &[], "text").await.0, StatusCode::CREATED);
 }
 
 async fn until(what: &str, fits: impl Fn() -> bool) {

@@ -171,7 +171,10 @@ async fn pages_of_the_named_origins_and_no_others_are_let_in() {
     assert_eq!(status, StatusCode::OK);
     assert_eq!(headers["access-control-allow-origin"], "https://app.books.io");
     assert_eq!(headers["access-control-allow-credentials"], "true");
-    assert!(headers["access-control-allow-headers"].to_str().unwrap().contains("authorization"));
+    let allowed = headers["access-control-allow-headers"].to_str().unwrap();
+    for needed in ["authorization", "idempotency-key", "if-range", "presswork-tenant", "x-csrf-token"] {
+        assert!(allowed.contains(needed), "{needed}: {allowed}");
+    }
     assert!(headers["vary"].to_str().unwrap().contains("origin"));
     for origin in ["https://evil.net", "null", "https://app.books.io.evil.net", "http://app.books.io"] {
         let (_, headers, _) = ask_first(origin).await;
@@ -233,6 +236,10 @@ async fn what_takes_too_long_is_given_up_unless_it_may() {
     };
     let ((status, ..), ()) = tokio::join!(long, short);
     assert_eq!(status, StatusCode::OK);
+    // Who runs the service sees it, too.
+    let key = world.key("acme", &["status:read"]).await;
+    let metrics = world.request(Method::GET, "/metrics", &key).send().await.unwrap().text().await.unwrap();
+    assert!(metrics.contains("{method=\"GET\",route=\"/v1/test/never\",status=\"503\"} 1"), "{metrics}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,6 @@
 //! `/v1/tenants`, `/v1/limits`, and acting for another tenant.
 
+use presswork::limits::LimitRules;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -104,4 +105,20 @@ async fn who_manages_tenants_acts_for_any_and_to_others_there_is_no_such_tenant(
         assert_eq!(acting(&key, nobody).await, (status, there.clone()), "{nobody}");
     }
     assert_eq!(acting(&root, "../x").await.1, there);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_tries_other_tenants_names_does_so_within_his_own_limit() {
+    let world = World::start_with(|settings| {
+        settings.limits.0.insert(LimitRules::API, "2/h:2".parse().unwrap());
+    })
+    .await;
+    let key = world.key("acme", &["jobs:read"]).await;
+    let acting = async |tenant: &str| {
+        let request = world.request(Method::GET, "/v1/jobs", &key).header("presswork-tenant", tenant);
+        answer(request.send().await.unwrap()).await.0
+    };
+    assert_eq!(acting("globex").await, StatusCode::NOT_FOUND);
+    assert_eq!(acting("../x").await, StatusCode::NOT_FOUND);
+    assert_eq!(acting("globex").await, StatusCode::TOO_MANY_REQUESTS);
 }

@@ -40,6 +40,8 @@ pub(crate) struct World {
     pub(crate) address: SocketAddr,
     pub(crate) client: reqwest::Client,
     pub(crate) stopping: CancellationToken,
+    /// Ends when the server has.
+    pub(crate) served: tokio::task::JoinHandle<()>,
     _folder: tempfile::TempDir,
 }
 
@@ -79,13 +81,13 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let token = stopping.clone();
-        tokio::spawn(async move {
+        let served = tokio::spawn(async move {
             api::serve(listener, router, &settings.api, token, settings.drain).await.unwrap();
         });
         // The process's crypto provider; reqwest asks for it also where it speaks no TLS.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self { engine, address, client, stopping, _folder: folder }
+        Self { engine, address, client, stopping, served, _folder: folder }
     }
 
     /// An API key of a tenant with these permissions.

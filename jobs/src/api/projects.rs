@@ -15,11 +15,17 @@ use presswork::{
     security::audit::{Action, Entry},
 };
 use serde::Serialize;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{PROJECTS, SIDE_BY_SIDE, exists, storage_of, unknown};
 use crate::book::{Asset, Book, ChapterEntry, Metadata, project::ProjectReader};
+
+/// Descriptions of books that are large, and are read at one time: each is held whole.
+static LARGE: Semaphore = Semaphore::const_new(4);
+/// From so many bytes on.
+const LARGE_BYTES: u64 = 1 << 20;
 
 pub(super) fn routes() -> Routes {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(get, remove)).routes(routes!(chapter))
@@ -139,11 +145,21 @@ impl<'a> ProjectDocument<'a> {
     }
 }
 
-/// The book of a project.
-async fn open(state: &ApiState, caller: &Caller, project: &ProjectId) -> Result<ProjectReader, Problem> {
+/// The book of a project, and its turn to be in memory where it is large.
+async fn open(
+    state: &ApiState,
+    caller: &Caller,
+    project: &ProjectId,
+) -> Result<(ProjectReader, Option<SemaphorePermit<'static>>), Problem> {
     let storage = storage_of(state, caller, project);
     match storage.head(&key(["book.json"])).await {
-        Ok(_) => Ok(ProjectReader::open(storage).await?),
+        Ok(meta) => {
+            let turn = match meta.size {
+                LARGE_BYTES.. => Some(LARGE.acquire().await.map_err(Problem::internal)?),
+                _ => None,
+            };
+            Ok((ProjectReader::open(storage).await?, turn))
+        }
         Err(object_store::Error::NotFound { .. }) => {
             Err(Problem::not_found(format_args!("book in a project {project}")))
         }
@@ -171,7 +187,7 @@ async fn get(
     caller: Caller,
     Path(project): Path<ProjectId>,
 ) -> Result<Response, Problem> {
-    let reader = open(&state, &caller, &project).await?;
+    let (reader, _turn) = open(&state, &caller, &project).await?;
     Ok(Json(ProjectDocument::of(project, reader.book())).into_response())
 }
 
@@ -198,7 +214,7 @@ async fn chapter(
     caller: Caller,
     Path((project, number)): Path<(ProjectId, usize)>,
 ) -> Result<Response, Problem> {
-    let reader = open(&state, &caller, &project).await?;
+    let (reader, _turn) = open(&state, &caller, &project).await?;
     let entry = number.checked_sub(1).and_then(|place| reader.book().chapters.get(place));
     let entry =
         entry.ok_or_else(|| Problem::not_found(format_args!("chapter {number} in project {project}")))?;

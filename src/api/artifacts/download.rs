@@ -77,14 +77,14 @@ pub(super) async fn download(
     if method == Method::HEAD {
         return Ok(content.respond(None, Body::empty()));
     }
-    let permit = transfer::sending()?;
+    let place = transfer::SENDING.enter(caller.tenant())?;
     let promised = range.as_ref().map_or(content.bytes, |range| range.end - range.start);
     let bytes = match encoding {
         Some(_) => store.read_stored(&manifest, range.clone()).await,
         None => store.read_plain(manifest, range.clone()).await,
     };
     let idle = state.settings().transfer_idle_timeout;
-    let body = transfer::body(bytes.map_err(problem)?, promised, idle, permit);
+    let body = transfer::body(bytes.map_err(problem)?, promised, idle, place);
     Ok(content.respond(range, body).into_response())
 }
 

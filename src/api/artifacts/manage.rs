@@ -5,7 +5,6 @@ use std::time::Duration;
 use axum::{Json, extract::State, http::StatusCode};
 use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
-use tokio::sync::Semaphore;
 use utoipa::ToSchema;
 
 use super::{artifacts, find, job, problem, store};
@@ -16,6 +15,7 @@ use crate::{
         extract::{Body, Path, Query},
         page::{PageOf, PageQuery},
         problem::{Problem, ProblemBody, ProblemType},
+        room::Room,
         state::ApiState,
     },
     artifact::ArtifactError,
@@ -28,7 +28,7 @@ const SIDE_BY_SIDE: usize = 8;
 /// For how long an address may be lent at most.
 const MOST_LENT: Duration = Duration::from_secs(300);
 /// Artifacts that are verified at one time: each is read as fast as it can be.
-static VERIFYING: Semaphore = Semaphore::const_new(4);
+static VERIFYING: Room = Room::new("verifications", 4, 2);
 
 /// An artifact, and whether it is still there.
 #[derive(Serialize, ToSchema)]
@@ -230,10 +230,7 @@ pub(super) async fn verify(
     Path((job, name)): Path<(JobId, FileName)>,
 ) -> Result<Json<Finding>, Problem> {
     let pointer = find(&state, &caller, job, &name).await?;
-    let _turn = VERIFYING.try_acquire().map_err(|_| {
-        Problem::new(ProblemType::Unavailable, "too many artifacts are being verified: try again")
-            .after(Duration::from_secs(5))
-    })?;
+    let _place = VERIFYING.enter(caller.tenant())?;
     let (found, problem) = match store(&state, &caller).verify(&pointer).await {
         Ok(_) => ("ok", None),
         Err(ArtifactError::Removed { at, .. }) => ("removed", Some(format!("it was removed at {at}"))),

@@ -28,6 +28,8 @@ use crate::{
 
 /// The most bytes of a client's message: it has nothing to say.
 const MOST_FROM_CLIENT: usize = 1 << 10;
+/// How often a client may say something, pings and pongs among it, between two beats.
+const MOST_WORDS: u32 = 100;
 /// What is read ahead of a client, and written at once.
 const BUFFER: usize = 4 << 10;
 /// The most that is held for a client that reads slowly: an event, whatever its text.
@@ -59,7 +61,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Upgrade {
 /// Each message is an `Event` as JSON text: all kept ones above `after`, then new ones as they come. The server closes with 1000
 /// after the job's last event, with 1001 when it stops or does not hear of the client, with 1008 when the credential has to be
 /// shown anew (after 15 minutes at the latest), with 1013 where events can't be read now. Whatever the client says is ignored;
-/// more than 1 KiB at once closes with 1009.
+/// more than 1 KiB at once closes with 1009, more than 100 messages in 15 seconds with 1008.
 #[utoipa::path(
     get,
     path = "/v1/jobs/{job}/events/ws",
@@ -103,7 +105,7 @@ async fn tell(mut socket: WebSocket, stream: Option<Stream>) {
 
 /// Tells events until the end; with which code and reason to close, or `None` where nobody is there to be told.
 async fn events(socket: &mut WebSocket, mut stream: Stream) -> Option<(u16, &'static str)> {
-    let mut heard = Instant::now();
+    let (mut heard, mut words, mut counted_from) = (Instant::now(), 0, Instant::now());
     loop {
         let message = tokio::select! {
             step = stream.next() => match step {
@@ -116,6 +118,13 @@ async fn events(socket: &mut WebSocket, mut stream: Stream) -> Option<(u16, &'st
                 Some(Ok(Message::Close(_))) | None => return None,
                 Some(Ok(_)) => {
                     heard = Instant::now();
+                    if heard - counted_from > BEAT {
+                        (words, counted_from) = (0, heard);
+                    }
+                    words += 1;
+                    if words > MOST_WORDS {
+                        return Some((close_code::POLICY, "a client of this has nothing to say"));
+                    }
                     continue;
                 }
                 Some(Err(_)) => return Some((close_code::SIZE, "at most 1 KiB at once, by the protocol")),

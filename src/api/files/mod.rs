@@ -6,6 +6,8 @@
 mod shelf;
 mod upload;
 
+use std::time::Duration;
+
 use axum::{
     Json,
     body::Body,
@@ -147,11 +149,11 @@ async fn download(
     if method == Method::HEAD {
         return Ok(content.respond(None, Body::empty()));
     }
-    let permit = transfer::sending()?;
+    let place = transfer::SENDING.enter(caller.tenant())?;
     let asked = range.clone().unwrap_or(0..file.bytes);
     let promised = asked.end - asked.start;
     let bytes = shelf.read(&file, asked).await?;
-    let body = transfer::body(bytes, promised, state.settings().transfer_idle_timeout, permit);
+    let body = transfer::body(bytes, promised, state.settings().transfer_idle_timeout, place);
     Ok(content.respond(range, body))
 }
 
@@ -180,7 +182,7 @@ async fn remove(
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
     let shelf = Shelf::of(&state, caller.tenant());
-    let turn = shelf.turn(&name).await?;
+    let turn = shelf.turn(&name, Duration::from_secs(5)).await?;
     let removed = async {
         let file = shelf.find(&name).await?.ok_or_else(|| unknown(&name))?;
         if Condition::of(&headers, Some(&file.etag), false) != Condition::Holds {

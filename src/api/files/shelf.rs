@@ -6,6 +6,7 @@ use std::{collections::BinaryHeap, ops::Range, time::Duration};
 use futures_util::StreamExt as _;
 use object_store::{ObjectMeta, ObjectStoreExt as _, path::Path};
 use sha2::{Digest as _, Sha256};
+use tokio::time::{Instant, sleep};
 
 use crate::{
     api::{
@@ -22,6 +23,8 @@ use crate::{
 pub(super) const FOLDER: &str = "files";
 /// How long a turn lasts where its holder has died.
 const TURN: Duration = Duration::from_secs(60);
+/// How often it is looked whether another one's turn has ended.
+const LOOKED_AT: Duration = Duration::from_millis(100);
 
 /// A file as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -143,17 +146,22 @@ impl Shelf {
         LooseUpload::new(self.storage.clone(), self.key(name))
     }
 
-    /// Takes the turn to change a file.
-    pub(super) async fn turn(&self, name: &FileName) -> Result<Turn, Problem> {
-        let key = format!("{}/{name}", self.tenant);
-        let until = self.clock.now().after(TURN);
-        match self.turns.put(&key, &(), Expect::Nothing, Some(until)).await {
-            Ok(version) => Ok(Turn { turns: self.turns.clone(), key, version }),
-            Err(StoreError::Conflict { .. }) => {
-                let text = "another request is changing this file just now: try again";
-                Err(Problem::new(ProblemType::Conflict, text).after(Duration::from_secs(1)))
+    /// Takes the turn to change a file. Another one's mostly lasts for a moment: it is waited for, as long as `patience`, for
+    /// whoever has sent a large file would have to send it again.
+    pub(super) async fn turn(&self, name: &FileName, patience: Duration) -> Result<Turn, Problem> {
+        let (key, given_up) = (format!("{}/{name}", self.tenant), Instant::now() + patience);
+        loop {
+            let until = self.clock.now().after(TURN);
+            match self.turns.put(&key, &(), Expect::Nothing, Some(until)).await {
+                Ok(version) => return Ok(Turn { turns: self.turns.clone(), key, version }),
+                // Who has it may be another process: nobody tells when it ends.
+                Err(StoreError::Conflict { .. }) if Instant::now() < given_up => sleep(LOOKED_AT).await,
+                Err(StoreError::Conflict { .. }) => {
+                    let text = "another request is changing this file just now: try again";
+                    return Err(Problem::new(ProblemType::Conflict, text).after(Duration::from_secs(1)));
+                }
+                Err(error) => return Err(error.into()),
             }
-            Err(error) => Err(error.into()),
         }
     }
 

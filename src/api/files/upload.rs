@@ -1,5 +1,7 @@
 //! `PUT /v1/files/{name}`: takes a file as it comes, in the memory of two parts, whatever its size.
 
+use std::time::Duration;
+
 use axum::{
     Json,
     body::Body,
@@ -8,7 +10,6 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use sha2::{Digest as _, Sha256};
-use tokio::sync::SemaphorePermit;
 
 use super::{
     FileDocument,
@@ -20,6 +21,7 @@ use crate::{
         content::{Binary, Condition},
         extract::Path,
         problem::{Problem, ProblemBody, ProblemType},
+        room::Place,
         state::ApiState,
         transfer::{self, Incoming},
     },
@@ -30,6 +32,9 @@ use crate::{
         text::hex,
     },
 };
+
+/// How long an upload that has all come waits for others that change the same file. A turn ends by itself before.
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Upload a file
 ///
@@ -61,7 +66,7 @@ pub(super) async fn upload(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let (shelf, name, permit) = match admit(&state, &caller, &name, &headers).await {
+    let (shelf, name, place) = match admit(&state, &caller, &name, &headers).await {
         Ok(admitted) => admitted,
         Err(problem) => {
             transfer::pass_over(&headers, body).await;
@@ -72,7 +77,7 @@ pub(super) async fn upload(
     let incoming = Incoming::new(body, settings.most_upload_bytes, settings.transfer_idle_timeout);
     // A task of its own ends as it should, also where the caller goes away and the request with him.
     let taken = tokio::spawn(async move {
-        let _permit = permit;
+        let _place = place;
         take(shelf, name, headers, incoming).await
     });
     taken.await.map_err(Problem::internal)?
@@ -84,7 +89,7 @@ async fn admit(
     caller: &Caller,
     name: &str,
     headers: &HeaderMap,
-) -> Result<(Shelf, FileName, SemaphorePermit<'static>), Problem> {
+) -> Result<(Shelf, FileName, Place), Problem> {
     let name = match name.parse::<FileName>() {
         Ok(name) => name,
         Err(error) => {
@@ -101,10 +106,10 @@ async fn admit(
     if announced.and_then(|length| length.parse::<u64>().ok()).is_some_and(|length| length > most) {
         return Err(transfer::too_large(most));
     }
-    let permit = transfer::taking()?;
+    let place = transfer::TAKING.enter(caller.tenant())?;
     let shelf = Shelf::of(state, caller.tenant());
     condition(headers, shelf.find(&name).await?.as_ref())?;
-    Ok((shelf, name, permit))
+    Ok((shelf, name, place))
 }
 
 /// What can't be done with a body: part of a file, or one that has to be decoded first.
@@ -142,7 +147,7 @@ async fn take(
             return Err(problem);
         }
     };
-    let turn = match shelf.turn(&name).await {
+    let turn = match shelf.turn(&name, PATIENCE).await {
         Ok(turn) => turn,
         Err(problem) => {
             upload.give_up().await;

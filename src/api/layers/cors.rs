@@ -12,14 +12,16 @@ const REMEMBERED: Duration = Duration::from_secs(600);
 
 const METHODS: [Method; 5] = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
 
-const SENT: [HeaderName; 11] = [
+const SENT: [HeaderName; 13] = [
     header::AUTHORIZATION,
     header::CONTENT_TYPE,
     header::IF_MATCH,
     header::IF_NONE_MATCH,
+    header::IF_RANGE,
     header::RANGE,
     HeaderName::from_static("idempotency-key"),
     HeaderName::from_static("last-event-id"),
+    HeaderName::from_static("presswork-tenant"),
     HeaderName::from_static("x-csrf-token"),
     HeaderName::from_static("x-request-id"),
     HeaderName::from_static("traceparent"),

@@ -21,6 +21,8 @@ pub use address::{StorageUrl, StorageUrlError};
 use collected::Collected;
 pub(super) use disk::DiskParts;
 
+use crate::domain::Timestamp;
+
 /// A storage and what it can do beside keeping objects. Cheap to clone; clones share everything.
 #[derive(Clone)]
 pub struct Storage {
@@ -46,6 +48,14 @@ pub trait Unfinished: std::fmt::Debug + Send + Sync {
     /// # Errors
     /// As they come.
     async fn uploads(&self, folder: &Path) -> object_store::Result<Vec<(Path, String)>>;
+
+    /// All uploads that were begun before a time; none where the storage does not say when that was.
+    ///
+    /// # Errors
+    /// As they come.
+    async fn begun_before(&self, _: Timestamp) -> object_store::Result<Vec<(Path, String)>> {
+        Ok(Vec::new())
+    }
 }
 
 /// A part of an upload, as the storage has it.

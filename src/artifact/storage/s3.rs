@@ -15,6 +15,7 @@ use super::{
     StoredPart, Unfinished,
     xml::{elements, text},
 };
+use crate::domain::Timestamp;
 
 /// How long a signed address is good for: the request goes at once.
 const SIGNED_FOR: Duration = Duration::from_secs(60);
@@ -117,7 +118,39 @@ impl Unfinished for S3Uploads {
     }
 
     async fn uploads(&self, folder: &Path) -> Result<Vec<(Path, String)>> {
-        let prefix = format!("{}/", self.full(folder));
+        let open = self.open(folder).await?;
+        Ok(open.into_iter().map(|Open { key, upload, .. }| (key, upload)).collect())
+    }
+
+    async fn begun_before(&self, before: Timestamp) -> Result<Vec<(Path, String)>> {
+        let open = self.open(&Path::default()).await?;
+        let old = open.into_iter().filter(|open| open.begun.is_some_and(|begun| begun < before));
+        Ok(old.map(|Open { key, upload, .. }| (key, upload)).collect())
+    }
+}
+
+/// An upload that is not complete.
+struct Open {
+    key: Path,
+    upload: String,
+    begun: Option<Timestamp>,
+}
+
+impl Open {
+    /// What an element tells, its key below the storage's root.
+    fn read(element: &str, root: &Path) -> Option<Self> {
+        let key = Path::parse(text(element, "Key")?).ok()?;
+        let key = Path::from_iter(key.prefix_match(root)?);
+        let begun = text(element, "Initiated").and_then(|time| time.parse().ok());
+        Some(Self { key, upload: text(element, "UploadId")?.into_owned(), begun })
+    }
+}
+
+impl S3Uploads {
+    /// The open uploads of objects below a folder.
+    async fn open(&self, folder: &Path) -> Result<Vec<Open>> {
+        let full = self.full(folder);
+        let prefix = if full.is_root() { String::new() } else { format!("{full}/") };
         let (mut uploads, mut markers) = (Vec::new(), None::<(String, String)>);
         for _ in 0..MOST_PAGES {
             let mut query = vec![("uploads", ""), ("prefix", prefix.as_str()), ("max-uploads", "1000")];
@@ -125,13 +158,9 @@ impl Unfinished for S3Uploads {
                 query.extend([("key-marker", key.as_str()), ("upload-id-marker", upload.as_str())]);
             }
             let answer = self.ask(&Path::default(), &query).await?;
-            let found = elements(&answer, "Upload").filter_map(|upload| {
-                let key = Path::parse(text(upload, "Key")?).ok()?;
-                let below = Path::from_iter(key.prefix_match(&self.root)?);
-                Some((below, text(upload, "UploadId")?.into_owned()))
-            });
+            let found = elements(&answer, "Upload").filter_map(|upload| Open::read(upload, &self.root));
             // S3 takes the prefix at its word; not everybody who speaks S3 does.
-            uploads.extend(found.filter(|(key, _)| key.prefix_matches(folder)));
+            uploads.extend(found.filter(|open| open.key.prefix_matches(folder)));
             let next = (text(&answer, "NextKeyMarker"), text(&answer, "NextUploadIdMarker"));
             match (text(&answer, "IsTruncated").as_deref(), next) {
                 (Some("true"), (Some(key), Some(upload))) => {
@@ -148,4 +177,24 @@ fn part(element: &str) -> Option<StoredPart> {
     let number: u32 = text(element, "PartNumber")?.parse().ok()?;
     let (bytes, id) = (text(element, "Size")?.parse().ok()?, text(element, "ETag")?.into_owned());
     Some(StoredPart { index: number.checked_sub(1)?, bytes, id })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_open_upload_tells_its_key_its_id_and_when_it_was_begun() {
+        let element = "<Key>root/acme/files/a b&amp;c</Key><UploadId>x</UploadId><Initiated>2010-11-10T20:48:33.000Z</Initiated>";
+        let open = Open::read(element, &Path::from("root")).unwrap();
+        assert_eq!((open.key.as_ref(), open.upload.as_str()), ("acme/files/a b&c", "x"));
+        assert_eq!(open.begun, Some("2010-11-10T20:48:33Z".parse().unwrap()));
+        assert!(Open::read(element, &Path::from("other")).is_none());
+        assert!(
+            Open::read("<Key>root/a</Key><UploadId>x</UploadId>", &Path::from("root"))
+                .unwrap()
+                .begun
+                .is_none()
+        );
+    }
 }
