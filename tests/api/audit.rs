@@ -136,7 +136,7 @@ async fn while_the_log_can_not_be_written_no_administrator_changes_anything_and_
     // Work goes on, and what has leaked is taken away.
     let job = serde_json::json!({ "kind": "echo", "payload": { "text": "hello" } });
     assert_eq!(world.post("/v1/jobs", &root, &job).await.0, StatusCode::CREATED);
-    let leaked = format!("/v1/keys/{}", leaked["id"].as_str().unwrap());
+    let leaked = format!("/v1/keys/{}", leaked["key"]["id"].as_str().unwrap());
     let revoked = world.request(Method::DELETE, &leaked, &root).send().await.unwrap();
     assert!(revoked.status().is_success(), "{revoked:?}");
 
