@@ -128,7 +128,10 @@ impl Command for Up {
             ended = both => ended,
             () = engine.maintain() => Err(CliError::new(ErrorKind::Bug, "maintenance ended")),
         };
-        engine.settle(SETTLES_WITHIN).await;
+        // Whoever stops it at once is not kept waiting.
+        if !ended.as_ref().is_err_and(|error| error.kind() == ErrorKind::Interrupted) {
+            engine.settle(SETTLES_WITHIN).await;
+        }
         let Summary { completed, retrying, put_off, cancelled, dead, lost } = ended?;
         tell(
             app,

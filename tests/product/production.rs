@@ -16,7 +16,7 @@ use presswork::{
 use reqwest::StatusCode;
 
 use crate::{
-    servers::{RedisOptions, RedisServer, S3Server},
+    servers::{RedisServer, S3Server, redis::RedisOptions},
     world::{World, text},
 };
 
@@ -69,9 +69,14 @@ impl Production {
         command
     }
 
-    fn with(mut self, name: &str, value: &str) -> Self {
+    fn with(self, name: &str, value: &str) -> Self {
+        let mut changed = self.without(name);
+        changed.variables.push((name.to_owned(), value.to_owned()));
+        changed
+    }
+
+    fn without(mut self, name: &str) -> Self {
         self.variables.retain(|(known, _)| known != name);
-        self.variables.push((name.to_owned(), value.to_owned()));
         self
     }
 
@@ -139,7 +144,7 @@ fn production_starts_with_no_critical_finding_left_whichever_it_is() {
         ("redis.password", Production::new("rediss://10.255.255.1:6379", &s3, own)),
         ("storage.memory", production().with("PRESSWORK_STORAGE_URL", "memory://")),
         ("storage.plain", production().with("AWS_ENDPOINT_URL", "http://minio.internal:9000")),
-        ("master-key.none", production().with("PRESSWORK_MASTER_KEY_FILE", "")),
+        ("master-key.none", production().without("PRESSWORK_MASTER_KEY_FILE")),
         ("master-key.file", production().with("PRESSWORK_MASTER_KEY_FILE", "/nowhere/master.key")),
         ("data-dir.writable", {
             let open = production();
@@ -197,7 +202,7 @@ async fn what_was_only_counted_of_a_keys_uses_is_written_down_when_the_process_e
 fn doctor_tells_of_an_audit_log_that_was_edited_or_can_not_be_written() {
     let world = World::new();
     for name in ["ann", "bob"] {
-        world.json(&["users", "create", name, "--role", "viewer"]);
+        world.json(&["users", "invite", name, "--role", "viewer"]);
     }
     let audit = |expected: &str| {
         let output = world.run(&["doctor", "--json"]);

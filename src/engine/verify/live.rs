@@ -44,7 +44,7 @@ async fn admins(found: &mut Found, engine: &Engine) {
         }
         Err(error) => Some(format!("it can't be told whether there is an admin: {error}")),
     };
-    let fix = "`presswork users create NAME --admin` makes one, and shows a link for his password";
+    let fix = "`presswork users create NAME --admin` makes one; `users invite` gives him a one-time link for his password";
     found.check("users.no-admin", Severity::Medium, problem, fix);
 }
 
