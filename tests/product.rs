@@ -32,6 +32,8 @@ mod pdf;
 mod processes;
 #[path = "product/producers.rs"]
 mod producers;
+#[path = "product/production.rs"]
+mod production;
 #[path = "servers/mod.rs"]
 mod servers;
 #[path = "product/storage.rs"]

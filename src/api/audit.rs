@@ -24,7 +24,7 @@ use crate::{
     domain::{TenantId, Timestamp},
     security::{
         access::Permission,
-        audit::{self, Filter, Line, Outcome, Report, ShipError, Verdict, from_store},
+        audit::{Filter, Line, Outcome, Report, ShipError, Verdict, from_store},
     },
 };
 
@@ -277,13 +277,7 @@ impl From<Verdict> for VerdictDocument {
 async fn verify(State(state): State<ApiState>, caller: Caller) -> Result<Json<VerdictDocument>, Problem> {
     caller.needs(&ROOT)?;
     let _turn = turn().await?;
-    let audit = state.engine().audit.clone();
-    let head = audit.head().await?;
-    let checked = tokio::task::spawn_blocking(move || {
-        let paths: Vec<_> = audit.folder().files()?.into_iter().map(|(_, path)| path).collect();
-        audit::verify(&paths, head.as_ref(), &audit.signer())
-    });
-    let verdict = checked.await.map_err(Problem::internal)?.map_err(Problem::unavailable)?;
+    let verdict = state.engine().audit.check().await?;
     Ok(Json(verdict.into()))
 }
 

@@ -6,7 +6,7 @@
 //! permission is enough to be let in and the handler asks for the rest; `x-permission = "signed-in"` for whoever has proved
 //! who he is; `x-permission = "public"` for everybody.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use axum::{
     extract::{MatchedPath, Request, State},
@@ -61,6 +61,26 @@ impl Need {
                 None => known(text).map(Self::All),
             },
         }
+    }
+}
+
+/// What changes who may do what, or how much.
+const ADMINISTRATIVE: [&str; 7] = [
+    "keys:manage",
+    "limits:write",
+    "queue:pause",
+    "secrets:write",
+    "sessions:manage",
+    "tenants:manage",
+    "users:manage",
+];
+
+impl Need {
+    /// Whether it is a change that nobody may make unseen. What takes something away (`DELETE`) is none: a key that has leaked
+    /// is revoked at once, and waits for its entry in memory.
+    fn is_administrative(&self, method: &Method) -> bool {
+        let (Self::All(permission) | Self::SomeOf(permission)) = self else { return false };
+        !method.is_safe() && method != Method::DELETE && ADMINISTRATIVE.contains(&permission.as_str())
     }
 }
 
@@ -160,8 +180,17 @@ pub(super) async fn admit(State(state): State<ApiState>, mut request: Request, n
         state.record(entry, &origin, Some(&principal)).await;
         return told.onto(denied(&needed).into_response());
     }
+    if need.is_administrative(request.method()) && !state.engine().audit.is_healthy() {
+        return told.onto(unrecorded().into_response());
+    }
     request.extensions_mut().insert(principal);
     told.onto(next.run(request).await)
+}
+
+/// The answer to an administrative change while the audit log can't be written.
+fn unrecorded() -> Problem {
+    let detail = "the audit log can't be written now, and nothing is changed that it does not tell of: `doctor` says why";
+    Problem::new(ProblemType::Unavailable, detail).after(Duration::from_secs(5))
 }
 
 /// Names the tenant for which somebody wants to act who may do so for any.

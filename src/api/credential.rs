@@ -2,15 +2,23 @@
 //! know: how any kind is checked.
 
 use axum::http::{HeaderMap, header};
+use secrecy::{ExposeSecret as _, SecretString};
+use sha2::{Digest as _, Sha256};
 
 use super::{
     caller::Origin,
     problem::{Problem, ProblemType},
     state::ApiState,
 };
-use crate::security::{
-    access::Principal,
-    audit::{Action, Entry, Outcome},
+use crate::{
+    engine::Engine,
+    security::{
+        access::Principal,
+        api_keys::ApiKeyText,
+        audit::{Action, Entry, Outcome},
+        sessions::SessionText,
+        text::hex,
+    },
 };
 
 /// What a request shows.
@@ -57,6 +65,50 @@ pub(super) async fn principal(
         state.record(Entry::new(Action::CredentialRefused).ended(Outcome::Refused), origin, None).await;
     }
     found.ok_or_else(refused)
+}
+
+/// A credential that is kept while something goes on for which it was shown.
+pub(super) enum Held {
+    ApiKey(ApiKeyText),
+    AccessToken(SecretString),
+    Session(SessionText),
+}
+
+/// The credential that a request shows, to be kept.
+///
+/// # Errors
+/// [`Problem`] where it is none.
+pub(super) fn held(headers: &HeaderMap) -> Result<Option<Held>, Problem> {
+    Ok(match shown(headers)? {
+        Some(Shown::ApiKey(text)) => text.parse().ok().map(Held::ApiKey),
+        Some(Shown::Session(text)) => text.parse().ok().map(Held::Session),
+        Some(Shown::AccessToken(text)) => Some(Held::AccessToken(text.to_owned().into())),
+        None => None,
+    })
+}
+
+impl Held {
+    /// Tells it from others, and nothing else of it.
+    pub(super) fn fingerprint(&self) -> String {
+        let text = match self {
+            Self::ApiKey(text) => text.reveal(),
+            Self::Session(text) => text.reveal(),
+            Self::AccessToken(text) => text.expose_secret(),
+        };
+        hex(&Sha256::digest(text))
+    }
+
+    /// Who calls with it now; `None` where it holds no more. No use of it: nothing is counted, noted or audited.
+    ///
+    /// # Errors
+    /// [`Problem`] where that can't be told.
+    pub(super) async fn still(&self, engine: &Engine) -> Result<Option<Principal>, Problem> {
+        Ok(match self {
+            Self::ApiKey(text) => engine.api_keys.look(text).await?.map(|key| key.principal()),
+            Self::Session(text) => engine.sessions.look(text).await?,
+            Self::AccessToken(text) => engine.identity.tokens.principal(text.expose_secret()).await?,
+        })
+    }
 }
 
 /// The answer to every credential that does not hold.

@@ -2,8 +2,12 @@
 //! cookie, and a login. Owns: from which page a request comes, and the session's token.
 //!
 //! A browser says by `Sec-Fetch-Site` where a request comes from; an older one by `Origin` or `Referer`. A page of another
-//! origin is let through only where the settings name it. Whatever may change something also brings the session's token, which
-//! another site can't read.
+//! origin is let through only where `cors_origins` names it; `*` names nobody here. Whatever may change something also brings
+//! the session's token, which another origin can't read.
+//!
+//! Such a page asks with credentials, and CORS says for the named origins that it may. The cookie stays `SameSite=Strict`
+//! though: a browser sends it from pages of the same site alone, so `https://app.books.io` may use the sessions of
+//! `https://api.books.io`, and a page of another site may not, whether it is named or not: that one uses access tokens.
 
 use std::sync::Arc;
 
@@ -19,9 +23,12 @@ use super::{
     problem::{Problem, ProblemType},
     state::ApiState,
 };
-use crate::security::{
-    access::{Principal, Subject},
-    sessions::SessionText,
+use crate::{
+    config::CorsOrigin,
+    security::{
+        access::{Principal, Subject},
+        sessions::SessionText,
+    },
 };
 
 /// Where the session's token stands.
@@ -34,7 +41,7 @@ pub(super) async fn guard(State(state): State<ApiState>, request: Request, next:
     let is_session = |principal: &Arc<Principal>| matches!(principal.subject, Subject::Session { .. });
     if request.extensions().get().is_some_and(is_session) {
         let checked = match session_text(request.headers()) {
-            Some(text) => check(request.method(), request.headers(), &allowed(&state), &text),
+            Some(text) => check(request.method(), request.headers(), &state.settings().cors_origins, &text),
             None => Err(Problem::internal("a session without its cookie")),
         };
         if let Err(problem) = checked {
@@ -44,11 +51,6 @@ pub(super) async fn guard(State(state): State<ApiState>, request: Request, next:
     next.run(request).await
 }
 
-/// The other origins whose pages may use sessions.
-pub(super) fn allowed(_: &ApiState) -> Vec<String> {
-    Vec::new()
-}
-
 /// Whether a request that is authenticated by a session's cookie comes from a page of that session.
 ///
 /// # Errors
@@ -56,7 +58,7 @@ pub(super) fn allowed(_: &ApiState) -> Vec<String> {
 pub(super) fn check(
     method: &Method,
     headers: &HeaderMap,
-    allowed: &[String],
+    allowed: &[CorsOrigin],
     session: &SessionText,
 ) -> Result<(), Problem> {
     // A page of any site may open a WebSocket, by GET.
@@ -76,7 +78,7 @@ pub(super) fn check(
 ///
 /// # Errors
 /// [`Problem`] where it does not.
-pub(super) fn check_site(headers: &HeaderMap, allowed: &[String]) -> Result<(), Problem> {
+pub(super) fn check_site(headers: &HeaderMap, allowed: &[CorsOrigin]) -> Result<(), Problem> {
     let text = |name: &HeaderName| {
         let mut values = headers.get_all(name).iter();
         let value = values.next()?;
@@ -84,7 +86,8 @@ pub(super) fn check_site(headers: &HeaderMap, allowed: &[String]) -> Result<(), 
         Some(if values.next().is_some() { "" } else { value.to_str().unwrap_or_default() })
     };
     let origin = text(&header::ORIGIN);
-    let is_allowed = origin.is_some_and(|origin| allowed.iter().any(|known| known == origin));
+    let is_named = |known: &CorsOrigin| matches!(known, CorsOrigin::Exact(name) if Some(&**name) == origin);
+    let is_allowed = allowed.iter().any(is_named);
     let is_own = match text(&SITE) {
         Some(site) => ["same-origin", "none"].contains(&site),
         None => match origin.or_else(|| text(&header::REFERER)) {
@@ -122,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_page_of_another_site_is_refused_by_each_header_that_tells_of_it() {
-        let allowed = ["https://app.example".to_owned()];
+        let allowed = [CorsOrigin::Exact("https://app.example".to_owned()), CorsOrigin::Any];
         let cases: [(&[(&str, &str)], bool); 17] = [
             (&[], true),
             (&[("sec-fetch-site", "same-origin")], true),

@@ -93,7 +93,6 @@ impl Api {
     /// All routes, with every layer. `stopping` ends what streams.
     pub fn router(self, stopping: CancellationToken) -> Router {
         let mut all = OpenApiRouter::with_openapi(openapi::beginning(&self.version));
-        #[rustfmt::skip]
         let own = [
             openapi::routes(),
             jobs::routes(),

@@ -8,7 +8,7 @@ use super::{
     authority::Authority,
     caller::{Caller, Origin},
     docs,
-    events::Live,
+    events::{Live, Watch},
     layers::{Limits, Operations},
     metrics::Requests,
     status::Readiness,
@@ -37,6 +37,7 @@ struct Inner {
     stopping: tokio_util::sync::CancellationToken,
     docs: Bytes,
     live: Live,
+    watch: Watch,
     requests: Requests,
     readiness: Readiness,
     begun: tokio::time::Instant,
@@ -55,6 +56,7 @@ impl ApiState {
         let limits = Limits::new(&engine, operations);
         let docs = Bytes::from(docs::render(&serde_json::from_str(&document).unwrap_or_default()));
         let live = Live::new(engine.progress.clone(), settings.most_streams);
+        let watch = Watch::new(engine.clone(), stopping.clone());
         let (requests, readiness) = (Requests::default(), Readiness::default());
         let begun = tokio::time::Instant::now();
         Self(Arc::new(Inner {
@@ -67,6 +69,7 @@ impl ApiState {
             stopping,
             docs,
             live,
+            watch,
             requests,
             readiness,
             begun,
@@ -120,6 +123,11 @@ impl ApiState {
     /// What is followed, and how many streams are open.
     pub(super) fn live(&self) -> &Live {
         &self.0.live
+    }
+
+    /// Whether those who follow still may.
+    pub(super) fn watch(&self) -> &Watch {
+        &self.0.watch
     }
 
     /// What was counted of HTTP.

@@ -1,6 +1,6 @@
 //! `api`: the HTTP API in the foreground, and the same beside a worker in `up`.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use clap::Args;
 use serde::Serialize;
@@ -19,6 +19,9 @@ use crate::{
     engine::Engine,
     worker::shutdown,
 };
+
+/// How long a process that ends writes down what it has only counted, and the same again for its audit log.
+pub(super) const SETTLES_WITHIN: Duration = Duration::from_secs(5);
 
 pub(super) struct ApiCommand;
 
@@ -67,7 +70,7 @@ impl Command for ApiCommand {
         let engine = app.engine_with(&settings).await?;
         let served = Served::start(app, &engine, &settings, address).await?;
         let stopping = served.stopping.clone();
-        tokio::select! {
+        let ended = tokio::select! {
             ended = served.run() => ended,
             () = engine.maintain() => Err(CliError::new(ErrorKind::Bug, "maintenance ended")),
             () = async {
@@ -76,7 +79,9 @@ impl Command for ApiCommand {
                 stopping.cancel();
                 std::future::pending::<()>().await;
             } => Ok(()),
-        }
+        };
+        engine.settle(SETTLES_WITHIN).await;
+        ended
     }
 }
 
@@ -85,7 +90,7 @@ pub(super) struct Served {
     listener: TcpListener,
     router: axum::Router,
     settings: ApiSettings,
-    drain: std::time::Duration,
+    drain: Duration,
     pub(super) stopping: CancellationToken,
 }
 

@@ -1,4 +1,4 @@
-//! `doctor`: whether the data directory is sound, the storage, and the Redis, where there is one.
+//! `doctor`: whether the data directory is sound, the audit log, the storage, and the Redis, where there is one.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     engine::{Engine, SharedHealth},
-    security::Health as KeysHealth,
+    security::{Health as KeysHealth, audit::Verdict},
     store::{
         breaker::Health as StoreHealth,
         redis::{Finding, Severity},
@@ -175,6 +175,7 @@ async fn examine(engine: &Engine) -> Result<Vec<Check>, CliError> {
         Err(problem) => Check::new("storage", Health::Bad, problem),
     });
     checks.push(keys(&engine.keyring.health().await?));
+    checks.push(audit(engine).await?);
     let paused = engine.queue.paused().await?;
     let pauses = if paused.is_empty() {
         Check::new("pauses", Health::Ok, "nothing is paused")
@@ -183,6 +184,37 @@ async fn examine(engine: &Engine) -> Result<Vec<Check>, CliError> {
     };
     checks.push(pauses);
     Ok(checks)
+}
+
+/// The audit log of this node: whether it can be added to, and all of it is as it was written.
+async fn audit(engine: &Engine) -> Result<Check, CliError> {
+    let log = engine.audit.clone();
+    let bad = |problem: String| Check::new("audit", Health::Bad, problem);
+    if let Err(error) = blocking(move || log.try_folder()).await? {
+        let folder = engine.audit.folder().path().display();
+        return Ok(bad(format!("{folder} can't be written, so administrative changes are refused: {error}")));
+    }
+    Ok(match engine.audit.check().await {
+        Err(error) => bad(error.to_string()),
+        Ok(verdict) => told(&verdict),
+    })
+}
+
+fn told(Verdict { whole, entries, breaks, lost, signed_until, .. }: &Verdict) -> Check {
+    if !whole {
+        let detail = format!("broken in {breaks} places: `audit verify` says where");
+        return Check::new("audit", Health::Bad, detail);
+    }
+    let signed = signed_until.map_or_else(String::new, |seq| format!(", signed up to {seq}"));
+    let detail = format!("{entries} entries, as they were written{signed}");
+    match lost {
+        0 => Check::new("audit", Health::Ok, detail),
+        lost => Check::new(
+            "audit",
+            Health::Warning,
+            format!("{detail}; {lost} were lost while it could not be written"),
+        ),
+    }
 }
 
 fn shared(SharedHealth { limits, cache, hears }: &SharedHealth) -> [Check; 2] {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 
 use super::{
-    api::{Listen, Served},
+    api::{Listen, SETTLES_WITHIN, Served},
     app::{self, App},
     command::Command,
     error::{CliError, ErrorKind},
@@ -124,11 +124,15 @@ impl Command for Up {
             let (summary, ()) = tokio::try_join!(work(app, worker, signal), serving)?;
             Ok::<_, CliError>(summary)
         };
-        let summary = tokio::select! {
-            ended = both => ended?,
-            () = engine.maintain() => return Err(CliError::new(ErrorKind::Bug, "maintenance ended")),
+        let ended = tokio::select! {
+            ended = both => ended,
+            () = engine.maintain() => Err(CliError::new(ErrorKind::Bug, "maintenance ended")),
         };
-        let Summary { completed, retrying, put_off, cancelled, dead, lost } = summary;
+        // Whoever stops it at once is not kept waiting.
+        if !ended.as_ref().is_err_and(|error| error.kind() == ErrorKind::Interrupted) {
+            engine.settle(SETTLES_WITHIN).await;
+        }
+        let Summary { completed, retrying, put_off, cancelled, dead, lost } = ended?;
         tell(
             app,
             &format!(

@@ -1,7 +1,8 @@
-//! The audit log and the alerts of a process, from its settings. Must not know: what is recorded.
+//! The audit log and the alerts of a process, from its settings, and what is left to write at its end. Must not know: what is recorded.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use super::Engine;
 use crate::{
     config::Settings,
     domain::{Clock, Random},
@@ -27,9 +28,23 @@ pub(super) fn open(
         keeping: settings.audit.clone(),
         masters: masters.clone(),
         records: records.clone(),
-        alerts: Alerts::new(settings.alerts.options(), outgoing, clock.clone(), random.clone()),
+        alerts: Alerts::new(settings.alerts.options(), outgoing, clock.clone(), random.clone())
+            .counted_in(records, clock.clone()),
         settings: format!("{settings:#?}"),
         clock: clock.clone(),
         random: random.clone(),
     })
+}
+
+impl Engine {
+    /// Writes down what is only counted or on its way yet: uses of API keys, the end of the audit log, alerts. Not longer than
+    /// twice `most`. For a process that is about to end.
+    pub async fn settle(&self, most: Duration) {
+        if tokio::time::timeout(most, self.api_keys.settle()).await.is_err() {
+            tracing::warn!(
+                "the latest uses of API keys are not written down: the store did not take them in time"
+            );
+        }
+        self.audit.settle(most).await;
+    }
 }

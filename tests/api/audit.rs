@@ -105,6 +105,60 @@ async fn root_has_the_log_checked_and_summed_up_and_an_edit_is_found() {
     assert_eq!(verdict["findings"][0]["line"], edited);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_log_can_not_be_written_no_administrator_changes_anything_and_all_see_why() {
+    let world = world().await;
+    let rights = ["status:read", "tenants:manage", "keys:manage", "jobs:create", "audit:read"];
+    let root = world.key("home", &rights).await;
+    let made = |name: &str| serde_json::json!({ "name": name, "permissions": ["jobs:create"] });
+    let (status, leaked) = world.post("/v1/keys", &root, &made("before")).await;
+    assert_eq!(status, StatusCode::CREATED, "{leaked}");
+    let security = async || world.get("/v1/status/security", &root).await.1;
+    let before = security().await;
+    assert_eq!((&before["audit_healthy"], &before["audit"]["problem"]), (&true.into(), &Value::Null));
+
+    // No disk any more, even for who may write everywhere.
+    let folder = world.engine.audit.folder().path().to_owned();
+    let aside = folder.with_extension("aside");
+    std::fs::rename(&folder, &aside).unwrap();
+    std::fs::write(&folder, "no folder").unwrap();
+    // The act under which it breaks is done: that it is broken shows with its entry.
+    assert_eq!(world.post("/v1/keys", &root, &made("at")).await.0, StatusCode::CREATED);
+    let (status, problem) = world.post("/v1/keys", &root, &made("after")).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains("the audit log can't be written"), "{problem}");
+    let now = security().await;
+    assert_eq!(now["audit_healthy"], false, "{now}");
+    assert!(now["audit"]["problem"].is_string(), "{now}");
+    let acme = world.key("acme", &["status:read"]).await;
+    let theirs = world.get("/v1/status/security", &acme).await.1;
+    assert_eq!((&theirs["audit_healthy"], &theirs["audit"]), (&false.into(), &Value::Null), "{theirs}");
+    // Work goes on, and what has leaked is taken away.
+    let job = serde_json::json!({ "kind": "echo", "payload": { "text": "hello" } });
+    assert_eq!(world.post("/v1/jobs", &root, &job).await.0, StatusCode::CREATED);
+    let leaked = format!("/v1/keys/{}", leaked["key"]["id"].as_str().unwrap());
+    let revoked = world.request(Method::DELETE, &leaked, &root).send().await.unwrap();
+    assert!(revoked.status().is_success(), "{revoked:?}");
+
+    std::fs::remove_file(&folder).unwrap();
+    std::fs::rename(&aside, &folder).unwrap();
+    world.engine.audit.settle(Duration::from_secs(20)).await;
+    assert_eq!(world.post("/v1/keys", &root, &made("later")).await.0, StatusCode::CREATED);
+    let (_, verdict) = world.get("/v1/audit/verify", &root).await;
+    assert_eq!(verdict["whole"], true, "{verdict}");
+    for (action, count) in [("key.created", 5), ("key.revoked", 1)] {
+        let (_, page) = world.get(&format!("/v1/audit?action={action}"), &root).await;
+        let found = page["items"].as_array().unwrap().len();
+        assert_eq!(found, count, "what was done meanwhile is in the log, too: {page}");
+    }
+    let now = security().await;
+    assert_eq!(
+        (&now["audit_healthy"], &now["audit"]["checked_whole"]),
+        (&true.into(), &true.into()),
+        "{now}"
+    );
+}
+
 /// What a receiver was sent: the signature, the alert's id, the body.
 type Posted = (String, String, Vec<u8>);
 

@@ -5,8 +5,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _, stream::BoxStream};
 use presswork::{
-    domain::{JobId, Timestamp},
-    security::api_keys::NewApiKey,
+    config::Settings,
+    domain::{JobId, TenantId, Timestamp},
+    engine::Engine,
+    security::{
+        Acting,
+        access::Role,
+        api_keys::{ApiKeys, NewApiKey},
+        sessions::Beginning,
+        users::NewUser,
+    },
 };
 use reqwest::{Method, Response, StatusCode};
 use serde_json::Value;
@@ -265,6 +273,52 @@ async fn streams_end_when_their_credential_does() {
     assert!(stream.block().await.unwrap().starts_with("retry: "));
     assert_eq!(stream.block().await, None);
     assert_eq!(u16::from(told(&mut socket).await.1.unwrap().code), 1008);
+}
+
+/// Another process on the same store revokes, ends and demotes.
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_end_within_seconds_when_another_process_takes_the_credential_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let data_dir = folder.path().to_owned();
+    let world = World::start_with(|settings| settings.data_dir = data_dir.clone()).await;
+    let other = Engine::connect(&Settings { data_dir, ..Settings::default() }).await.unwrap();
+    let (acme, kept) = ("acme".parse::<TenantId>().unwrap(), world.key("acme", &PERMISSIONS).await);
+    let key = world.key("acme", &PERMISSIONS).await;
+    let job = world.job(&key).await;
+    world.claim().await;
+    let new = NewUser {
+        tenant: acme.clone(),
+        name: "jo".parse().unwrap(),
+        role: Role::Producer,
+        password: None,
+        created_by: "test".to_owned(),
+    };
+    let user = other.identity.users.create(new).await.unwrap();
+    let by = Beginning { method: "password".to_owned(), address: None, agent: None };
+    let (session, text) = other.sessions.begin(&user, by).await.unwrap();
+    let url = format!("http://{}/v1/jobs/{job}/events", world.address);
+    let browser = world.client.get(url).header("cookie", format!("__Host-presswork={}", text.reveal()));
+
+    let mut stays = Sse::open(&world, &kept, job, None).await;
+    let mut revoked = Sse::open(&world, &key, job, None).await;
+    let mut socket = socket(&world, &key, job, 0).await.unwrap();
+    let mut logged_out = Sse::of(browser.send().await.unwrap());
+    for stream in [&mut stays, &mut revoked, &mut logged_out] {
+        assert_eq!(stream.event().await.unwrap().0, 1);
+    }
+    let begun = std::time::Instant::now();
+    let id = ApiKeys::id_of(&key.parse().unwrap());
+    other.api_keys.revoke(&acme, &id, &Acting::system()).await.unwrap().unwrap();
+    other.sessions.end(&acme, &user.id, &session.id).await.unwrap().unwrap();
+    for stream in [&mut revoked, &mut logged_out] {
+        let hint = timeout(LONG, stream.block()).await.unwrap().unwrap();
+        assert!(hint.starts_with("retry: "), "{hint}");
+        assert_eq!(stream.block().await, None);
+    }
+    assert_eq!(u16::from(told(&mut socket).await.1.unwrap().code), 1008);
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    assert_eq!(ask(&world, &key, job, None).await.status(), StatusCode::UNAUTHORIZED);
+    assert!(timeout(Duration::from_millis(100), stays.block()).await.is_err(), "another key's goes on");
 }
 
 #[tokio::test(flavor = "multi_thread")]

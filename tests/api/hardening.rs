@@ -236,6 +236,7 @@ fn each_thing_that_is_not_safe_is_found_with_its_severity() {
         ("redis_url = \"redis://127.0.0.1\"".to_owned(), "master-key.none", Severity::Critical),
         ("storage_url = \"s3://books/x\"".to_owned(), "storage.plain", Severity::Critical),
         ("storage_url = \"memory://\"".to_owned(), "storage.memory", Severity::Critical),
+        ("environment = \"production\"".to_owned(), "alerts.nobody", Severity::Medium),
         ("log = \"info,hyper=debug\"".to_owned(), "log.debug", Severity::Medium),
         ("retention = \"0s\"".to_owned(), "retention.none", Severity::Low),
         ("master_key_file = \"/nowhere/key\"".to_owned(), "master-key.file", Severity::Critical),

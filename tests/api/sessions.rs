@@ -271,3 +271,64 @@ async fn sessions_in_use_survive_an_outage_of_redis_and_what_ended_stays_ended()
     crate::servers::process::until("sessions are back by themselves", back).await;
     assert!(used.is_in().await && !ended.is_in().await);
 }
+
+/// What a page of another origin asks for, by its browser: with credentials, with the session's cookie where the page is of the
+/// same site.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_a_named_origin_logs_in_and_works_and_one_that_is_not_named_does_not() {
+    const NAMED: &str = "https://app.books.io";
+    let world = World::start_with(|settings| settings.api.cors_origins = vec![NAMED.parse().unwrap()]).await;
+    user(&world, "acme", "jo", Role::Producer).await;
+    let from = |request: RequestBuilder, origin: &str| {
+        request.header("origin", origin).header("sec-fetch-site", "same-site")
+    };
+    let json = |request: RequestBuilder, body: Value| {
+        request.header("content-type", "application/json").body(body.to_string())
+    };
+    let login = json!({ "tenant": "acme", "name": "jo", "password": PASSWORD });
+    let log_in = |origin| json(from(request(&world, Method::POST, "/v1/sessions"), origin), login.clone());
+
+    let preflight = request(&world, Method::OPTIONS, "/v1/jobs").header("origin", NAMED);
+    let preflight = preflight
+        .header("access-control-request-method", "POST")
+        .header("access-control-request-headers", "content-type,x-csrf-token");
+    let preflight = preflight.send().await.unwrap();
+    let allows = |response: &Response| {
+        let header =
+            |name: &str| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+        (header("access-control-allow-origin"), header("access-control-allow-credentials"))
+    };
+    let with_credentials = (Some(NAMED.to_owned()), Some("true".to_owned()));
+    assert_eq!(allows(&preflight), with_credentials);
+
+    let response = log_in(NAMED).send().await.unwrap();
+    assert_eq!((response.status(), allows(&response)), (StatusCode::CREATED, with_credentials.clone()));
+    let browser = Browser::of(&world, response).await;
+    let job = json!({ "kind": "echo", "payload": { "text": "hello" } });
+    let give = |origin: &str, token: &str| {
+        let request = request(&world, Method::POST, "/v1/jobs").header("cookie", &browser.cookie);
+        json(from(request, origin), job.clone()).header("x-csrf-token", token)
+    };
+    let made = give(NAMED, &browser.token).send().await.unwrap();
+    assert_eq!((made.status(), allows(&made)), (StatusCode::CREATED, with_credentials));
+    let without = give(NAMED, "").send().await.unwrap();
+    assert_eq!(without.status(), StatusCode::FORBIDDEN, "the token is asked for all the same");
+
+    for other in ["https://blog.books.io", "https://app.books.io.evil.io", "http://app.books.io", "null"] {
+        let refused = give(other, &browser.token).send().await.unwrap();
+        assert_eq!((refused.status(), allows(&refused)), (StatusCode::FORBIDDEN, (None, None)), "{other}");
+        assert_eq!(log_in(other).send().await.unwrap().status(), StatusCode::FORBIDDEN, "{other}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_any_page_may_call_none_but_the_servers_own_has_a_session() {
+    let world = World::start_with(|settings| settings.api.cors_origins = vec!["*".parse().unwrap()]).await;
+    user(&world, "acme", "jo", Role::Producer).await;
+    let browser = Browser::log_in(&world, "acme", "jo").await;
+    let request = request(&world, Method::DELETE, "/v1/sessions/current").header("cookie", &browser.cookie);
+    let request = request.header("origin", "https://evil.io").header("sec-fetch-site", "cross-site");
+    let refused = request.header("x-csrf-token", &browser.token).send().await.unwrap();
+    assert_eq!(refused.status(), StatusCode::FORBIDDEN);
+    assert!(!refused.headers().contains_key("access-control-allow-credentials") && browser.is_in().await);
+}

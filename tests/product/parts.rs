@@ -147,6 +147,8 @@ fn artifacts_are_read_in_ranges_verified_and_removed() {
 
     assert_eq!(world.json(&["artifacts", "rm", id])["removed"][0], "novel.txt");
     assert!(world.json(&["artifacts", "list", id])["artifacts"][0]["removed_at"].is_string());
+    let verified = world.run(&["artifacts", "verify", id]);
+    assert!(!verified.status.success() && text(&verified).contains("removed"), "{}", text(&verified));
     let gone = world.run(&["artifacts", "get", id, "--force"]);
     assert!(gone.status.code() == Some(2) && text(&gone).contains("was removed at"), "{}", text(&gone));
     assert_eq!(world.json(&["artifacts", "rm", id])["gone"][0], "novel.txt");

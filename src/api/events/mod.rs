@@ -6,6 +6,7 @@
 mod feed;
 mod sse;
 mod subscription;
+mod watch;
 mod ws;
 
 use std::{pin::Pin, sync::Arc, time::Duration};
@@ -17,15 +18,16 @@ use tokio_util::sync::CancellationToken;
 use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-pub(super) use self::feed::Live;
+pub(super) use self::{feed::Live, watch::Watch};
 use self::{
     feed::{Frame, Slot},
     subscription::{Next, Subscription},
+    watch::Watching,
 };
 use super::{
     Routes,
     caller::Caller,
-    jobs,
+    credential, jobs,
     problem::{Problem, ProblemType},
     state::ApiState,
 };
@@ -38,7 +40,7 @@ pub(super) fn routes() -> Routes {
 
 /// How often a stream says that it is there, where nothing happens.
 const BEAT: Duration = Duration::from_secs(15);
-/// No stream lasts longer: whoever follows comes again with a credential that is looked at anew.
+/// No stream lasts longer. Whoever follows comes again, which a proxy between may need, and counts as use of his session.
 const LONGEST: Duration = Duration::from_secs(900);
 
 /// Where to begin.
@@ -76,6 +78,7 @@ struct Stream {
     stopping: CancellationToken,
     until: Pin<Box<Sleep>>,
     beat: Interval,
+    watching: Watching,
     _slot: Slot,
 }
 
@@ -87,10 +90,12 @@ impl Stream {
     async fn open(
         state: &ApiState,
         caller: &Caller,
+        headers: &HeaderMap,
         job: JobId,
         after: u64,
     ) -> Result<Option<Self>, Problem> {
         let tenant = caller.tenant();
+        let held = credential::held(headers)?.ok_or_else(credential::refused)?;
         let slot = state.live().open(tenant)?;
         let mut subscription = state.live().subscribe(tenant, job, after);
         if !subscription.look().await? && jobs::find(state, tenant, job).await?.state.is_final() {
@@ -104,7 +109,8 @@ impl Stream {
         let mut beat = interval_at(Instant::now() + BEAT, BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let stopping = state.stopping().clone();
-        Ok(Some(Self { subscription, stopping, until: Box::pin(sleep_until(until)), beat, _slot: slot }))
+        let (until, watching) = (Box::pin(sleep_until(until)), state.watch().begin(held, tenant));
+        Ok(Some(Self { subscription, stopping, until, beat, watching, _slot: slot }))
     }
 
     /// What comes next. May be dropped and called again: nothing is lost.
@@ -113,6 +119,7 @@ impl Stream {
             biased;
             () = self.stopping.cancelled() => Step::End(Ending::Stopping),
             () = &mut self.until => Step::End(Ending::Credential),
+            () = self.watching.ended() => Step::End(Ending::Credential),
             next = self.subscription.next() => match next {
                 Next::Event(frame) => {
                     self.beat.reset();

@@ -32,8 +32,8 @@ const SPREAD: u64 = 3_000;
 ///
 /// All kept events above `Last-Event-ID` (or `after`), then new ones as they come. An event's `id` is its sequence number, its
 /// name is its `type` (`state`, `progress`, `text`), its data is an `Event`. The stream ends after the job's last event: whoever
-/// comes again with that one's id is answered with 204, at which a browser stops. It ends also with the credential's time,
-/// after 15 minutes, and when the server stops, each time with a `retry:` hint: come again with the last id.
+/// comes again with that one's id is answered with 204, at which a browser stops. It ends also with the credential's time
+/// or, within seconds, when that is revoked or its user may follow no more, after 15 minutes, and when the server stops, each time with a `retry:` hint: come again with the last id.
 #[utoipa::path(
     get,
     path = "/v1/jobs/{job}/events",
@@ -59,7 +59,7 @@ pub(super) async fn follow(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let after = place(&headers, &query)?;
-    let Some(stream) = Stream::open(&state, &caller, job, after).await? else {
+    let Some(stream) = Stream::open(&state, &caller, &headers, job, after).await? else {
         return Ok(StatusCode::NO_CONTENT.into_response());
     };
     let later = COME_AGAIN + state.engine().random.below(SPREAD);

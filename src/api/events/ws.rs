@@ -7,7 +7,7 @@ use axum::{
         FromRequestParts, State,
         ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code},
     },
-    http::request::Parts,
+    http::{HeaderMap, request::Parts},
     response::Response,
 };
 use bytes::Bytes;
@@ -59,9 +59,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Upgrade {
 /// Follow a job by WebSocket
 ///
 /// Each message is an `Event` as JSON text: all kept ones above `after`, then new ones as they come. The server closes with 1000
-/// after the job's last event, with 1001 when it stops or does not hear of the client, with 1008 when the credential has to be
-/// shown anew (after 15 minutes at the latest), with 1013 where events can't be read now. Whatever the client says is ignored;
-/// more than 1 KiB at once closes with 1009, more than 100 messages in 15 seconds with 1008.
+/// after the job's last event, with 1001 when it stops or does not hear of the client, with 1008 when the credential holds no
+/// more or has to be shown anew (after 15 minutes at the latest), with 1013 where events can't be read now. Whatever the client
+/// says is ignored; more than 1 KiB at once closes with 1009, more than 100 messages in 15 seconds with 1008.
 #[utoipa::path(
     get,
     path = "/v1/jobs/{job}/events/ws",
@@ -79,11 +79,12 @@ pub(super) async fn follow(
     caller: Caller,
     Path(job): Path<JobId>,
     Query(query): Query<AfterQuery>,
+    headers: HeaderMap,
     Upgrade(upgrade): Upgrade,
 ) -> Result<Response, Problem> {
     // Also where it has ended: the socket tells so.
     jobs::find(&state, caller.tenant(), job).await?;
-    let stream = Stream::open(&state, &caller, job, query.after.unwrap_or(0)).await?;
+    let stream = Stream::open(&state, &caller, &headers, job, query.after.unwrap_or(0)).await?;
     let upgrade = upgrade.max_message_size(MOST_FROM_CLIENT).max_frame_size(MOST_FROM_CLIENT);
     let upgrade = upgrade.read_buffer_size(BUFFER).write_buffer_size(0).max_write_buffer_size(MOST_HELD);
     Ok(upgrade.on_upgrade(move |socket| tell(socket, stream)))

@@ -130,8 +130,47 @@ fn single(outcome: Outcome, wrong: &str) -> Result<Response, Problem> {
     }
 }
 
-fn no_answer() -> Problem {
-    Problem::internal("the queue gave no answer")
+/// What is done with jobs.
+#[derive(Clone, Copy)]
+enum Act {
+    Cancel,
+    Retry,
+}
+
+impl Act {
+    /// Does it; what became of each, in the order asked.
+    async fn on(self, state: &ApiState, caller: &Caller, jobs: &[JobId]) -> Result<Vec<Outcome>, QueueError> {
+        let (queue, tenant) = (&state.engine().queue, caller.tenant());
+        let each = jobs.iter().copied();
+        Ok(match self {
+            Self::Cancel => {
+                let answers = queue.cancel(tenant, jobs).await?;
+                each.zip(answers).map(|(id, answer)| cancelled(id, answer)).collect()
+            }
+            Self::Retry => {
+                let answers = queue.requeue(tenant, jobs).await?;
+                each.zip(answers).map(|(id, answer)| requeued(id, answer)).collect()
+            }
+        })
+    }
+
+    async fn on_one(self, state: &ApiState, caller: &Caller, job: JobId) -> Result<Response, Problem> {
+        let outcome = self.on(state, caller, &[job]).await?.pop();
+        let wrong = match self {
+            Self::Cancel => "there is nothing to cancel",
+            Self::Retry => "only what is dead or cancelled can be put back",
+        };
+        single(outcome.ok_or_else(|| Problem::internal("the queue gave no answer"))?, wrong)
+    }
+
+    async fn on_many(
+        self,
+        state: &ApiState,
+        caller: &Caller,
+        named: Named,
+    ) -> Result<Json<Outcomes>, Problem> {
+        Ok(Json(Outcomes { items: self.on(state, caller, &named.all()?).await? }))
+    }
 }
 
 /// Cancel a job
@@ -155,9 +194,7 @@ async fn cancel(
     caller: Caller,
     Path(job): Path<JobId>,
 ) -> Result<Response, Problem> {
-    let answers = state.engine().queue.cancel(caller.tenant(), &[job]).await?;
-    let answer = answers.into_iter().next().ok_or_else(no_answer)?;
-    single(cancelled(job, answer), "there is nothing to cancel")
+    Act::Cancel.on_one(&state, &caller, job).await
 }
 
 /// Cancel many jobs
@@ -178,10 +215,7 @@ async fn cancel_many(
     caller: Caller,
     Body(named): Body<Named>,
 ) -> Result<Json<Outcomes>, Problem> {
-    let jobs = named.all()?;
-    let answers = state.engine().queue.cancel(caller.tenant(), &jobs).await?;
-    let items = jobs.into_iter().zip(answers).map(|(id, answer)| cancelled(id, answer)).collect();
-    Ok(Json(Outcomes { items }))
+    Act::Cancel.on_many(&state, &caller, named).await
 }
 
 /// Put a dead or cancelled job back
@@ -204,9 +238,7 @@ async fn retry(
     caller: Caller,
     Path(job): Path<JobId>,
 ) -> Result<Response, Problem> {
-    let answers = state.engine().queue.requeue(caller.tenant(), &[job]).await?;
-    let answer = answers.into_iter().next().ok_or_else(no_answer)?;
-    single(requeued(job, answer), "only what is dead or cancelled can be put back")
+    Act::Retry.on_one(&state, &caller, job).await
 }
 
 /// Put many dead or cancelled jobs back
@@ -227,10 +259,7 @@ async fn retry_many(
     caller: Caller,
     Body(named): Body<Named>,
 ) -> Result<Json<Outcomes>, Problem> {
-    let jobs = named.all()?;
-    let answers = state.engine().queue.requeue(caller.tenant(), &jobs).await?;
-    let items = jobs.into_iter().zip(answers).map(|(id, answer)| requeued(id, answer)).collect();
-    Ok(Json(Outcomes { items }))
+    Act::Retry.on_many(&state, &caller, named).await
 }
 
 /// Which dead jobs.

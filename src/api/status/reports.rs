@@ -17,7 +17,7 @@ use crate::{
     },
     domain::Timestamp,
     limits::{Health, Resource},
-    security::TenantFacts,
+    security::{TenantFacts, audit::Health as AuditHealth},
 };
 
 /// The four reports.
@@ -51,8 +51,12 @@ impl From<Health> for Shared {
 /// How it stands with security.
 #[derive(Serialize, ToSchema)]
 struct SecurityReport {
-    /// Whether the latest entry of the audit log could be kept.
+    /// Whether the audit log of this process could keep its latest entry, and nothing of it was found broken. While it can't,
+    /// administrative changes are refused.
     audit_healthy: bool,
+    /// How it stands with that log; null but for who may manage tenants.
+    #[schema(required = true)]
+    audit: Option<AuditReport>,
     /// Whether what the tenant makes from now on is sealed with a key of its own.
     seals: bool,
     /// How many data keys the tenant has.
@@ -62,6 +66,35 @@ struct SecurityReport {
     /// How it stands with all keys; null but for who may manage tenants.
     #[schema(required = true)]
     keyring: Option<KeyringReport>,
+}
+
+/// How it stands with the audit log of the process that answers.
+#[derive(Serialize, ToSchema)]
+struct AuditReport {
+    /// Why entries can't be written now; null where they can.
+    #[schema(required = true)]
+    problem: Option<String>,
+    /// What was found broken since the process began; null where nothing was.
+    #[schema(required = true)]
+    broken: Option<String>,
+    /// How many entries were lost since the process began.
+    lost: u64,
+    /// Why entries can't be brought to the store now; null where they can.
+    #[schema(required = true)]
+    store: Option<String>,
+    /// When the process last read all of it (`/v1/audit/verify`); null where it has not.
+    #[schema(required = true, value_type = Option<String>, format = DateTime)]
+    checked_at: Option<Timestamp>,
+    /// Whether all of it was as it was written then.
+    #[schema(required = true)]
+    checked_whole: Option<bool>,
+}
+
+impl From<AuditHealth> for AuditReport {
+    fn from(AuditHealth { problem, broken, lost, store, checked }: AuditHealth) -> Self {
+        let (checked_at, checked_whole) = checked.map(|checked| (checked.at, checked.whole)).unzip();
+        Self { problem, broken, lost, store, checked_at, checked_whole }
+    }
 }
 
 /// How it stands with all keys.
@@ -107,8 +140,10 @@ async fn security(State(state): State<ApiState>, caller: Caller) -> Result<Json<
             })
         }
     };
+    let audit = engine.audit.health();
     Ok(Json(SecurityReport {
-        audit_healthy: engine.audit.is_healthy(),
+        audit_healthy: audit.problem.is_none() && audit.broken.is_none(),
+        audit: whose(&caller).is_none().then(|| audit.into()),
         seals: seal,
         data_keys: keys.len(),
         data_keys_missing: keys.iter().filter(|key| !key.at_hand).count(),

@@ -62,20 +62,22 @@ struct Count {
     all: u64,
     wrong: u64,
     unreadable: u64,
+    removed: u64,
 }
 
 impl Count {
     fn add(&mut self, finding: &Finding<'_>) {
         self.all += 1;
         match finding.state {
-            "ok" | "removed" => {}
+            "ok" => {}
+            "removed" => self.removed += 1,
             "unreadable" => self.unreadable += 1,
             _ => self.wrong += 1,
         }
     }
 
     fn judge(&self) -> Result<(), CliError> {
-        let Self { all, wrong, unreadable } = self;
+        let Self { all, wrong, unreadable, .. } = self;
         match (wrong, unreadable) {
             (0, 0) => Ok(()),
             (0, _) => {
@@ -105,7 +107,14 @@ pub(super) async fn of_job(
         count.add(&finding);
     }
     document.end(false)?;
-    count.judge()
+    count.judge()?;
+    // Who asks for what somebody has removed is told so; among all there may be such.
+    match count.removed {
+        0 => Ok(()),
+        removed => {
+            Err(CliError::not_found(format_args!("{removed} of {} artifacts were removed", count.all)))
+        }
+    }
 }
 
 /// What all of a tenant's jobs have made.

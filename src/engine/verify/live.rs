@@ -15,6 +15,9 @@ const PAGE: usize = 500;
 pub(super) async fn check(found: &mut Found, settings: &Settings, engine: &Engine) {
     servers(found, engine).await;
     keys(found, settings, engine).await;
+    if settings.api.listen.is_some() {
+        admins(found, engine).await;
+    }
     let endless = endless_keys(engine).await;
     let problem = match endless {
         Ok(0) => None,
@@ -30,6 +33,19 @@ pub(super) async fn check(found: &mut Found, settings: &Settings, engine: &Engin
         "the audit log could not keep its latest entry",
         "look at the log for why: mostly the disk is full",
     );
+}
+
+/// Providers make no admins, and a link is somebody's who is there already.
+async fn admins(found: &mut Found, engine: &Engine) {
+    let problem = match engine.identity.users.has_admin().await {
+        Ok(true) => None,
+        Ok(false) => {
+            Some("no admin can log in: keys and users are made by the command line alone".to_owned())
+        }
+        Err(error) => Some(format!("it can't be told whether there is an admin: {error}")),
+    };
+    let fix = "`presswork users create NAME --admin` makes one; `users invite` gives him a one-time link for his password";
+    found.check("users.no-admin", Severity::Medium, problem, fix);
 }
 
 async fn servers(found: &mut Found, engine: &Engine) {

@@ -1,8 +1,8 @@
-//! How what is kept is kept: the Redis, the storage, the data directory; and what is said of it in the log.
+//! How what is kept is kept: the Redis, the storage, the data directory; what is said of it in the log, and to whom.
 
 use super::{Found, Severity, mode};
 use crate::{
-    config::{HostName, LogFormat, Settings, Variables},
+    config::{Environment, HostName, LogFormat, Settings, Variables},
     store::redis::RedisUrl,
 };
 
@@ -23,6 +23,7 @@ pub(super) fn check(found: &mut Found, settings: &Settings, variable: &Variables
         "set retention to as long as somebody may ask for them, as in 7d",
     );
     log(found, settings);
+    alerts(found, settings);
 }
 
 fn check_redis(found: &mut Found, url: &RedisUrl) {
@@ -110,6 +111,16 @@ fn folder(found: &mut Found, settings: &Settings) {
         Severity::Medium,
         "the data directory is where the system removes files by itself",
         "set data_dir to a folder that stays, as in /var/lib/presswork",
+    );
+}
+
+fn alerts(found: &mut Found, settings: &Settings) {
+    found.unless(
+        settings.environment != Environment::Production || settings.alerts.webhook.is_some(),
+        "alerts.nobody",
+        Severity::Medium,
+        "alerts go to the log alone: nobody is told when somebody tries passwords or the audit log breaks",
+        "set webhook in [alerts] and PRESSWORK_ALERT_WEBHOOK_SECRET, or let a program watch the log for `alert:`",
     );
 }
 

@@ -1,9 +1,11 @@
-//! Counts by rule and subject in a window that moves. Pure; bounded.
+//! Counts by rule and subject in a window that moves, in memory. Pure; bounded.
 
 use std::{
     collections::{HashMap, VecDeque},
     time::Duration,
 };
+
+use serde::{Deserialize, Serialize};
 
 use super::rule::{Hit, Rule, Threshold};
 use crate::domain::Timestamp;
@@ -26,8 +28,9 @@ pub(super) struct Counts {
     cleared: [Option<Timestamp>; 2],
 }
 
-#[derive(Default)]
-struct Count {
+/// The hits of one subject.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Count {
     /// Hits by step, the oldest first.
     steps: VecDeque<(Timestamp, u64)>,
     told: Option<Timestamp>,
@@ -51,7 +54,7 @@ impl Counts {
             self.accounts.retain(|_, last| *last > begin);
         }
         if self.accounts.len() < MOST_ACCOUNTS {
-            self.accounts.insert(hit.subject.chars().take(300).collect(), at);
+            self.accounts.insert(subject_of(&hit.subject), at);
         }
         let accounts = self.accounts.len() as u64;
         let count = self.count(hit.rule, "", threshold.window, at);
@@ -59,7 +62,7 @@ impl Counts {
     }
 
     fn count(&mut self, rule: Rule, subject: &str, window: Duration, at: Timestamp) -> &mut Count {
-        let mut key = (rule, subject.chars().take(300).collect::<String>());
+        let mut key = (rule, subject_of(subject));
         if self.by_subject.len() >= MOST_SUBJECTS && !self.by_subject.contains_key(&key) {
             let begin = at.before(window);
             if is_time(&mut self.cleared[1], window, at) {
@@ -74,7 +77,8 @@ impl Counts {
 }
 
 impl Count {
-    fn hit(
+    /// Counts so many; answers as [`Counts::add`] does, of `counted` where that is given.
+    pub(super) fn hit(
         &mut self,
         weight: u64,
         threshold: Threshold,
@@ -102,6 +106,11 @@ impl Count {
         self.told = Some(at);
         Some((sum, std::mem::take(&mut self.held_back)))
     }
+}
+
+/// A subject, as long as it may be.
+pub(super) fn subject_of(text: &str) -> String {
+    text.chars().take(300).collect()
 }
 
 /// Whether a step of a window has passed since it was so last.

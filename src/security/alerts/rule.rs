@@ -167,7 +167,9 @@ pub(super) struct Hit {
 
 /// What of an entry counts for which rule.
 pub(super) fn hits(entry: &Entry) -> Vec<Hit> {
-    let named = entry.target.as_deref();
+    // Where the password is wrong the door records what was typed, and not whether that is anybody.
+    let typed = || entry.detail.get("account").map(String::as_str);
+    let named = entry.target.as_deref().or_else(typed);
     let tenant = entry.tenant.as_ref().map(|tenant| tenant.as_str());
     let address = entry.address.map(|address| address.to_string());
     let who = address.as_deref().or(tenant).unwrap_or_else(|| entry.actor.name());

@@ -9,6 +9,7 @@ use crate::{
         audit::{Action, Outcome},
         outgoing::OutgoingRules,
     },
+    store::sqlite::{Database, SqliteRecords},
 };
 
 struct World {
@@ -60,6 +61,16 @@ fn logins_of_one_account_are_told_at_the_threshold_once_a_window_with_what_was_h
         world.see(&refused("ann", "203.0.113.1"));
     }
     assert_eq!(world.heard(), [(Rule::LoginsOfAccount, "ann".to_owned(), 5, 9)]);
+}
+
+/// As the door records it where the password is wrong: it does not say whether there is such an account.
+#[test]
+fn an_account_that_was_only_typed_counts_as_well() {
+    let mut world = World::new();
+    for _ in 0..5 {
+        world.see(&Entry::new(Action::Login).ended(Outcome::Refused).with("account", "acme/ann"));
+    }
+    assert_eq!(world.heard(), [(Rule::LoginsOfAccount, "acme/ann".to_owned(), 5, 0)]);
 }
 
 #[test]
@@ -122,6 +133,94 @@ fn a_hostile_name_drives_nothing_and_many_of_them_fill_no_memory() {
         world.see(&refused(&format!("\u{1b}[2J{n}\n"), "203.0.113.1"));
     }
     assert!(world.heard().iter().all(|(_, subject, ..)| !subject.chars().any(is_harmful)));
+}
+
+/// Processes on one store, by one clock.
+struct Processes {
+    all: Vec<World>,
+    _folder: tempfile::TempDir,
+}
+
+impl Processes {
+    fn new(count: usize) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut all: Vec<World> = (0..count).map(|_| World::new()).collect();
+        let clock = all[0].clock.clone();
+        let database = Database::open(&folder.path().join("x.db"), &[SqliteRecords::MIGRATIONS]).unwrap();
+        let records: Arc<dyn Records> = Arc::new(SqliteRecords::new(Arc::new(database), clock.clone()));
+        for process in &mut all {
+            process.clock = clock.clone();
+            let outgoing = Outgoing::new(OutgoingRules::default());
+            let (options, random) = (AlertOptions::default(), Arc::new(SeededRandom::new(1)));
+            let alerts = Alerts::new(options, outgoing, clock.clone(), random);
+            process.alerts = alerts.counted_in(&records, clock.clone());
+            process.heard = process.alerts.subscribe();
+        }
+        Self { all, _folder: folder }
+    }
+
+    /// What all of them tell, once all is counted.
+    async fn heard(&mut self) -> Vec<(Rule, String, u64, u64)> {
+        futures_util::future::join_all(self.all.iter().map(|process| process.alerts.settle())).await;
+        self.all.iter_mut().flat_map(World::heard).collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn processes_alert_once_together_at_what_happens_to_all_of_them() {
+    let mut fleet = Processes::new(4);
+    for process in &fleet.all {
+        process.see(&refused("ann", "203.0.113.1"));
+    }
+    assert_eq!(fleet.heard().await, [], "four of five");
+    fleet.all[2].see(&refused("ann", "203.0.113.1"));
+    assert_eq!(fleet.heard().await, [(Rule::LoginsOfAccount, "ann".to_owned(), 5, 0)]);
+    // The rest of the window is held back, whoever counts it, at one time.
+    for _ in 0..3 {
+        for process in &fleet.all {
+            process.see(&refused("ann", "203.0.113.9"));
+        }
+        assert_eq!(fleet.heard().await, []);
+    }
+    fleet.all[0].clock.advance(Duration::from_secs(601));
+    for process in &fleet.all {
+        process.see(&refused("ann", "203.0.113.7"));
+    }
+    assert_eq!(fleet.heard().await, []);
+    fleet.all[1].see(&refused("ann", "203.0.113.7"));
+    assert_eq!(fleet.heard().await, [(Rule::LoginsOfAccount, "ann".to_owned(), 5, 12)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn accounts_that_many_processes_refuse_are_counted_together() {
+    let mut fleet = Processes::new(3);
+    for n in 0..19 {
+        fleet.all[n % 3].see(&refused(&format!("user-{n}"), &format!("203.0.113.{n}")));
+    }
+    fleet.all[0].see(&refused("user-1", "203.0.113.99"));
+    assert_eq!(fleet.heard().await, [], "an account that two have refused is one");
+    fleet.all[1].see(&refused("user-19", "203.0.113.100"));
+    let heard = fleet.heard().await;
+    assert_eq!(heard, [(Rule::LoginsSpread, "many accounts".to_owned(), 20, 0)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_store_does_not_take_each_process_counts_for_itself() {
+    let (mut world, clock) = (World::new(), Arc::new(ManualClock::at(Timestamp::EPOCH)));
+    let folder = tempfile::tempdir().unwrap();
+    // A store without its table.
+    let database = Database::open(&folder.path().join("x.db"), &[]).unwrap();
+    let records: Arc<dyn Records> = Arc::new(SqliteRecords::new(Arc::new(database), clock.clone()));
+    let outgoing = Outgoing::new(OutgoingRules::default());
+    let random = Arc::new(SeededRandom::new(1));
+    let alerts = Alerts::new(AlertOptions::default(), outgoing, clock.clone(), random);
+    world.alerts = alerts.counted_in(&records, clock);
+    world.heard = world.alerts.subscribe();
+    for _ in 0..5 {
+        world.see(&refused("ann", "203.0.113.1"));
+    }
+    world.alerts.settle().await;
+    assert_eq!(world.heard(), [(Rule::LoginsOfAccount, "ann".to_owned(), 5, 0)]);
 }
 
 /// HMAC-SHA-256 by another hand: `printf '%s' '1800000000.{"a":1}' | openssl dgst -sha256 -hmac 0123456789abcdef`.

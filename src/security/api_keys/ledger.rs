@@ -116,12 +116,15 @@ pub(super) struct Ledger {
     state: Mutex<State>,
     /// Something new is to be written before what was known to be next.
     news: Notify,
+    /// One writes at a time: whoever settles waits for what another has taken.
+    turn: tokio::sync::Mutex<()>,
 }
 
 impl Ledger {
     pub(super) fn new(records: &Arc<dyn Records>, audit: Arc<dyn Recorder>, clock: Arc<dyn Clock>) -> Self {
         let documents = Collection::new(records.clone(), "api_key_uses");
-        Self { documents, audit, clock, state: Mutex::default(), news: Notify::new() }
+        let (state, news, turn) = (Mutex::default(), Notify::new(), tokio::sync::Mutex::default());
+        Self { documents, audit, clock, state, news, turn }
     }
 
     /// How a key was used.
@@ -199,6 +202,7 @@ impl Ledger {
 
     /// Writes all that is counted, now.
     pub(super) async fn settle(&self) {
+        let _turn = self.turn.lock().await;
         let (uses, refusals) = self.take(Duration::MAX);
         self.write(uses, refusals, true).await;
     }
@@ -215,6 +219,7 @@ impl Ledger {
             while let Some(wait) = ledger.wait() {
                 // Whatever is new is looked at at once.
                 drop(tokio::time::timeout(wait, ledger.news.notified()).await);
+                let _turn = ledger.turn.lock().await;
                 let (uses, refusals) = ledger.take(ledger.clock.elapsed());
                 ledger.write(uses, refusals, false).await;
             }

@@ -131,6 +131,15 @@ impl ApiKeys {
         Ok(self.keys.get(&hash(text)).await?.map(|found| found.value))
     }
 
+    /// The key of this text, where it holds now. No use of it: for what goes on after a use.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn look(&self, text: &ApiKeyText) -> Result<Option<ApiKey>, StoreError> {
+        let found = self.find(text).await?;
+        Ok(found.filter(|key| key.standing(self.clock.now()) == Standing::Holds))
+    }
+
     /// A tenant's key, and how it was used.
     ///
     /// # Errors

@@ -10,6 +10,7 @@
 mod clean;
 mod entry;
 mod files;
+mod health;
 mod keeping;
 #[cfg(test)]
 mod kept;
@@ -29,6 +30,7 @@ mod writer;
 
 pub use entry::{Action, Actor, Entry, Outcome, OutcomeError};
 pub use files::Folder;
+pub use health::{Checked, Health};
 pub use keeping::Keeping;
 pub use line::{Hash, Line, LineError};
 pub use report::{Change, Report};
@@ -68,19 +70,6 @@ pub const MOST_WAITING: usize = 16_384;
 pub const ROOM_WITHIN: Duration = Duration::from_millis(500);
 /// How long whoever records waits for the disk.
 pub const WRITTEN_WITHIN: Duration = Duration::from_secs(2);
-
-/// How it stands with the log.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Health {
-    /// Why entries can't be written now.
-    pub problem: Option<String>,
-    /// What was found broken in the files since this process began.
-    pub broken: Option<String>,
-    /// How many entries were lost since this process began.
-    pub lost: u64,
-    /// Why entries can't be brought to the store now.
-    pub store: Option<String>,
-}
 
 /// What an [`Audit`] works with.
 pub struct Parts {

@@ -11,7 +11,7 @@ use std::{
 use tokio::sync::{Notify, OwnedSemaphorePermit, oneshot};
 
 use super::{
-    Health,
+    Checked, Health,
     entry::Outcome,
     line::Clean,
     log::{Log, Timed},
@@ -74,6 +74,10 @@ impl Shared {
 
     pub(super) fn store_trouble(&self, problem: Option<String>) {
         self.locked().store = problem;
+    }
+
+    pub(super) fn checked(&self, checked: Checked) {
+        self.locked().checked = Some(checked);
     }
 
     pub(super) fn broken(&self, problem: &str) {

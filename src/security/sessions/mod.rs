@@ -154,6 +154,23 @@ impl Sessions {
         }
     }
 
+    /// The same without noting that it is in use: for what goes on after a use.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] where the store is away.
+    pub async fn look(&self, text: &SessionText) -> Result<Option<Principal>, StoreError> {
+        let (inner, key) = (&*self.0, text.hash());
+        if inner.memory.has_ended(&key) {
+            return Ok(None);
+        }
+        match inner.breaker.call(self.ask(&key, inner.clock.now()), is_refusal).await {
+            Outcome::Answered(Answer::Gone) => Ok(None),
+            Outcome::Answered(Answer::Holds(held)) => Ok(Some(held.1)),
+            Outcome::Refused(error) => Err(error),
+            Outcome::Away => Err(away()),
+        }
+    }
+
     /// Gives a session another secret, and another id with it; the old ones hold no more. `None` where it had ended.
     ///
     /// # Errors

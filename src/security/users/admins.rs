@@ -36,6 +36,21 @@ impl Admins {
         self.0.update(user.tenant.as_str(), add).await.map(|_| ())
     }
 
+    /// Whether any tenant has one.
+    pub(super) async fn are_there(&self) -> Result<bool, StoreError> {
+        let mut after = None::<String>;
+        loop {
+            let page = self.0.list("", after.as_deref(), MOST).await?;
+            if page.items.iter().any(|admins| !admins.value.is_empty()) {
+                return Ok(true);
+            }
+            after = page.next;
+            if after.is_none() {
+                return Ok(false);
+            }
+        }
+    }
+
     /// Counts a user no more, before he is changed.
     pub(super) async fn uncount(&self, tenant: &TenantId, id: &str, forced: bool) -> Result<(), UserError> {
         let mut is_last = false;

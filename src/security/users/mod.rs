@@ -58,6 +58,14 @@ impl Users {
         }
     }
 
+    /// Whether any tenant has an admin who is not disabled.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn has_admin(&self) -> Result<bool, StoreError> {
+        self.admins.are_there().await
+    }
+
     /// Makes a user; without a password nobody can log in as him until one is set.
     ///
     /// # Errors
