@@ -8,6 +8,8 @@ mod api;
 mod bad_input;
 #[path = "product/bench.rs"]
 mod bench;
+#[path = "product/canary/mod.rs"]
+mod canary;
 #[path = "product/chains.rs"]
 mod chains;
 #[path = "product/crash.rs"]
@@ -22,8 +24,12 @@ mod docx;
 mod door;
 #[path = "product/fleet.rs"]
 mod fleet;
+#[path = "product/foreign.rs"]
+mod foreign;
 #[path = "product/kills/mod.rs"]
 mod kills;
+#[path = "product/naughty.rs"]
+mod naughty;
 #[path = "product/parts.rs"]
 mod parts;
 #[path = "product/pdf.rs"]
@@ -34,9 +40,13 @@ mod processes;
 mod producers;
 #[path = "product/production.rs"]
 mod production;
+#[path = "product/served.rs"]
+mod served;
 #[path = "servers/mod.rs"]
 mod servers;
 #[path = "product/storage.rs"]
 mod storage;
+#[path = "product/things.rs"]
+mod things;
 #[path = "product/world.rs"]
 mod world;

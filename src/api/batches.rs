@@ -131,8 +131,10 @@ async fn open(
     Body(body): Body<NewBatchBody>,
 ) -> Result<Response, Problem> {
     let (engine, tenant) = (state.engine(), caller.tenant());
-    let callback = body.callback.map(|callback| read_job(&state, &caller, &callback.kind, &callback.payload));
-    let callback = callback.transpose()?;
+    let callback = match body.callback {
+        Some(callback) => Some(read_job(&state, &caller, &callback.kind, &callback.payload).await?),
+        None => None,
+    };
     let id = body.id.unwrap_or_else(|| BatchId::new(engine.clock.now(), &*engine.random));
     let mut follower = callback.as_ref().map(|callback| callback.id);
     let batch = NewBatch { id, tenant: tenant.clone(), size: body.size, callback };

@@ -165,7 +165,7 @@ async fn set(
     Path(name): Path<ScheduleName>,
     Body(body): Body<PlanBody>,
 ) -> Result<Response, Problem> {
-    let job = read_job(&state, &caller, &body.kind, &body.payload)?;
+    let job = read_job(&state, &caller, &body.kind, &body.payload).await?;
     let plan = Plan {
         kind: body.kind,
         payload: SchedulePayload { version: job.payload.version, json: body.payload },

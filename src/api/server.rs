@@ -136,7 +136,8 @@ impl Server {
                 Ok::<_, Infallible>(hold(response, turn))
             }
         });
-        let socket = TokioIo::new(Socket::new(stream, self.settings.idle_timeout, turns, held));
+        let (patience, is_secure) = (self.settings.idle_timeout, self.tls.is_some());
+        let socket = TokioIo::new(Socket::new(stream, patience, is_secure, turns, held));
         let mut connection = pin!(http.serve_connection(socket, service).with_upgrades());
         tokio::select! {
             ended = connection.as_mut() => ended,

@@ -14,7 +14,7 @@ use std::{
 
 use axum::{
     body::Body,
-    http::{Response, StatusCode},
+    http::{HeaderMap, HeaderValue, Response, StatusCode, header},
 };
 use bytes::{Buf as _, Bytes};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
@@ -23,7 +23,10 @@ use tokio::{
     time::Sleep,
 };
 
-use super::problem::{Problem, ProblemType};
+use super::{
+    layers::protect,
+    problem::{Problem, ProblemType},
+};
 
 /// Whether hyper is between two requests: what it writes then is its own.
 #[derive(Debug, Default)]
@@ -107,6 +110,7 @@ impl HttpBody for Held {
 pub(super) struct Socket<S> {
     stream: S,
     patience: Duration,
+    is_secure: bool,
     waiting: Option<Pin<Box<Sleep>>>,
     turns: Arc<Turns>,
     /// Ours instead of what hyper has said by itself; not all of it is written yet.
@@ -116,8 +120,14 @@ pub(super) struct Socket<S> {
 
 impl<S> Socket<S> {
     /// `held` is dropped with the socket.
-    pub(super) fn new(stream: S, patience: Duration, turns: Arc<Turns>, held: impl Send + 'static) -> Self {
-        Self { stream, patience, waiting: None, turns, instead: Bytes::new(), _held: Box::new(held) }
+    pub(super) fn new(
+        stream: S,
+        patience: Duration,
+        is_secure: bool,
+        turns: Arc<Turns>,
+        held: impl Send + 'static,
+    ) -> Self {
+        Self { stream, patience, is_secure, waiting: None, turns, instead: Bytes::new(), _held: Box::new(held) }
     }
 }
 
@@ -147,7 +157,7 @@ impl<S: AsyncWrite + Unpin> Socket<S> {
 }
 
 /// What to say instead of what hyper says by itself, where it does.
-fn instead_of(bytes: &[u8]) -> Option<Bytes> {
+fn instead_of(bytes: &[u8], is_secure: bool) -> Option<Bytes> {
     let status = bytes.strip_prefix(b"HTTP/1.1 ").or_else(|| bytes.strip_prefix(b"HTTP/1.0 "))?.get(..3)?;
     let problem = match status {
         b"431" | b"414" => Problem::new(
@@ -158,13 +168,16 @@ fn instead_of(bytes: &[u8]) -> Option<Bytes> {
         _ => return None,
     };
     let body = serde_json::to_vec(&problem.to_body()).ok()?;
-    let (status, length) = (problem.kind().status(), body.len());
-    let head = format!(
-        "HTTP/1.1 {status}\r\ncontent-type: application/problem+json\r\ncontent-length: {length}\r\nconnection: close\r\n\
-         cache-control: no-store\r\nx-content-type-options: nosniff\r\n\
-         content-security-policy: default-src 'none'; frame-ancestors 'none'\r\n\r\n"
-    );
-    Some([head.into_bytes(), body].concat().into())
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    headers.insert(header::CONTENT_LENGTH, body.len().into());
+    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    protect(&mut headers, is_secure);
+    let mut answer = format!("HTTP/1.1 {}\r\n", problem.kind().status()).into_bytes();
+    for (name, value) in &headers {
+        answer.extend_from_slice(&[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+    }
+    Some([&answer, &b"\r\n"[..], &body].concat().into())
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Socket<S> {
@@ -185,7 +198,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
     ) -> Poll<io::Result<usize>> {
         ready!(self.write_instead(context))?;
         if self.turns.is_between()
-            && let Some(instead) = instead_of(bytes)
+            && let Some(instead) = instead_of(bytes, self.is_secure)
         {
             self.instead = instead;
             return Poll::Ready(Ok(bytes.len()));

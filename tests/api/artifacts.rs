@@ -1,6 +1,6 @@
 //! `/v1/jobs/{job}/artifacts`.
 
-use std::{fs, time::Duration};
+use std::{fs, net::SocketAddr, time::Duration};
 
 use presswork::{
     artifact::{ArtifactOptions, FRAME_BYTES},
@@ -13,7 +13,10 @@ use presswork::{
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 
-use crate::world::World;
+use crate::{
+    servers::{READY_WITHIN, process::until},
+    world::World,
+};
 
 const READ: &[&str] = &["artifacts:read"];
 
@@ -272,25 +275,40 @@ async fn an_address_is_lent_for_minutes_and_never_of_what_is_sealed() {
     }
 }
 
+/// Whether the server still holds its end of a connection, as the kernel says it: ESTABLISHED.
+fn is_held(server: SocketAddr, client: SocketAddr) -> bool {
+    let ends = [server, client].map(|end| format!(":{:04X} ", end.port()));
+    let table = fs::read_to_string("/proc/net/tcp").unwrap();
+    let between = |line: &&str| {
+        let mut fields = line.split_whitespace().skip(1);
+        ends.iter().all(|end| fields.next().is_some_and(|field| format!("{field} ").ends_with(end)))
+    };
+    table.lines().find(between).is_some_and(|line| line.split_whitespace().nth(3) == Some("01"))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn who_stops_reading_is_let_go() {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let world = World::start_with(|settings| {
         settings.api.transfer_idle_timeout = Duration::from_millis(200);
+        settings.api.idle_timeout = Duration::from_millis(200);
     })
     .await;
     let (key, plain) = (world.key("acme", READ).await, content(24 << 20));
     let (job, _) = made(&world, "acme", "a", stored(Encoding::None), &plain).await;
     let mut socket = tokio::net::TcpStream::connect(world.address).await.unwrap();
+    let client = socket.local_addr().unwrap();
+    assert!(is_held(world.address, client));
     let request = format!(
         "GET /v1/jobs/{job}/artifacts/a HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {key}\r\n\r\n"
     );
     socket.write_all(request.as_bytes()).await.unwrap();
     let mut head = vec![0; 1024];
     let begun = socket.read(&mut head).await.unwrap();
-    // Nothing is read for longer than the server waits; what the kernels hold still comes, and then the end.
-    tokio::time::sleep(Duration::from_millis(600)).await;
+    // Nothing is read from here on, and the server does not wait for that.
+    until("the server has let go", async || !is_held(world.address, client)).await;
+    // What the kernels hold still comes, and then the end.
     let mut rest = Vec::new();
-    let read = tokio::time::timeout(Duration::from_secs(20), socket.read_to_end(&mut rest)).await.unwrap();
+    let read = tokio::time::timeout(READY_WITHIN, socket.read_to_end(&mut rest)).await.unwrap();
     assert!(read.is_err() || begun + rest.len() < plain.len(), "all of it came");
 }

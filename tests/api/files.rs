@@ -1,8 +1,9 @@
 //! `/v1/files`.
 
-use std::{convert::Infallible, fs, path::Path, time::Duration};
+use std::{convert::Infallible, fs, path::Path, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt as _, stream};
+use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use presswork::{
     artifact::PART_BYTES,
     limits::LimitRules,
@@ -14,10 +15,12 @@ use sha2::{Digest as _, Sha256};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
+    sync::Notify,
 };
 
 use crate::{
     raw,
+    servers::READY_WITHIN,
     world::{World, answer},
 };
 
@@ -168,13 +171,14 @@ async fn what_is_too_large_too_slow_or_cut_off_leaves_nothing() {
         "PUT /v1/files/a HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {key}\r\ncontent-length: {}\r\n\r\n",
         7 << 20
     );
+    let watch = Watch::on(world.engine.folder());
     let mut socket = TcpStream::connect(world.address).await.unwrap();
     socket.write_all(announced.as_bytes()).await.unwrap();
     socket.write_all(&noise(6 << 20)).await.unwrap();
     // The first part is on its way to the disk, or there.
-    until("an upload has begun", || !objects(&world).is_empty()).await;
+    watch.until("an upload has begun", || !objects(&world).is_empty()).await;
     drop(socket);
-    until("nothing is left of it", || objects(&world).is_empty()).await;
+    watch.until("nothing is left of it", || objects(&world).is_empty()).await;
     assert_eq!(world.get("/v1/files", &key).await.1["items"], json!([]));
 
     for (header, value, status) in [
@@ -191,9 +195,10 @@ async fn an_upload_that_has_come_waits_for_whoever_changes_the_file_just_then() 
     let key = world.key("acme", BOTH).await;
     let turns = Collection::<()>::new(world.engine.records.clone(), "file-turns");
     let version = turns.put("acme/a", &(), Expect::Nothing, None).await.unwrap();
+    let watch = Watch::on(world.engine.folder());
     let upload = put(&world, "a", &key, &[], "text");
     let waited = async {
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        watch.until("the upload has come", || !objects(&world).is_empty()).await;
         turns.delete("acme/a", Expect::Version(version)).await.unwrap();
     };
     let ((status, _), ()) = tokio::join!(upload, waited);
@@ -224,14 +229,32 @@ async fn a_tenant_who_uploads_slowly_keeps_no_other_tenant_from_it() {
     assert_eq!(put(&world, "a", &other, &[], "text").await.0, StatusCode::CREATED);
 }
 
-async fn until(what: &str, fits: impl Fn() -> bool) {
-    for _ in 0..1_000 {
-        if fits() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
+/// Tells of every change in a folder.
+struct Watch {
+    changed: Arc<Notify>,
+    _watcher: RecommendedWatcher,
+}
+
+impl Watch {
+    fn on(folder: &Path) -> Self {
+        let changed = Arc::new(Notify::new());
+        let teller = changed.clone();
+        let told = move |_: notify::Result<notify::Event>| teller.notify_one();
+        let mut watcher = notify::recommended_watcher(told).unwrap();
+        watcher.watch(folder, RecursiveMode::Recursive).unwrap();
+        Self { changed, _watcher: watcher }
     }
-    panic!("{what}: it never came to that");
+
+    /// Looks after each change, until it is so.
+    async fn until(&self, what: &str, fits: impl Fn() -> bool) {
+        let waited = async {
+            while !fits() {
+                self.changed.notified().await;
+            }
+        };
+        let within = tokio::time::timeout(READY_WITHIN, waited).await;
+        within.unwrap_or_else(|_| panic!("{what}: it never came to that"));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -93,6 +93,8 @@ async fn every_answer_has_an_id_a_trace_and_what_browsers_heed() {
             ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
             ("x-content-type-options", "nosniff"),
             ("x-frame-options", "DENY"),
+            ("x-xss-protection", "0"),
+            ("x-permitted-cross-domain-policies", "none"),
             ("referrer-policy", "no-referrer"),
             ("permissions-policy", "camera=()"),
             ("cross-origin-resource-policy", "same-origin"),

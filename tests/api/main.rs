@@ -14,6 +14,7 @@ mod batches;
 mod events;
 mod files;
 mod hardening;
+mod headers;
 mod identity;
 mod jobs;
 mod keys;

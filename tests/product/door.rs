@@ -1,16 +1,48 @@
 //! The HTTP API of a running server before checkers that nobody here wrote: schemathesis, which makes requests from the
 //! OpenAPI document, and wapiti, which attacks what it finds.
 
-use std::{fs, process::Command};
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    net::TcpListener,
+    process::Command,
+    sync::mpsc,
+    time::Duration,
+};
 
 use presswork::{
     config::Settings,
     engine::Engine,
     security::{Acting, access::Role, api_keys::NewApiKey},
 };
-use serde_json::Value;
+use reqwest::Method;
+use serde_json::{Value, json};
 
 use crate::world::{Running, World, prepared, text};
+
+/// What wapiti attacks with. Not with what asks the internet or looks for other people's programs; nor with `ldap`, for which
+/// answers that name the column where a body is wrong look like an injection: longer attacks are wrong at later columns.
+const ATTACKS: [&str; 19] = [
+    "backup",
+    "cookieflags",
+    "crlf",
+    "csp",
+    "csrf",
+    "exec",
+    "file",
+    "htaccess",
+    "http_headers",
+    "methods",
+    "permanentxss",
+    "redirect",
+    "shellshock",
+    "sql",
+    "ssrf",
+    "timesql",
+    "upload",
+    "xss",
+    "xxe",
+];
 
 /// A server that limits nobody, for a checker asks more than anybody else.
 struct Door {
@@ -30,6 +62,64 @@ impl Door {
         let listening = server.until(|line| line["event"] == "listening");
         let url = format!("http://{}", listening["address"].as_str().unwrap());
         Self { world, _server: server, url, key }
+    }
+
+    /// Asks for what must succeed.
+    fn ask(&self, method: Method, path: &str, body: &Value) -> String {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        // The process's crypto provider; reqwest asks for it also where it speaks no TLS.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        runtime.block_on(async {
+            let client = reqwest::Client::builder().no_proxy().build().unwrap();
+            let request = client.request(method, format!("{}{path}", self.url)).bearer_auth(&self.key);
+            let request = request.header("content-type", "application/json").body(body.to_string());
+            let answer = request.send().await.unwrap();
+            assert!(answer.status().is_success(), "{path}: {}", answer.status());
+            answer.text().await.unwrap()
+        })
+    }
+
+    /// How many requests were answered so far, and how many of them with the server's own fault.
+    fn answered(&self) -> (f64, f64) {
+        let told = self.ask(Method::GET, "/metrics", &Value::Null);
+        let all = || told.lines().filter(|line| line.starts_with("presswork_http_requests_total{"));
+        let sum = |only: &str| -> f64 {
+            let counts =
+                all().filter(|line| line.contains(only)).map(|line| line.rsplit(' ').next().unwrap());
+            counts.map(|count| count.parse::<f64>().unwrap()).sum()
+        };
+        (sum(""), sum("status=\"5"))
+    }
+}
+
+/// A server that lies in wait for whoever can be made to fetch something: it notes the paths, and has nothing.
+struct Lure {
+    url: String,
+    asked: mpsc::Receiver<String>,
+}
+
+impl Lure {
+    fn set() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let (tell, asked) = mpsc::channel();
+        // It ends with the test's process.
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let Ok(mut stream) = stream else { continue };
+                let mut head = [0; 2048];
+                let _ = stream.set_read_timeout(Some(Duration::from_secs(5)));
+                let count = stream.read(&mut head).unwrap_or(0);
+                let head = String::from_utf8_lossy(&head[..count]).into_owned();
+                let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
+                let answer = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}";
+                let _ = stream.write_all(answer.as_bytes());
+                if tell.send(path).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { url, asked }
     }
 }
 
@@ -69,4 +159,66 @@ fn schemathesis_finds_no_server_error_and_no_answer_that_is_not_documented() {
     assert!(output.status.success(), "{}", text(&output));
     let found: Value = serde_json::from_slice(&fs::read(report).unwrap()).unwrap();
     assert!(found.to_string().len() > 2, "the checker has looked at nothing");
+}
+
+#[test]
+fn wapiti_attacks_what_the_document_names_and_finds_nothing() {
+    let door = Door::open();
+    // What it calls things where the document has no word: there they are.
+    door.ask(Method::PUT, "/v1/files/default", &json!("text"));
+    door.ask(Method::PUT, "/v1/secrets/default", &json!({ "value": "x" }));
+    door.ask(Method::PUT, "/v1/projects/default/characters/1", &json!({ "name": "Emma" }));
+    let export = json!({ "project": "default", "format": "text" });
+    let plan = json!({ "kind": "export", "payload": export, "cron": "0 6 1 1 *" });
+    door.ask(Method::PUT, "/v1/schedules/default", &plan);
+    let mut document: Value =
+        serde_json::from_str(&door.ask(Method::GET, "/openapi.json", &Value::Null)).unwrap();
+    document["servers"] = json!([{ "url": door.url }]);
+    // A body of any JSON it takes for a bare text, in which it finds no place to attack.
+    let many = json!([{ "id": "a", "name": "A", "role": "x", "notes": "x", "aliases": ["x"] }]);
+    let content = json!({ "application/json": { "schema": { "type": "array", "items": {
+        "type": "object", "properties": { "id": { "type": "string" }, "name": { "type": "string" },
+        "role": { "type": "string" }, "notes": { "type": "string" } } } }, "example": many } });
+    document["paths"]["/v1/projects/{project}/characters"]["post"]["requestBody"]["content"] = content;
+    let swagger = door.world.file("openapi.json", document.to_string());
+    let (lure, report) = (Lure::set(), door.world.path("wapiti.json"));
+    let (before, _) = door.answered();
+
+    let mut attacker = Command::new(prepared("PRESSWORK_TEST_TOOLS").join("wapiti/venv/bin/wapiti"));
+    attacker.current_dir(door.world.path(".")).env("HOME", door.world.path("."));
+    attacker.args(["--url", &format!("{}/", door.url), "--swagger", &swagger, "--scope", "folder"]);
+    attacker.args(["--header", &format!("Authorization: Bearer {}", door.key), "--endpoint", &lure.url]);
+    attacker.args(["--module", &ATTACKS.join(","), "--max-scan-time", "30", "--max-attack-time", "5"]);
+    attacker.args([
+        "--flush-session",
+        "--no-bugreport",
+        "--store-session",
+        "session",
+        "--store-config",
+        "config",
+    ]);
+    attacker.args(["--verbose", "1", "--format", "json", "--output"]).arg(&report);
+    let output = attacker.output().unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    let told = text(&output);
+    for attack in ATTACKS {
+        assert!(
+            told.contains(&format!("Launching module {attack}\n")),
+            "it did not attack by {attack}: {told}"
+        );
+    }
+    let found: Value = serde_json::from_slice(&fs::read(report).unwrap()).unwrap();
+    assert!(found["infos"]["crawled_pages_nbr"].as_u64().unwrap() >= 100, "{}", found["infos"]);
+    for part in ["vulnerabilities", "anomalies", "additionals"] {
+        let all = found[part].as_object().unwrap().values().flat_map(|all| all.as_array().unwrap());
+        let grave: Vec<&Value> = all.filter(|one| one["level"].as_u64() != Some(0)).collect();
+        assert!(grave.is_empty(), "{part}: {grave:#?}");
+    }
+    let (after, faults) = door.answered();
+    println!("{} requests", after - before);
+    assert!(after - before > 3_000.0 && faults == 0.0, "{} requests, {faults} server errors", after - before);
+    // The server fetches nothing for anybody; only the attacker itself has asked what came.
+    let fetched: Vec<String> =
+        lure.asked.try_iter().filter(|path| !path.starts_with("/get_") && path != "/").collect();
+    assert!(fetched.is_empty(), "{fetched:?}");
 }

@@ -52,6 +52,11 @@ impl Running {
     }
 }
 
+/// What it says on standard output, as it comes.
+pub(crate) fn lines(child: &mut Child) -> std::io::Lines<BufReader<ChildStdout>> {
+    BufReader::new(child.stdout.take().unwrap()).lines()
+}
+
 impl World {
     pub(crate) fn new() -> Self {
         Self { folder: tempfile::tempdir().unwrap(), environment: Vec::new() }
@@ -67,6 +72,12 @@ impl World {
         let mut environment = server.environment();
         environment.push(("PRESSWORK_STORAGE_URL", server.storage_url(prefix)));
         Self { environment, ..Self::new() }
+    }
+
+    /// With one more variable in its environment.
+    pub(crate) fn with(mut self, name: &'static str, value: &str) -> Self {
+        self.environment.push((name, value.to_owned()));
+        self
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -103,8 +114,13 @@ impl World {
 
     /// Starts a process whose lines are read as they come; its errors go to the test's.
     pub(crate) fn start(&self, arguments: &[&str]) -> Running {
-        let mut child = self.command(arguments).stderr(Stdio::inherit()).spawn().unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        self.start_saying(arguments, Stdio::inherit())
+    }
+
+    /// The same, its errors and its log going elsewhere.
+    pub(crate) fn start_saying(&self, arguments: &[&str], errors: Stdio) -> Running {
+        let mut child = self.command(arguments).stderr(errors).spawn().unwrap();
+        let lines = lines(&mut child);
         Running { child, lines }
     }
 

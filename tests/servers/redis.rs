@@ -101,6 +101,11 @@ impl RedisServer {
         self.folder.path().join("ca.crt")
     }
 
+    /// Where it keeps what it writes: `dump.rdb`, `appendonlydir`.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Its process, for signals of one's own.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()

@@ -28,6 +28,7 @@ use crate::{
     domain::{BatchId, IdempotencyKey, JobId, KindName, NewJob, Priority, Timestamp, Unique},
     queue::Enqueued,
     security::access::Permission,
+    worker::PayloadError,
 };
 
 /// The most bytes of a call that brings many jobs.
@@ -156,7 +157,7 @@ impl<S: Send + Sync> FromRequestParts<S> for KeyHeader {
 ///
 /// # Errors
 /// [`Problem`] where he may not, or the payload is not one of the kind.
-pub(in crate::api) fn read_job(
+pub(in crate::api) async fn read_job(
     state: &ApiState,
     caller: &Caller,
     kind: &KindName,
@@ -166,18 +167,51 @@ pub(in crate::api) fn read_job(
     let engine = state.engine();
     let id = JobId::new(engine.clock.now(), &*engine.random);
     let payload = Bytes::copy_from_slice(payload.get().as_bytes());
-    Ok(state.registry().new_job(id, caller.tenant().clone(), kind, payload)?)
+    match state.registry().new_job(id, caller.tenant().clone(), kind, payload) {
+        Ok(job) => Ok(job),
+        Err(error) => Err(refused(state, caller, error).await),
+    }
+}
+
+/// What is wrong with a payload. Of one that would have been sealed nothing is quoted: others may read answers on their way.
+async fn refused(state: &ApiState, caller: &Caller, error: PayloadError) -> Problem {
+    let (PayloadError::Unreadable { problem, .. } | PayloadError::Wrong { problem, .. }) = &error else {
+        return error.into();
+    };
+    if !state.engine().keyring.seals(caller.tenant()).await.unwrap_or(true) {
+        return error.into();
+    }
+    let text = format!(
+        "the payload is {}{}; it is not quoted, for it is to be sealed",
+        error.class(),
+        place(problem)
+    );
+    Problem::at(ProblemType::Unprocessable, "/payload", text)
+}
+
+/// The end of a parser's words that says where: ` at line 1 column 7`.
+fn place(problem: &str) -> &str {
+    let end = problem.rfind(" at line ").map_or("", |at| &problem[at..]);
+    let mut words = end.split_whitespace();
+    let is_number =
+        |word: Option<&str>| word.is_some_and(|word| word.bytes().all(|byte| byte.is_ascii_digit()));
+    let is_place = words.nth(1) == Some("line") && is_number(words.next());
+    if is_place && words.next() == Some("column") && is_number(words.next()) && words.next().is_none() {
+        end
+    } else {
+        ""
+    }
 }
 
 impl NewJobBody {
     /// The job that it means, under the key of the header where there is one.
-    fn job(
+    async fn job(
         self,
         state: &ApiState,
         caller: &Caller,
         header: Option<IdempotencyKey>,
     ) -> Result<NewJob, Problem> {
-        let job = read_job(state, caller, &self.kind, &self.payload)?;
+        let job = read_job(state, caller, &self.kind, &self.payload).await?;
         let idempotency_key = match (header, self.idempotency_key) {
             (Some(header), Some(body)) if header != body => {
                 let detail = "it is another than the header Idempotency-Key: send one of them";
@@ -221,7 +255,7 @@ pub(super) async fn create(
     KeyHeader(key): KeyHeader,
     Body(body): Body<NewJobBody>,
 ) -> Result<Response, Problem> {
-    let job = body.job(&state, &caller, key)?;
+    let job = body.job(&state, &caller, key).await?;
     let answers = state.engine().queue.enqueue(vec![job]).await?;
     let answer = answers.into_iter().next().ok_or_else(no_answer)??;
     let duplicate = matches!(answer, Enqueued::Duplicate(_));
@@ -261,7 +295,7 @@ async fn create_many(
     }
     let mut read = Vec::with_capacity(jobs.len());
     for (place, text) in jobs.iter().enumerate() {
-        read.push(one_of_many(&state, &caller, key.as_ref(), place, text));
+        read.push(one_of_many(&state, &caller, key.as_ref(), place, text).await);
     }
     let (mut wanted, mut problems) = (Vec::with_capacity(read.len()), Vec::with_capacity(read.len()));
     for job in read {
@@ -281,7 +315,7 @@ async fn create_many(
     Ok(Json(all))
 }
 
-fn one_of_many(
+async fn one_of_many(
     state: &ApiState,
     caller: &Caller,
     key: Option<&IdempotencyKey>,
@@ -296,7 +330,7 @@ fn one_of_many(
     let derived =
         derived.map(|key| format!("{}.{place}", key.as_str()).parse::<IdempotencyKey>()).transpose();
     let derived = derived.map_err(|_| wrong(&"the Idempotency-Key is too long for so many jobs"))?;
-    body.job(state, caller, derived)
+    body.job(state, caller, derived).await
 }
 
 impl AllAccepted {
@@ -323,6 +357,20 @@ fn no_answer() -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_numbers_are_told_of_where_a_payload_is_wrong() {
+        let said = "invalid type: string \"at line 5 column secret\", expected u8 at line 1 column 7";
+        assert_eq!(place(said), " at line 1 column 7");
+        for other in [
+            "no format secret",
+            "x at line 1 column secret",
+            "x at line secret column 1",
+            "x at line 1 column 7 secret",
+        ] {
+            assert_eq!(place(other), "", "{other}");
+        }
+    }
 
     fn read(values: &[&str]) -> Result<Option<IdempotencyKey>, ()> {
         let mut headers = HeaderMap::new();

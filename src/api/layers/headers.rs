@@ -3,7 +3,7 @@
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 
 /// An answer is data: no browser is to run, frame, sniff, store or share it.
-const ALWAYS: [(HeaderName, HeaderValue); 9] = [
+const ALWAYS: [(HeaderName, HeaderValue); 11] = [
     (
         header::CONTENT_SECURITY_POLICY,
         HeaderValue::from_static(
@@ -12,6 +12,9 @@ const ALWAYS: [(HeaderName, HeaderValue); 9] = [
     ),
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+    // Old browsers' own filters did harm.
+    (header::X_XSS_PROTECTION, HeaderValue::from_static("0")),
+    (HeaderName::from_static("x-permitted-cross-domain-policies"), HeaderValue::from_static("none")),
     (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
     (
         HeaderName::from_static("permissions-policy"),
@@ -30,7 +33,7 @@ const SECURE: HeaderValue = HeaderValue::from_static("max-age=63072000; includeS
 
 /// Puts them into an answer; what its handler has set stays. `is_secure` where the caller speaks TLS: elsewhere browsers must
 /// not be told to.
-pub(super) fn protect(headers: &mut HeaderMap, is_secure: bool) {
+pub(in crate::api) fn protect(headers: &mut HeaderMap, is_secure: bool) {
     for (name, value) in ALWAYS {
         headers.entry(name).or_insert(value);
     }

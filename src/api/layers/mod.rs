@@ -26,6 +26,7 @@ use axum::{
 use futures_util::FutureExt as _;
 use tracing::Instrument as _;
 
+pub(super) use headers::protect;
 pub(crate) use limits::Limits;
 pub(crate) use operations::Operations;
 pub(crate) use trace::Trace;

@@ -153,6 +153,11 @@ impl S3Server {
         std::fs::read(self.file(key)).unwrap_or_default()
     }
 
+    /// All that it keeps on the disk: the bucket and what is on its way there.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
     /// Where an object lies, for a test that spoils it.
     pub(crate) fn file(&self, key: &str) -> PathBuf {
         self.folder.path().join(BUCKET).join(key)
