@@ -139,14 +139,24 @@ pub(super) async fn admit(State(state): State<ApiState>, mut request: Request, n
         Ok(principal) => principal,
         Err(problem) => return limits.refused(&origin, problem).await.into_response(),
     };
-    let principal = match acting(&state, &headers, &origin, principal).await {
-        Ok(principal) => Arc::new(principal),
-        Err(problem) => return problem.into_response(),
+    let (principal, other) = match acting(&headers, &principal) {
+        Ok(Some(tenant)) => (Arc::new(Principal { tenant, ..principal }), None),
+        Ok(None) => (Arc::new(principal), None),
+        Err(other) => (Arc::new(principal), Some(other)),
     };
+    // Also who names a tenant that is not his is counted, before the log hears of him.
     let told = match limits.principal(&principal, &origin).await {
         Ok(told) => told,
         Err(problem) => return problem.into_response(),
     };
+    if let Some(other) = other {
+        if let Some(tenant) = other {
+            let entry =
+                Entry::new(Action::AccessDenied).ended(Outcome::Refused).to(format!("tenant:{tenant}"));
+            state.record(entry, &origin, Some(&principal)).await;
+        }
+        return told.onto(Problem::not_found("such tenant").into_response());
+    }
     let (is_met, needed) = match &need {
         Need::Public | Need::SignedIn => (true, String::new()),
         Need::All(permission) => (principal.may(permission), permission.to_string()),
@@ -164,29 +174,17 @@ pub(super) async fn admit(State(state): State<ApiState>, mut request: Request, n
 /// Names the tenant for which somebody wants to act who may do so for any.
 const ACTING_FOR: &str = "presswork-tenant";
 
-/// The caller as he wants to act: for his own tenant, or for the one that the header names where he manages tenants. To
-/// everybody else another tenant is one that there is not.
-async fn acting(
-    state: &ApiState,
-    headers: &HeaderMap,
-    origin: &Origin,
-    principal: Principal,
-) -> Result<Principal, Problem> {
+/// For which tenant the caller wants to act, where that is another than his own: the one that the header names, where he
+/// manages tenants. To everybody else another tenant is one that there is not: `Err`, with its name where it can be one.
+fn acting(headers: &HeaderMap, principal: &Principal) -> Result<Option<TenantId>, Option<TenantId>> {
     let mut named = headers.get_all(ACTING_FOR).iter();
-    let Some(value) = named.next() else { return Ok(principal) };
-    let unknown = || Problem::not_found("such tenant");
+    let Some(value) = named.next() else { return Ok(None) };
     let tenant = value.to_str().ok().filter(|_| named.next().is_none()).and_then(|name| name.parse().ok());
-    let tenant: TenantId = tenant.ok_or_else(unknown)?;
+    let tenant: TenantId = tenant.ok_or(None)?;
     if tenant == principal.tenant {
-        return Ok(principal);
+        return Ok(None);
     }
-    let needed = Permission::literal("tenants:manage");
-    if !principal.may(&needed) {
-        let entry = Entry::new(Action::AccessDenied).ended(Outcome::Refused).to(format!("tenant:{tenant}"));
-        state.record(entry, origin, Some(&principal)).await;
-        return Err(unknown());
-    }
-    Ok(Principal { tenant, ..principal })
+    if principal.may(&Permission::literal("tenants:manage")) { Ok(Some(tenant)) } else { Err(Some(tenant)) }
 }
 
 /// The answer to who has not the permission.
