@@ -297,7 +297,8 @@ async fn a_session_that_begins_while_they_are_listed_can_be_seen_and_ended() {
     let (session, text) = world.begin(&user).await;
     assert!(world.holds(&text).await);
     let listed = world.sessions.list(&user.tenant, &user.id).await.unwrap();
-    assert_eq!(listed.into_iter().map(|session| session.id).collect::<Vec<_>>(), [session.id.clone()]);
+    let ids: Vec<&str> = listed.iter().map(|session| session.id.as_str()).collect();
+    assert_eq!(ids, [session.id.as_str()]);
     assert!(world.sessions.end(&user.tenant, &user.id, &session.id).await.unwrap().is_some());
     assert!(!world.holds(&text).await);
 }
