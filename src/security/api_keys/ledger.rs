@@ -120,12 +120,21 @@ pub(super) struct Ledger {
     state: Mutex<State>,
     /// Something new is to be written before what was known to be next.
     news: Notify,
+    /// Held by who writes what he has taken: who settles waits for that, too.
+    turn: tokio::sync::Mutex<()>,
 }
 
 impl Ledger {
     pub(super) fn new(records: &Arc<dyn Records>, audit: Arc<dyn Recorder>, clock: Arc<dyn Clock>) -> Self {
         let documents = Collection::new(records.clone(), "api_key_uses");
-        Self { documents, audit, clock, state: Mutex::default(), news: Notify::new() }
+        Self {
+            documents,
+            audit,
+            clock,
+            state: Mutex::default(),
+            news: Notify::new(),
+            turn: tokio::sync::Mutex::default(),
+        }
     }
 
     /// How a key was used.
@@ -203,6 +212,7 @@ impl Ledger {
 
     /// Writes all that is counted, now.
     pub(super) async fn settle(&self) {
+        let _turn = self.turn.lock().await;
         let (uses, refusals) = self.take(Duration::MAX);
         self.write(uses, refusals, true).await;
     }
@@ -219,6 +229,7 @@ impl Ledger {
             while let Some(wait) = ledger.wait() {
                 // Whatever is new is looked at at once.
                 drop(tokio::time::timeout(wait, ledger.news.notified()).await);
+                let _turn = ledger.turn.lock().await;
                 let (uses, refusals) = ledger.take(ledger.clock.elapsed());
                 ledger.write(uses, refusals, false).await;
             }
