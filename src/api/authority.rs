@@ -159,17 +159,24 @@ pub(super) async fn admit(State(state): State<ApiState>, mut request: Request, n
         Ok(principal) => principal,
         Err(problem) => return limits.refused(&origin, problem).await.into_response(),
     };
-    let principal = match named(&headers) {
-        None => Arc::new(principal),
-        Some(Some(tenant)) if tenant == principal.tenant || principal.may(&MANAGES_TENANTS) => {
-            Arc::new(Principal { tenant, ..principal })
-        }
-        Some(other) => return no_tenant(&state, &origin, &principal, other).await,
+    let (principal, other) = match acting(&headers, &principal) {
+        Ok(Some(tenant)) => (Arc::new(Principal { tenant, ..principal }), None),
+        Ok(None) => (Arc::new(principal), None),
+        Err(other) => (Arc::new(principal), Some(other)),
     };
+    // Also who names a tenant that is not his is counted, before the log hears of him.
     let told = match limits.principal(&principal, &origin).await {
         Ok(told) => told,
         Err(problem) => return problem.into_response(),
     };
+    if let Some(other) = other {
+        if let Some(tenant) = other {
+            let entry =
+                Entry::new(Action::AccessDenied).ended(Outcome::Refused).to(format!("tenant:{tenant}"));
+            state.record(entry, &origin, Some(&principal)).await;
+        }
+        return told.onto(Problem::not_found("such tenant").into_response());
+    }
     let (is_met, needed) = match &need {
         Need::Public | Need::SignedIn => (true, String::new()),
         Need::All(permission) => (principal.may(permission), permission.to_string()),
@@ -198,29 +205,17 @@ const ACTING_FOR: &str = "presswork-tenant";
 /// Who may.
 const MANAGES_TENANTS: Permission = Permission::literal("tenants:manage");
 
-/// The tenant that the header names; `Some(None)` where what it says names none.
-fn named(headers: &HeaderMap) -> Option<Option<TenantId>> {
+/// For which tenant the caller wants to act, where that is another than his own: the one that the header names, where he
+/// manages tenants. To everybody else another tenant is one that there is not: `Err`, with its name where it can be one.
+fn acting(headers: &HeaderMap, principal: &Principal) -> Result<Option<TenantId>, Option<TenantId>> {
     let mut named = headers.get_all(ACTING_FOR).iter();
-    let value = named.next()?;
-    Some(value.to_str().ok().filter(|_| named.next().is_none()).and_then(|name| name.parse().ok()))
-}
-
-/// The answer to who may not act for a tenant: to him it is one that there is not. He asks at his own tenant's cost.
-async fn no_tenant(
-    state: &ApiState,
-    origin: &Origin,
-    principal: &Principal,
-    tenant: Option<TenantId>,
-) -> Response {
-    let told = match state.limits().principal(principal, origin).await {
-        Ok(told) => told,
-        Err(problem) => return problem.into_response(),
-    };
-    if let Some(tenant) = tenant {
-        let entry = Entry::new(Action::AccessDenied).ended(Outcome::Refused).to(format!("tenant:{tenant}"));
-        state.record(entry, origin, Some(principal)).await;
+    let Some(value) = named.next() else { return Ok(None) };
+    let tenant = value.to_str().ok().filter(|_| named.next().is_none()).and_then(|name| name.parse().ok());
+    let tenant: TenantId = tenant.ok_or(None)?;
+    if tenant == principal.tenant {
+        return Ok(None);
     }
-    told.onto(Problem::not_found("such tenant").into_response())
+    if principal.may(&MANAGES_TENANTS) { Ok(Some(tenant)) } else { Err(Some(tenant)) }
 }
 
 /// The answer to who has not the permission.

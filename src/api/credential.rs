@@ -12,13 +12,7 @@ use super::{
 };
 use crate::{
     engine::Engine,
-    security::{
-        access::Principal,
-        api_keys::ApiKeyText,
-        audit::{Action, Entry, Outcome},
-        sessions::SessionText,
-        text::hex,
-    },
+    security::{access::Principal, api_keys::ApiKeyText, sessions::SessionText, text::hex},
 };
 
 /// What a request shows.
@@ -43,17 +37,27 @@ pub(super) async fn principal(
     headers: &HeaderMap,
     origin: &Origin,
 ) -> Result<Principal, Problem> {
+    // Refusals are audited as often as the policy of keys says: by anybody's wish there are a thousand a second.
+    let keys = &state.engine().api_keys;
     let found = match shown(headers)? {
-        Some(Shown::ApiKey(text)) => {
-            // What is wrong with a key is audited where it is checked, as often as the policy says.
-            let key = state.engine().api_keys.verify(text, &origin.acting()).await?;
-            return key.map(|key| key.principal()).ok_or_else(refused);
+        Some(Shown::ApiKey(text)) => keys.verify(text, &origin.acting()).await?.map(|key| key.principal()),
+        Some(Shown::Session(text)) => {
+            let found = match text.parse() {
+                Ok(text) => state.engine().sessions.verify(&text).await?,
+                Err(_) => None,
+            };
+            if found.is_none() {
+                keys.refused_session(&origin.acting()).await;
+            }
+            found.map(|(_, principal)| principal)
         }
-        Some(Shown::Session(text)) => match text.parse() {
-            Ok(text) => state.engine().sessions.verify(&text).await?.map(|(_, principal)| principal),
-            Err(_) => None,
-        },
-        Some(Shown::AccessToken(token)) => state.engine().identity.tokens.principal(token).await?,
+        Some(Shown::AccessToken(token)) => {
+            let found = state.engine().identity.tokens.principal(token).await?;
+            if found.is_none() {
+                keys.refused_token(&origin.acting()).await;
+            }
+            found
+        }
         None => {
             return Err(Problem::new(
                 ProblemType::Unauthenticated,
@@ -61,9 +65,6 @@ pub(super) async fn principal(
             ));
         }
     };
-    if found.is_none() {
-        state.record(Entry::new(Action::CredentialRefused).ended(Outcome::Refused), origin, None).await;
-    }
     found.ok_or_else(refused)
 }
 

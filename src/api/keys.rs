@@ -23,7 +23,7 @@ use super::{
 use crate::{
     domain::{TenantId, Timestamp},
     security::{
-        access::{Grant, Grants, Role},
+        access::{Grant, Grants, Role, Subject},
         api_keys::{AddressRange, ApiKey, ApiKeyText, KeyUse, NewApiKey, Standing},
         audit::{Action, Entry, Outcome},
     },
@@ -178,6 +178,7 @@ async fn create(
     let role = role.map(Role::grants).unwrap_or_default();
     let grants: Grants = permissions.0.into_iter().chain(role.0).collect();
     hands_out(&state, &caller, &grants).await?;
+    stays_within(&caller, &from, expires_at)?;
     let new = NewApiKey { tenant: caller.tenant().clone(), name, grants, from, expires_at };
     let (key, text) = state.engine().api_keys.create(new, &caller.acting()).await?;
     Ok(made(&state, key, &text))
@@ -292,6 +293,7 @@ async fn rotate(
     let (found, _) = keys.get(caller.tenant(), &key).await?.ok_or_else(no_key)?;
     // Its text would be in the caller's hands.
     hands_out(&state, &caller, &found.grants).await?;
+    stays_within(&caller, &found.from, found.expires_at)?;
     let overlap = Duration::from_secs(overlap_seconds);
     let rotated = keys.rotate(caller.tenant(), &key, overlap, &caller.acting()).await?;
     let (key, text) = rotated.ok_or_else(no_key)?;
@@ -311,6 +313,29 @@ async fn hands_out(state: &ApiState, caller: &Caller, grants: &Grants) -> Result
     state.record(entry.with("hands_out", &missing), &caller.origin, Some(&caller.principal)).await;
     let problem = format_args!("a key allows nothing that its maker may not: leave out {missing}");
     Err(Problem::new(ProblemType::Forbidden, problem))
+}
+
+/// A key that ends, or is bound to addresses, makes none that goes on after it, or holds elsewhere: whoever has got hold of it
+/// would be rid of its bounds.
+fn stays_within(
+    caller: &Caller,
+    from: &[AddressRange],
+    expires_at: Option<Timestamp>,
+) -> Result<(), Problem> {
+    let Subject::ApiKey { from: mine, .. } = &caller.principal.subject else { return Ok(()) };
+    if let Some(end) = caller.principal.until
+        && expires_at.is_none_or(|expires_at| expires_at > end)
+    {
+        let problem = format_args!("the key that asks for it ends at {end}: let the new one end no later");
+        return Err(Problem::new(ProblemType::Forbidden, problem));
+    }
+    let is_within = |range: &AddressRange| mine.iter().any(|mine| mine.covers(range));
+    if !mine.is_empty() && (from.is_empty() || !from.iter().all(is_within)) {
+        let problem =
+            "the key that asks for it is bound to addresses: bind the new one to those, or to some of them";
+        return Err(Problem::new(ProblemType::Forbidden, problem));
+    }
+    Ok(())
 }
 
 fn made(state: &ApiState, key: ApiKey, text: &ApiKeyText) -> Response {

@@ -14,15 +14,18 @@ use super::{
     Routes, browser,
     caller::{Caller, Origin},
     credential,
-    extract::{Path, Query},
+    extract::{Body, Path, Query},
     problem::{Problem, ProblemBody, ProblemType},
     state::ApiState,
 };
 use crate::security::{
     access::Subject,
     audit::{Action, Actor, Entry, Outcome},
+    login::Origin as Source,
     oidc::{Begun, Binding, Finished, LinkTo, Oidc, OidcError, Returned},
     outgoing::OutgoingError,
+    passwords::Password,
+    users::User,
 };
 
 /// Keeps what binds a login to its browser. It comes along from the provider's page, which a strict cookie would not.
@@ -56,6 +59,16 @@ struct CallbackQuery {
     iss: Option<String>,
     /// What went wrong there
     error: Option<String>,
+}
+
+/// Proof that it is the user himself, and not somebody with his session.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct LinkBody {
+    /// The caller's password. Who has none has logged in by a provider within the last ten minutes.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = Password)]
+    password: Option<Password>,
 }
 
 /// Where the browser goes.
@@ -104,6 +117,7 @@ async fn start(
     path = "/v1/auth/oidc/{provider}/link",
     tag = "identity",
     params(("provider" = String, Path, description = "Its name in the settings"), StartQuery),
+    request_body = LinkBody,
     responses(
         (status = OK, description = "Where to go", body = LinkStart),
         (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
@@ -114,8 +128,10 @@ async fn start(
 async fn link(
     State(state): State<ApiState>,
     caller: Caller,
+    headers: HeaderMap,
     Path(provider): Path<String>,
     Query(query): Query<StartQuery>,
+    Body(LinkBody { password }): Body<LinkBody>,
 ) -> Result<Response, Problem> {
     let engine = state.engine();
     let unknown = || Problem::not_found("such provider");
@@ -127,6 +143,7 @@ async fn link(
         return Err(Problem::new(ProblemType::Forbidden, detail));
     };
     let known = engine.identity.users.get(caller.tenant(), user).await?.ok_or_else(credential::refused)?;
+    is_himself(&state, &caller, &headers, &known, password).await?;
     let to = LinkTo { user: known.id, generation: known.generation };
     let return_to = query.return_to.as_deref().unwrap_or("/");
     let begun = engine.oidc.begin(&provider, return_to, Some(to)).await.map_err(told)?;
@@ -135,6 +152,37 @@ async fn link(
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
     ];
     Ok((headers, Json(LinkStart { url: begun.url.to_string() })).into_response())
+}
+
+/// What is tied to a user outlives his sessions and his password: a session alone, which may be stolen, is not enough for it.
+async fn is_himself(
+    state: &ApiState,
+    caller: &Caller,
+    headers: &HeaderMap,
+    user: &User,
+    password: Option<Password>,
+) -> Result<(), Problem> {
+    let engine = state.engine();
+    let (is_proved, detail) = if user.has_password {
+        let from = Source { address: caller.origin.address, request: caller.origin.request.clone() };
+        let logins = &engine.identity.logins;
+        let is_right = match password {
+            Some(password) => logins.confirm(user, &password, &from).await?,
+            None => false,
+        };
+        (is_right, "give your password: what is tied to you logs in as you from then on")
+    } else {
+        let text = browser::session_text(headers).ok_or_else(credential::refused)?;
+        let session = engine.sessions.verify(&text).await?.ok_or_else(credential::refused)?.0;
+        let age = engine.clock.now().since(session.created_at);
+        (age < Oidc::LOGIN_LIFE, "log in anew first: this session is older than ten minutes")
+    };
+    if is_proved {
+        return Ok(());
+    }
+    let entry = Entry::new(Action::OidcLogin).ended(Outcome::Refused).to(user.id.clone());
+    state.record(entry.with("link", true), &caller.origin, Some(&caller.principal)).await;
+    Err(Problem::new(ProblemType::Forbidden, detail))
 }
 
 /// Come back from a provider

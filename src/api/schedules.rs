@@ -26,6 +26,7 @@ use super::{
 use crate::{
     domain::{KindName, Priority, ScheduleName, Timestamp},
     schedule::{CatchUp, Next, Plan, Schedule, ScheduleError, SchedulePayload},
+    security::audit::{Action, Entry},
 };
 
 /// What `/v1/schedules` answers to.
@@ -141,6 +142,11 @@ async fn get(
     Ok(Json(find(&state, &caller, &name).await?))
 }
 
+async fn told(state: &ApiState, caller: &Caller, name: &ScheduleName, act: &str) {
+    let entry = Entry::new(Action::ScheduleChanged).to(name.to_string()).with("act", act);
+    state.record(entry, &caller.origin, Some(&caller.principal)).await;
+}
+
 /// Make or change a schedule
 ///
 /// From now on it fires by what is given here; a paused one stays paused. Needs, beside `schedules:write`, the permission to
@@ -180,6 +186,7 @@ async fn set(
     let schedules = &state.engine().schedules;
     let is_new = schedules.get(caller.tenant(), &name).await?.is_none();
     let schedule = schedules.set(caller.tenant(), &name, plan).await.map_err(problem)?;
+    told(&state, &caller, &name, "set").await;
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(schedule)).into_response())
 }
@@ -205,6 +212,7 @@ async fn remove(
     Path(name): Path<ScheduleName>,
 ) -> Result<StatusCode, Problem> {
     if state.engine().schedules.remove(caller.tenant(), &name).await? {
+        told(&state, &caller, &name, "remove").await;
         Ok(StatusCode::NO_CONTENT)
     } else {
         Err(unknown(&name))
@@ -231,7 +239,9 @@ async fn pause(
     caller: Caller,
     Path(name): Path<ScheduleName>,
 ) -> Result<Json<Schedule>, Problem> {
-    Ok(Json(state.engine().schedules.pause(caller.tenant(), &name).await.map_err(problem)?))
+    let schedule = state.engine().schedules.pause(caller.tenant(), &name).await.map_err(problem)?;
+    told(&state, &caller, &name, "pause").await;
+    Ok(Json(schedule))
 }
 
 /// Resume a schedule
@@ -254,7 +264,9 @@ async fn resume(
     caller: Caller,
     Path(name): Path<ScheduleName>,
 ) -> Result<Json<Schedule>, Problem> {
-    Ok(Json(state.engine().schedules.resume(caller.tenant(), &name).await.map_err(problem)?))
+    let schedule = state.engine().schedules.resume(caller.tenant(), &name).await.map_err(problem)?;
+    told(&state, &caller, &name, "resume").await;
+    Ok(Json(schedule))
 }
 
 /// How many firings.

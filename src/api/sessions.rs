@@ -305,7 +305,10 @@ async fn end_of(
     caller: Caller,
     Path((user, session)): Path<(String, String)>,
 ) -> Result<StatusCode, Problem> {
-    end_one(&state, &caller, &user, &session).await
+    let known = state.engine().identity.users.get(caller.tenant(), &user).await?;
+    let known = known.ok_or_else(|| Problem::not_found("such session"))?;
+    super::users::may_give(&caller, known.role)?;
+    end_one(&state, &caller, &known.id, &session).await
 }
 
 async fn end_one(state: &ApiState, caller: &Caller, user: &str, id: &str) -> Result<StatusCode, Problem> {

@@ -182,4 +182,21 @@ mod tests {
         }
         assert_eq!(limiter.len(), 1);
     }
+
+    #[test]
+    fn one_subscriber_has_one_bucket_however_many_addresses_he_calls_from() {
+        let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_000)));
+        let limiter = MemoryLimiter::new(clock, Arc::new(SystemRandom));
+        let (rate, resource) = ("1/h:2".parse().unwrap(), "anonymous".parse().unwrap());
+        let take = |address: &str| {
+            let scope = Scope::Address(address.parse().unwrap());
+            limiter.take_now(&Bucket::new(scope, &resource), rate, 1).allowed
+        };
+        assert!(take("2001:db8:1:2::1") && take("2001:db8:1:2:ffff::2"));
+        assert!(!take("2001:db8:1:2:3:4:5:6") && take("2001:db8:1:3::1"));
+        assert!(take("192.0.2.1") && take("::ffff:192.0.2.1") && !take("192.0.2.1"));
+        // What somebody has made long takes no room.
+        let long = |end: char| Bucket::new(Scope::Other(format!("{}{end}", "x".repeat(1 << 20))), &resource);
+        assert!(format!("{:?}", long('a')).len() < 200 && long('a') != long('b'));
+    }
 }

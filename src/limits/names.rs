@@ -1,6 +1,11 @@
 //! What a limit is of: who uses what. Owns: [`Scope`], [`Resource`], [`Bucket`] and their texts. Must not know: any engine.
 
-use std::{borrow::Cow, fmt, net::IpAddr, str::FromStr};
+use std::{
+    borrow::Cow,
+    fmt,
+    net::{IpAddr, Ipv6Addr},
+    str::FromStr,
+};
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 use sha2::{Digest as _, Sha256};
@@ -30,7 +35,23 @@ impl Scope {
             Self::Other(name) => hashed("other", name.as_bytes()),
         }
     }
+
+    /// As buckets are told apart, also where they are kept in memory: an address is its subscriber's, and a text that
+    /// somebody has made long takes no more room than others.
+    fn bounded(self) -> Self {
+        match self {
+            Self::Address(address) => Self::Address(subscriber(address)),
+            Self::Session(name) if name.len() > MOST_TEXT => {
+                Self::Session(hashed("session", name.as_bytes()))
+            }
+            Self::Other(name) if name.len() > MOST_TEXT => Self::Other(hashed("other", name.as_bytes())),
+            scope => scope,
+        }
+    }
 }
+
+/// Longer texts are kept as their hash.
+const MOST_TEXT: usize = 128;
 
 impl From<&TenantId> for Scope {
     fn from(tenant: &TenantId) -> Self {
@@ -48,8 +69,15 @@ fn hashed(kind: &str, bytes: &[u8]) -> String {
     })
 }
 
-/// The bytes that stand for a caller: of an IPv6 address its first 64 bits, for one subscriber has all addresses of
-/// such a network.
+/// The address that stands for a caller: of IPv6 its first 64 bits, for one subscriber has all addresses of such a network.
+fn subscriber(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        address @ IpAddr::V4(_) => address,
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
+    }
+}
+
+/// The bytes of it.
 fn network(address: IpAddr) -> Vec<u8> {
     match address.to_canonical() {
         IpAddr::V4(address) => address.octets().to_vec(),
@@ -128,7 +156,7 @@ pub struct Bucket {
 impl Bucket {
     /// The bucket of this scope and resource.
     pub fn new(scope: impl Into<Scope>, resource: &Resource) -> Self {
-        Self { scope: scope.into(), resource: resource.clone() }
+        Self { scope: scope.into().bounded(), resource: resource.clone() }
     }
 }
 

@@ -257,6 +257,10 @@ async fn a_second_factor_is_asked_for_and_no_code_holds_twice() {
         json!({ "tenant": "acme", "name": "jo", "password": PASSWORD, "code": codes["recovery_codes"][1] });
     assert_eq!(world.post("/v1/auth/login", "", &at_once).await.0, StatusCode::OK);
 
+    // Each time that the password was right, and no code came with it, that was written down.
+    let auditor = world.key("acme", &["audit:read"]).await;
+    let (_, log) = world.get("/v1/audit?action=auth.password", &auditor).await;
+    assert_eq!(log["items"].as_array().unwrap().len(), 5, "{log}");
     let removed = world.post("/v1/auth/totp/remove", &access, &json!({ "password": PASSWORD })).await;
     assert_eq!(removed.0, StatusCode::NO_CONTENT);
     login(&world, "acme", "jo").await;
@@ -294,4 +298,26 @@ async fn two_processes_on_one_redis_agree_on_logins_at_once() {
     here.engine.identity.tokens.rotate_keys(false).await.unwrap();
     assert_eq!(reads(&there, &old).await, StatusCode::OK);
     assert_eq!(here.get("/.well-known/jwks.json", "").await.1["keys"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_logins_stand_in_the_log_of_their_tenant_and_raise_an_alert() {
+    let world = World::start().await;
+    user(&world, "acme", "jo", Role::Viewer).await;
+    let mut heard = world.engine.audit.alerts().subscribe();
+    let guess = |_| try_login(&world, "acme", "jo", "not this one at all");
+    for (status, _) in join_all((0..5).map(guess)).await {
+        assert_eq!(status, StatusCode::UNAUTHORIZED);
+    }
+    let alert = heard.recv().await.unwrap();
+    assert_eq!((alert.rule.name(), alert.subject.as_str()), ("logins-of-account", "acme/jo"));
+    let (acme, globex) =
+        (world.key("acme", &["audit:read"]).await, world.key("globex", &["audit:read"]).await);
+    let refused = async |key: &str| world.get("/v1/audit?action=auth.login&outcome=refused", key).await.1;
+    let log = refused(&acme).await;
+    let targets: Vec<_> = log["items"].as_array().unwrap().iter().map(|entry| &entry["target"]).collect();
+    assert_eq!(targets, ["acme/jo"; 5], "{log}");
+    assert_eq!(refused(&globex).await["items"], json!([]));
+    let (_, report) = world.get("/v1/audit/report", &acme).await;
+    assert_eq!(report["failed_logins"], json!({ "acme/jo": 5 }));
 }

@@ -154,3 +154,37 @@ async fn a_key_is_rotated_with_an_overlap_and_expires() {
         assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{wrong}: {problem}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_ends_or_is_bound_to_addresses_makes_none_that_is_not() {
+    let world = World::start().await;
+    let admin = world.key("acme", ALL).await;
+    let free = json!({ "name": "free", "permissions": ["jobs:read"] });
+    let (_, free_id) = make(&world, &admin, &free).await;
+    let bound = json!({
+        "name": "bound", "permissions": ALL, "from": ["127.0.0.0/8", "::1"], "expires_at": "2999-01-01T00:00:00Z",
+    });
+    let (bound, bound_id) = make(&world, &admin, &bound).await;
+    let new = |from: Value, end: Value| {
+        let permissions = ["jobs:read"];
+        json!({ "name": "x", "permissions": permissions, "from": from, "expires_at": end })
+    };
+    let (end, later) = (json!("2999-01-01T00:00:00Z"), json!("2999-01-01T00:00:01Z"));
+    for wide in [
+        free.clone(),
+        new(json!(["127.0.0.1"]), Value::Null),
+        new(json!(["127.0.0.1"]), later),
+        new(json!([]), end.clone()),
+        new(json!(["127.0.0.1", "10.0.0.0/8"]), end.clone()),
+        new(json!(["126.0.0.0/7"]), end.clone()),
+        new(json!(["::/64"]), end.clone()),
+    ] {
+        let (status, problem) = world.post("/v1/keys", &bound, &wide).await;
+        assert_eq!(status, StatusCode::FORBIDDEN, "{wide}: {problem}");
+    }
+    // Nor by rotating one that is not bound.
+    let rotate = async |id: &str| world.post(&format!("/v1/keys/{id}/rotate"), &bound, &json!({})).await.0;
+    assert_eq!(rotate(&free_id).await, StatusCode::FORBIDDEN);
+    make(&world, &bound, &new(json!(["127.1.0.0/16", "::ffff:127.0.0.1"]), end)).await;
+    assert_eq!(rotate(&bound_id).await, StatusCode::CREATED);
+}

@@ -132,3 +132,40 @@ async fn limits_go_on_in_memory_while_redis_is_away_and_return() {
     until("the fleet's limits are back", async || status().await == StatusCode::OK).await;
     assert_eq!(world.engine.limiter.health(), Health::Well);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_names_anothers_tenant_is_counted_like_everybody_else() {
+    let world = World::start_with(|settings| limit(settings, LimitRules::API, "3/h:3")).await;
+    let key = world.key("acme", &["jobs:read"]).await;
+    for expected in [404, 404, 404, 429, 429] {
+        let request = world.request(Method::GET, "/v1/jobs", &key).header("presswork-tenant", "globex");
+        assert_eq!(request.send().await.unwrap().status(), expected);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_that_somebody_makes_up_do_not_fill_the_audit_log() {
+    let world = World::start_with(|settings| limit(settings, LimitRules::ANONYMOUS, "1/h:3")).await;
+    for n in 0..100 {
+        let (status, _) = world.get("/v1/jobs", &format!("eyJhbGciOiJub25lIn0.{n}.")).await;
+        // Beside each token comes a session.
+        assert_eq!(status, if n < 2 { 401 } else { 429 });
+        let cookie = format!("__Host-presswork={n:043}");
+        let url = format!("http://{}/v1/jobs", world.address);
+        let refused = world.client.get(url).header("cookie", cookie).send().await.unwrap();
+        assert!([401, 429].contains(&refused.status().as_u16()));
+    }
+    // The rest of them is told in one entry each.
+    world.engine.api_keys.settle().await;
+    world.engine.audit.settle(std::time::Duration::from_secs(20)).await;
+    let (_, path) = world.engine.audit.folder().files().unwrap().remove(0);
+    let text = std::fs::read_to_string(path).unwrap();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let told = |reason: &str| -> Vec<&str> {
+        let refused = lines.iter().filter(|line| line["action"] == "auth.credential_refused");
+        let of = refused.filter(|line| line["detail"]["reason"] == reason);
+        of.map(|line| line["detail"]["stands_for"].as_str().unwrap()).collect()
+    };
+    assert_eq!(told("the access token does not hold"), ["1", "99"]);
+    assert_eq!(told("the session does not hold"), ["1", "99"]);
+}

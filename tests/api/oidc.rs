@@ -14,6 +14,7 @@ use reqwest::{Method, StatusCode, Url, header};
 use serde_json::{Value, json};
 
 use crate::{
+    identity,
     servers::process::{free_port, start, until},
     world::{World, answer},
 };
@@ -86,8 +87,22 @@ impl<'a> Browser<'a> {
     }
 
     async fn go(&mut self, method: Method, url: &str, token: Option<&str>) -> reqwest::Response {
+        self.go_with(method, url, token, json!({})).await
+    }
+
+    async fn go_with(
+        &mut self,
+        method: Method,
+        url: &str,
+        token: Option<&str>,
+        body: Value,
+    ) -> reqwest::Response {
         let cookies: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let has_body = method == Method::POST;
         let mut request = self.client.request(method, url).header("cookie", cookies.join("; "));
+        if has_body {
+            request = request.header("content-type", "application/json").body(body.to_string());
+        }
         if let Some(token) = token {
             request = request.header("x-csrf-token", token);
         }
@@ -285,6 +300,19 @@ async fn an_account_is_somebodys_by_its_subject_alone_and_only_who_is_logged_in_
     let mut elsewhere = Browser::new(&world);
     assert_eq!(elsewhere.log_in("es", "the boss there").await.0, StatusCode::OK);
     assert_eq!(elsewhere.session().await.1["user"], json!(boss.id));
+    // A session alone may be stolen: who has a password proves that he knows it.
+    let jo = identity::user(&world, "acme", "jo", Role::Viewer).await;
+    let (_, text) = world.engine.sessions.begin(&jo, Default::default()).await.unwrap();
+    let mut stolen = Browser::new(&world);
+    stolen.cookies.insert("__Host-presswork".to_owned(), text.reveal().to_owned());
+    for (body, expected) in [
+        (json!({}), StatusCode::FORBIDDEN),
+        (json!({ "password": "not this one at all" }), StatusCode::FORBIDDEN),
+        (json!({ "password": identity::PASSWORD }), StatusCode::OK),
+    ] {
+        let response = stolen.go_with(Method::POST, &url, Some(&text.csrf_token()), body.clone()).await;
+        assert_eq!(response.status(), expected, "{body}");
+    }
     // What is somebody's can't become another's.
     let (_, session) = elsewhere.session().await;
     let token = session["csrf_token"].as_str().unwrap();

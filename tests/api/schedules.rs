@@ -33,6 +33,12 @@ async fn a_schedule_is_made_changed_paused_and_removed() {
     assert_eq!(world.get("/v1/schedules", &other).await.1["items"], json!([]));
     assert_eq!(world.send(Method::DELETE, path, &key, None).await.0, StatusCode::NO_CONTENT);
     assert_eq!(world.get(path, &key).await.0, StatusCode::NOT_FOUND);
+
+    let auditor = world.key("acme", &["audit:read"]).await;
+    let (_, log) = world.get("/v1/audit?action=schedule.changed", &auditor).await;
+    let acts: Vec<_> = log["items"].as_array().unwrap().iter().map(|entry| &entry["detail"]["act"]).collect();
+    assert_eq!(acts, ["remove", "resume", "pause", "set", "set"], "{log}");
+    assert_eq!((&log["items"][0]["target"], &log["items"][0]["tenant"]), (&json!("nightly"), &json!("acme")));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -86,6 +86,10 @@ async fn nobody_hands_out_what_he_has_not_or_changes_who_has_more() {
         let (status, problem) = call(&world, method, &path, &ada, &body).await;
         assert_eq!(status, StatusCode::FORBIDDEN, "{path} {body}: {problem}");
     }
+    let (session, text) = world.engine.sessions.begin(&root, Default::default()).await.unwrap();
+    let path = format!("{}/sessions/{}", of(&root.id), session.id);
+    assert_eq!(call(&world, Method::DELETE, &path, &ada, &json!({})).await.0, StatusCode::FORBIDDEN);
+    assert!(world.engine.sessions.verify(&text).await.unwrap().is_some());
     // A role is in force at once, with the token that is out.
     let body = json!({ "kind": "echo", "payload": { "text": "hello" } });
     assert_eq!(world.post("/v1/jobs", &operator, &body).await.0, StatusCode::CREATED);

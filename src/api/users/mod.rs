@@ -51,7 +51,7 @@ fn unknown() -> Problem {
 
 /// # Errors
 /// [`Problem`] where the role has something that the caller has not.
-fn may_give(caller: &Caller, role: Role) -> Result<(), Problem> {
+pub(super) fn may_give(caller: &Caller, role: Role) -> Result<(), Problem> {
     if caller.principal.grants.cover(&role.grants()) {
         return Ok(());
     }

@@ -1,8 +1,10 @@
 //! Who calls, once he has proved it.
 
-use crate::domain::{TenantId, Timestamp};
-
 use super::permission::{Grants, Permission};
+use crate::{
+    domain::{TenantId, Timestamp},
+    security::api_keys::AddressRange,
+};
 
 /// What a credential stands for. Ids are not secret: they go to logs and to the audit.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +25,8 @@ pub enum Subject {
     ApiKey {
         /// The key's id.
         key: String,
+        /// From where it may be used; from everywhere where none is named.
+        from: Vec<AddressRange>,
     },
 }
 
@@ -31,7 +35,7 @@ impl Subject {
     pub fn name(&self) -> String {
         match self {
             Self::User { user } | Self::Session { user, .. } => format!("user:{user}"),
-            Self::ApiKey { key } => format!("key:{key}"),
+            Self::ApiKey { key, .. } => format!("key:{key}"),
         }
     }
 }

@@ -223,5 +223,6 @@ pub(super) fn hits(entry: &Entry) -> Vec<Hit> {
 
 /// For how many an entry stands.
 fn weight(entry: &Entry) -> u64 {
-    entry.detail.get("count").and_then(|count| count.parse().ok()).unwrap_or(1).max(1)
+    let counted = entry.detail.get("stands_for").or_else(|| entry.detail.get("count"));
+    counted.and_then(|count| count.parse().ok()).unwrap_or(1).max(1)
 }

@@ -104,6 +104,18 @@ fn logins_from_one_address_and_over_many_accounts_are_told() {
 }
 
 #[test]
+fn an_entry_counts_for_as_many_as_it_stands_for() {
+    let mut world = World::new();
+    // As the ledger of API keys tells of refusals: the first, and then all of a minute.
+    for count in [1, 60] {
+        let entry = Entry::new(Action::CredentialRefused).ended(Outcome::Refused).with("stands_for", count);
+        world.see(&Entry { address: Some("203.0.113.1".parse().unwrap()), ..entry });
+        world.clock.advance(Duration::from_secs(60));
+    }
+    assert_eq!(world.heard(), [(Rule::LoginsFromAddress, "203.0.113.1".to_owned(), 61, 0)]);
+}
+
+#[test]
 fn each_of_the_other_rules_is_told_by_its_entries() {
     let mut world = World::new();
     let acme = "acme".parse().unwrap();

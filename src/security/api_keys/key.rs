@@ -83,7 +83,7 @@ impl ApiKey {
     pub fn principal(&self) -> Principal {
         Principal {
             tenant: self.tenant.clone(),
-            subject: Subject::ApiKey { key: self.id.clone() },
+            subject: Subject::ApiKey { key: self.id.clone(), from: self.from.clone() },
             grants: self.grants.clone(),
             until: self.expires_at,
         }

@@ -44,7 +44,7 @@ const KEPT: Duration = Duration::from_secs(400 * 86_400);
 /// How often a write is tried where another process is faster.
 const MOST_TRIES: usize = 32;
 
-/// Why a key was refused, for the audit log alone.
+/// Why a key, or another credential, was refused, for the audit log alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Refusal {
     Malformed,
@@ -52,6 +52,8 @@ pub(super) enum Refusal {
     Expired,
     Revoked,
     Address,
+    Token,
+    Session,
 }
 
 impl Refusal {
@@ -62,6 +64,8 @@ impl Refusal {
             Self::Expired => "the key has expired",
             Self::Revoked => "the key was revoked",
             Self::Address => "the key may not be used from this address",
+            Self::Token => "the access token does not hold",
+            Self::Session => "the session does not hold",
         }
     }
 }

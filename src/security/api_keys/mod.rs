@@ -123,6 +123,16 @@ impl ApiKeys {
         Ok(None)
     }
 
+    /// Notes that an access token was refused, as refusals of keys are noted: whoever makes tokens up fills no log.
+    pub async fn refused_token(&self, by: &Acting) {
+        self.ledger.refused(Refusal::Token, None, by).await;
+    }
+
+    /// Notes that a session was refused, in the same way.
+    pub async fn refused_session(&self, by: &Acting) {
+        self.ledger.refused(Refusal::Session, None, by).await;
+    }
+
     /// What is known of the key of this text, whether it holds or not: for those who have found one. No use of it.
     ///
     /// # Errors

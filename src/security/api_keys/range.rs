@@ -29,6 +29,11 @@ impl AddressRange {
         let address = address.to_canonical();
         address.is_ipv4() == self.first.is_ipv4() && network(address, self.bits) == self.first
     }
+
+    /// Whether all of another range is in it.
+    pub fn covers(&self, other: &Self) -> bool {
+        self.bits <= other.bits && self.contains(other.first)
+    }
 }
 
 /// The address with nothing behind its first bits.

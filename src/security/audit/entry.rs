@@ -94,6 +94,8 @@ macro_rules! actions {
 actions! {
     /// A password was given.
     Login = "auth.login",
+    /// A password was right, and a second factor was asked for.
+    PasswordAccepted = "auth.password",
     /// A second factor was given.
     SecondFactor = "auth.second_factor",
     /// Somebody logged out, or was.

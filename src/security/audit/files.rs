@@ -161,11 +161,20 @@ fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     options
 }
 
-/// What a file ends with, from byte `from` on; reads two lines' length at most.
+/// What a file ends with, from byte `from` on. Reads two lines' length, and more only where no whole line is in that: a machine
+/// that loses its power may leave many bytes that were never written.
 pub(super) fn tail(file: &mut File, from: u64) -> io::Result<Tail> {
     let length = file.metadata()?.len();
-    let begin = from.max(length.saturating_sub(2 * MOST_LINE as u64)).min(length);
-    let bytes = read(file, begin, length)?;
+    let mut reach = 2 * MOST_LINE as u64;
+    let (begin, bytes) = loop {
+        let begin = from.max(length.saturating_sub(reach)).min(length);
+        let bytes = read(file, begin, length)?;
+        // The second one ends the line before: all of the last line is there then.
+        if begin <= from || bytes.iter().filter(|byte| **byte == b'\n').nth(1).is_some() {
+            break (begin, bytes);
+        }
+        reach = reach.saturating_mul(4);
+    };
     let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
     let last = bytes[..whole].strip_suffix(b"\n").map(|lines| {
         let start = lines.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);

@@ -112,7 +112,7 @@ fn a_report_counts_what_a_reader_of_compliance_asks_for() {
     let entries = [
         Entry::new(Action::Login).ended(Outcome::Refused).to("ann"),
         Entry::new(Action::Login).to("ann"),
-        Entry::new(Action::KeyUsed).to("key-1").with("count", 100),
+        Entry::new(Action::KeyUsed).to("key-1").with("stands_for", 100),
         Entry::new(Action::ConfigChanged).with("changed", "lease"),
     ];
     for (seq, entry) in (1..).zip(&entries) {

@@ -295,17 +295,22 @@ impl Log {
         let Some(end) = &self.end else { return Ok(()) };
         let place = Place { seq: end.seq, hash: end.hash };
         self.end = Some(self.begin(end.number + 1, Some(place), Some(end.number))?);
-        let removed = self.remove_old()?;
-        if removed.is_empty() { Ok(()) } else { self.write(&removed) }
+        let (removed, said): (Vec<PathBuf>, Vec<Timed>) = self.done_with()?.into_iter().unzip();
+        if removed.is_empty() {
+            return Ok(());
+        }
+        // Said first: a file that is gone and of which nobody has said so was taken by somebody else.
+        self.write(&said)?;
+        removed.into_iter().try_for_each(fs::remove_file)
     }
 
-    /// Removes what is too old or too much, and says so.
-    fn remove_old(&self) -> io::Result<Vec<Timed>> {
+    /// Files that are too old or too many, and what is said of their removal.
+    fn done_with(&self) -> io::Result<Vec<(PathBuf, Timed)>> {
         let mut all = self.folder.files()?;
         all.pop();
         let before = self.now().before(self.keeping.keep_for);
         let surplus = (all.len() + 1).saturating_sub(self.keeping.keep_files.max(1));
-        let mut said = Vec::new();
+        let mut done = Vec::new();
         for (index, (number, path)) in all.into_iter().enumerate() {
             let tail = files::tail(&mut fs::File::open(&path)?, 0)?;
             let last = tail.last.and_then(|last| Line::read(&last).ok());
@@ -313,15 +318,14 @@ impl Log {
             if index >= surplus && !is_old {
                 break;
             }
-            fs::remove_file(&path)?;
             let mut detail = vec![("file", files::name(number))];
             if let Some(last) = last {
                 detail.push(("seq", last.seq.to_string()));
                 detail.push(("last", last.hash.to_string()));
             }
-            said.push((self.now(), Clean::about_log(Outcome::Done, "removed", &detail)));
+            done.push((path, (self.now(), Clean::about_log(Outcome::Done, "removed", &detail))));
         }
-        Ok(said)
+        Ok(done)
     }
 
     /// Writes entries to the end of the chain, and a checkpoint behind them where one is due.

@@ -109,7 +109,7 @@ impl Report {
         }
         if is(Action::KeyUsed) {
             // One entry may stand for many uses.
-            let uses = line.detail.get("uses").or_else(|| line.detail.get("count"));
+            let uses = line.detail.get("stands_for").or_else(|| line.detail.get("count"));
             let uses = uses.and_then(|uses| uses.parse().ok()).unwrap_or(1);
             count(&mut self.keys_used, line.target.as_deref().unwrap_or(&line.actor), uses);
         }

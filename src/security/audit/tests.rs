@@ -209,10 +209,16 @@ async fn rotation_keeps_the_chain_and_retention_says_what_it_removed() {
     assert!(
         verdict.first > Some(1) && verdict.notes.iter().any(|note| note.contains("removed by retention"))
     );
-    // A file that somebody else removes is missed.
-    fs::remove_file(&paths[1]).unwrap();
-    let verdict = world.verdict().await;
-    assert!(verdict.findings.iter().any(|finding| finding.problem.contains("are missing")), "{verdict:?}");
+    // A file that somebody else removes is missed, also the first of those that are left.
+    for (file, told) in [(0, "does not say that they were removed"), (1, "are missing")] {
+        let kept = fs::read(&paths[file]).unwrap();
+        fs::remove_file(&paths[file]).unwrap();
+        let verdict = world.verdict().await;
+        assert!(verdict.findings.iter().any(|finding| finding.problem.contains(told)), "{verdict:?}");
+        if file == 0 {
+            fs::write(&paths[file], kept).unwrap();
+        }
+    }
     // A process that starts now goes on behind the last file.
     recorded(&world, 1).await;
 }
@@ -230,6 +236,22 @@ async fn a_torn_line_is_cut_off_and_noted_and_the_chain_goes_on() {
     let verdict = world.verdict().await;
     assert!(verdict.whole, "{:?}", verdict.findings);
     assert!(verdict.notes.iter().any(|note| note.contains("torn")), "{:?}", verdict.notes);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_lost_power_leaves_behind_the_last_line_is_cut_off_and_no_line_before_it() {
+    let world = World::new();
+    recorded(&world, 300).await;
+    let path = world.paths()[0].clone();
+    let before = fs::read(&path).unwrap();
+    for size in [1, 128 << 10, 1 << 20] {
+        fs::write(&path, [before.as_slice(), &vec![0; size]].concat()).unwrap();
+        recorded(&world, 1).await;
+        let verdict = world.verdict().await;
+        let is_there = fs::read(&path).is_ok_and(|now| now.starts_with(&before));
+        assert!(is_there && verdict.last > Some(300), "{size}: {verdict:?}");
+        fs::write(&path, &before).unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

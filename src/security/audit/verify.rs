@@ -73,8 +73,9 @@ pub struct Verdict {
 /// # Errors
 /// Where a file can't be read.
 pub fn verify(paths: &[PathBuf], head: Option<&Head>, signer: &Signer) -> io::Result<Verdict> {
+    let verdict = Verdict::default();
     let mut check =
-        Check { signer, head, verdict: Verdict::default(), at: None, head_seen: None, covered: None };
+        Check { signer, head, verdict, at: None, begins_behind: None, head_seen: None, covered: None };
     let mut numbers = paths.iter().map(|path| files::number(path)).collect::<Vec<_>>();
     numbers.dedup();
     for pair in numbers.windows(2) {
@@ -98,6 +99,8 @@ struct Check<'a> {
     verdict: Verdict,
     /// The last entry that was read.
     at: Option<(u64, Hash, String)>,
+    /// The entry before the first that was read, as that one has it; until the log says that it was removed.
+    begins_behind: Option<(u64, Hash)>,
     /// The hash of the entry that has the head's number.
     head_seen: Option<Hash>,
     /// Numbers that a checkpoint covers reach to here.
@@ -164,7 +167,10 @@ impl Check<'_> {
     fn line(&mut self, file: &str, number: u64, line: Line) {
         let verdict = &mut self.verdict;
         verdict.entries += 1;
-        verdict.first.get_or_insert(line.seq);
+        if verdict.first.is_none() {
+            verdict.first = Some(line.seq);
+            self.begins_behind = Some((line.seq.saturating_sub(1), line.prev));
+        }
         verdict.last = Some(line.seq);
         verdict.until = Some(line.at);
         verdict.node.get_or_insert_with(|| line.node.clone());
@@ -201,6 +207,10 @@ impl Check<'_> {
                 self.note(format!("{bytes} bytes of a torn line were cut off {file} (entry {})", line.seq));
             }
             Some("removed") => {
+                let is_it = |(seq, hash): &(u64, Hash)| {
+                    said("seq") == seq.to_string() && said("last") == hash.to_string()
+                };
+                self.begins_behind.take_if(|behind| is_it(behind));
                 self.note(format!("{} was removed by retention (entry {})", said("file"), line.seq));
             }
             Some("broken" | "gone" | "unreadable") => {
@@ -224,7 +234,8 @@ impl Check<'_> {
         };
         let (first_file, last_file) = (file(paths.first()), file(paths.last()));
         if let Some(first) = self.verdict.first.filter(|first| *first > 1) {
-            let removed = self.verdict.notes.iter().any(|note| note.contains("removed by retention"));
+            // Not just any file: the one whose last entry stands before the first that is here.
+            let removed = self.begins_behind.is_none();
             let note =
                 format!("begins with entry {first}: the files before it are not among those that were read");
             if removed || self.head.is_none() {

@@ -160,18 +160,21 @@ impl Logins {
         let Attempt { tenant, name, password, code, from } = attempt;
         let who = format!("{tenant}/{}", name.to_ascii_lowercase());
         let taken = self.throttled(self.throttle.login(&who, from.address).await, &who, &from).await?;
-        let Some(account) = self.known(&tenant, &name, &password).await? else {
+        let known = self.known(&tenant, &name, &password).await;
+        let Some(account) = self.tried(known, &taken).await? else {
             self.told(Action::Login, Outcome::Refused, None, &who, &from).await;
             tokio::time::sleep_until(started + REFUSED_AFTER).await;
             return Ok(Verdict::Refused);
         };
         let user = account.user;
-        self.throttle.give_back(taken).await;
+        self.throttle.give_back(&taken).await;
         if account.factor.is_none() {
             self.told(Action::Login, Outcome::Done, Some(&user), &who, &from).await;
             return Ok(Verdict::In(Box::new(user)));
         }
         let Some(code) = code else {
+            // Somebody knows the password: that stands in the log, also where he never comes with a code.
+            self.told(Action::PasswordAccepted, Outcome::Done, Some(&user), &who, &from).await;
             return Ok(Verdict::CodeNeeded(self.challenges.make(&user).await?));
         };
         self.factor(user, &code, &from, started).await
@@ -204,10 +207,11 @@ impl Logins {
     pub async fn confirm(&self, user: &User, password: &Password, from: &Origin) -> Result<bool, LoginError> {
         let who = format!("{}/{}", user.tenant, user.name);
         let taken = self.throttled(self.throttle.login(&who, from.address).await, &who, from).await?;
-        let known = self.known(user.tenant.as_str(), user.name.as_str(), password).await?;
+        let known = self.known(user.tenant.as_str(), user.name.as_str(), password).await;
+        let known = self.tried(known, &taken).await?;
         let is_right = known.is_some_and(|account| account.user.id == user.id);
         if is_right {
-            self.throttle.give_back(taken).await;
+            self.throttle.give_back(&taken).await;
         }
         Ok(is_right)
     }
@@ -251,7 +255,7 @@ impl Logins {
         if !self.links.close(link).await? {
             return Err(ChangeError::Refused);
         }
-        self.throttle.give_back(taken).await;
+        self.throttle.give_back(&taken).await;
         self.users.set_password(&user.tenant, &user.id, &hash).await?;
         self.told(Action::PasswordChanged, Outcome::Done, Some(&user), "", from).await;
         Ok(())
@@ -290,7 +294,7 @@ impl Logins {
     ) -> Result<Verdict, LoginError> {
         let taken = self.throttled(self.throttle.code(&user.id).await, user.name.as_str(), from).await?;
         if self.factors.take(&user.tenant, &user.id, code).await? {
-            self.throttle.give_back(taken).await;
+            self.throttle.give_back(&taken).await;
             self.told(Action::SecondFactor, Outcome::Done, Some(&user), "", from).await;
             self.told(Action::Login, Outcome::Done, Some(&user), "", from).await;
             return Ok(Verdict::In(Box::new(user)));
@@ -316,6 +320,14 @@ impl Logins {
         }
     }
 
+    /// What came of a try; it counts as none where nobody could say whether the password was right.
+    async fn tried<T>(&self, tried: Result<T, LoginError>, taken: &Taken) -> Result<T, LoginError> {
+        if tried.is_err() {
+            self.throttle.give_back(taken).await;
+        }
+        tried
+    }
+
     async fn told(&self, action: Action, outcome: Outcome, user: Option<&User>, who: &str, from: &Origin) {
         let mut entry = Entry::new(action).ended(outcome).by(Actor::Anonymous);
         if let Some(user) = user {
@@ -323,7 +335,9 @@ impl Logins {
                 entry.by(Actor::Subject(format!("user:{}", user.id))).of(&user.tenant).to(user.id.clone());
         } else if !who.is_empty() {
             // What somebody typed, perhaps his password in the wrong field: its beginning is enough.
-            entry = entry.with("account", who.chars().take(100).collect::<String>());
+            entry = entry.to(who.chars().take(100).collect::<String>());
+            let tenant = who.split_once('/').and_then(|(tenant, _)| tenant.parse::<TenantId>().ok());
+            entry.tenant = tenant;
         }
         let (address, request) = (from.address, from.request.clone());
         self.audit.record(Entry { address, request, ..entry }).await;

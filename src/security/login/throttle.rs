@@ -61,9 +61,9 @@ impl Throttle {
     }
 
     /// It was no guess.
-    pub(super) async fn give_back(&self, taken: Taken) {
-        for reservation in taken.0 {
-            if let Err(error) = self.0.settle(&reservation, 0).await {
+    pub(super) async fn give_back(&self, taken: &Taken) {
+        for reservation in &taken.0 {
+            if let Err(error) = self.0.settle(reservation, 0).await {
                 tracing::debug!(%error, "a login that succeeded counts as a try");
             }
         }
@@ -75,7 +75,7 @@ impl Throttle {
             match self.0.reserve(&bucket, rate, 1, HOLD).await? {
                 Reserved::Granted { reservation, .. } => taken.0.push(reservation),
                 Reserved::Denied(decision) => {
-                    self.give_back(taken).await;
+                    self.give_back(&taken).await;
                     return Ok(Err(decision.retry_after));
                 }
             }

@@ -222,7 +222,7 @@ impl Sessions {
     pub async fn list(&self, tenant: &TenantId, user: &str) -> Result<Vec<Session>, StoreError> {
         let (now, mut all) = (self.0.clock.now(), Vec::new());
         let owner = self.0.users.get(tenant, user).await?;
-        for (id, Place { hash, .. }) in self.places_of(tenant, user).await? {
+        for Document { key, version, value: Place { hash, .. }, .. } in self.places_of(tenant, user).await? {
             let found = self.0.sessions.get(&hash).await?.map(|found| found.value);
             let holds = |session: &Session| {
                 let of_now = owner.as_ref().is_some_and(|owner| holds_for(session, owner));
@@ -230,9 +230,11 @@ impl Sessions {
             };
             match found.filter(holds) {
                 Some(session) => all.push(session),
-                None => {
-                    self.0.places.delete(&place(tenant, user, &id), Expect::Anything).await?;
-                }
+                // One that begins just now has a place, and then a newer one.
+                None => match self.0.places.delete(&key, Expect::Version(version)).await {
+                    Ok(_) | Err(StoreError::Conflict { .. }) => {}
+                    Err(error) => return Err(error),
+                },
             }
         }
         all.sort_by(|one, other| (other.created_at, &other.id).cmp(&(one.created_at, &one.id)));
@@ -280,6 +282,8 @@ impl Sessions {
         self.0.places.put(&key, &new, Expect::Nothing, Some(session.ends_at)).await?;
         let end = Some(session.expires_at(&self.0.rules));
         self.0.sessions.put(&hash, &session, Expect::Nothing, end).await?;
+        // And after it: who listed the sessions meanwhile has found a place without one, and taken it away.
+        self.0.places.put(&key, &new, Expect::Anything, Some(session.ends_at)).await?;
         Ok((session, text))
     }
 
@@ -317,23 +321,22 @@ impl Sessions {
         if places.len() <= most {
             return Ok(());
         }
-        places
-            .sort_by(|(id, one), (other_id, other)| (one.created_at, id).cmp(&(other.created_at, other_id)));
+        places.sort_by(|one, other| {
+            (one.value.created_at, &one.key).cmp(&(other.value.created_at, &other.key))
+        });
         let surplus = places.len() - most;
-        for (id, Place { hash, .. }) in places.into_iter().take(surplus) {
+        for Document { key, value: Place { hash, .. }, .. } in places.into_iter().take(surplus) {
             self.0.memory.forget(&hash);
             self.0.sessions.delete(&hash, Expect::Anything).await?;
-            self.0.places.delete(&place(tenant, user, &id), Expect::Anything).await?;
+            self.0.places.delete(&key, Expect::Anything).await?;
         }
         Ok(())
     }
 
-    async fn places_of(&self, tenant: &TenantId, user: &str) -> Result<Vec<(String, Place)>, StoreError> {
+    async fn places_of(&self, tenant: &TenantId, user: &str) -> Result<Vec<Document<Place>>, StoreError> {
         let prefix = place(tenant, user, "");
         // So many may begin at one time beyond the bound before each of them has cut back to it.
-        let page = self.0.places.list(&prefix, None, crate::store::MOST_LISTED).await?;
-        let id = |key: String| key.strip_prefix(&prefix).unwrap_or_default().to_owned();
-        Ok(page.items.into_iter().map(|found| (id(found.key), found.value)).collect())
+        Ok(self.0.places.list(&prefix, None, crate::store::MOST_LISTED).await?.items)
     }
 }
 

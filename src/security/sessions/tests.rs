@@ -21,6 +21,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 struct Leaving {
     records: SqliteRecords,
     is_away: AtomicBool,
+    /// Whether places of sessions are to be taken away before the next session is kept: somebody lists them then.
+    is_listed: AtomicBool,
 }
 
 impl Leaving {
@@ -45,6 +47,11 @@ impl Records for Leaving {
         expires_at: Option<Timestamp>,
     ) -> Result<u64, StoreError> {
         self.there()?;
+        if collection == "sessions" && self.is_listed.swap(false, SeqCst) {
+            for place in self.records.list("session_places", "", None, 100).await?.items {
+                self.records.delete("session_places", &place.key, Expect::Anything).await?;
+            }
+        }
         self.records.put(collection, key, value, expect, expires_at).await
     }
 
@@ -86,7 +93,8 @@ impl World {
         let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_800_000_000_000)));
         let random: Arc<dyn Random> = Arc::new(SeededRandom::new(7));
         let records = SqliteRecords::new(Arc::new(database), clock.clone());
-        let store = Arc::new(Leaving { records, is_away: AtomicBool::new(false) });
+        let store =
+            Arc::new(Leaving { records, is_away: AtomicBool::new(false), is_listed: AtomicBool::new(false) });
         let records: Arc<dyn Records> = store.clone();
         let users = Users::new(&records, clock.clone(), random.clone());
         let sessions = Self::process(&store, &users, &clock, &random);
@@ -279,4 +287,18 @@ async fn what_one_process_ends_has_ended_in_all() {
     assert!(!world.holds(&text).await);
     world.leave(true);
     assert!(world.sessions.verify(&text).await.is_err(), "and is not remembered where the store has said so");
+}
+
+#[tokio::test]
+async fn a_session_that_begins_while_they_are_listed_can_be_seen_and_ended() {
+    let world = World::new();
+    let user = world.user("jo").await;
+    world.store.is_listed.store(true, SeqCst);
+    let (session, text) = world.begin(&user).await;
+    assert!(world.holds(&text).await);
+    let listed = world.sessions.list(&user.tenant, &user.id).await.unwrap();
+    let ids: Vec<&str> = listed.iter().map(|session| session.id.as_str()).collect();
+    assert_eq!(ids, [session.id.as_str()]);
+    assert!(world.sessions.end(&user.tenant, &user.id, &session.id).await.unwrap().is_some());
+    assert!(!world.holds(&text).await);
 }

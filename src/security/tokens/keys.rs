@@ -106,7 +106,8 @@ impl SigningKeys {
         if !keys.iter().any(|key| key.kid == kid) {
             keys = self.keys(LOOK_AGAIN).await?;
         }
-        let found = keys.iter().find(|key| key.kid == kid);
+        let in_force = in_force_from(&keys, self.clock.now());
+        let found = keys.iter().find(|key| key.kid == kid && key.signs_from >= in_force);
         found.map(|key| DecodingKey::from_ed_components(&key.public).map_err(TokenError::broken)).transpose()
     }
 
@@ -154,7 +155,9 @@ impl SigningKeys {
             kid: key.kid.clone(),
             x: key.public.clone(),
         };
-        Ok(self.keys(FRESH).await?.iter().map(public).collect())
+        let keys = self.keys(FRESH).await?;
+        let in_force = in_force_from(&keys, self.clock.now());
+        Ok(keys.iter().filter(|key| key.signs_from >= in_force).map(public).collect())
     }
 
     /// Adds a key where that is `wanted` still, and takes out those that nothing is verified with any more.
@@ -164,16 +167,24 @@ impl SigningKeys {
     ) -> Result<Arc<Document>, TokenError> {
         let now = self.clock.now();
         let made = self.make(now).await?;
+        let mut is_full = false;
         let changed = self.documents.update(DOCUMENT, |document| {
             let keys = document.get_or_insert_default();
-            if !wanted(keys) || keys.len() >= MOST {
+            let in_force = in_force_from(keys, now);
+            keys.retain(|key| key.signs_from >= in_force);
+            let is_wanted = wanted(keys);
+            is_full = is_wanted && keys.len() >= MOST;
+            if !is_wanted || is_full {
                 return;
             }
             let signs_from = if keys.is_empty() { now } else { now.after(AHEAD) };
             keys.push(Stored { signs_from, ..made.clone() });
-            forget_done(keys, now);
         });
         changed.await?;
+        if is_full {
+            let problem = "16 were made within minutes: wait until the old ones are done, or throw them away";
+            return Err(TokenError::broken(problem));
+        }
         *self.known() = None;
         self.keys(Duration::ZERO).await
     }
@@ -226,13 +237,11 @@ fn newest(keys: &[Stored], now: Timestamp) -> Option<&Stored> {
     keys.iter().filter(|key| key.signs_from <= now).max_by_key(|key| key.signs_from).or(keys.first())
 }
 
-/// Takes out the keys whose follower has signed for as long as a token lives.
-fn forget_done(keys: &mut Document, now: Timestamp) {
+/// From when on those sign that are in force: a key verifies no more once its follower has signed for as long as a token lives.
+fn in_force_from(keys: &[Stored], now: Timestamp) -> Timestamp {
     let done_by = now.before(ACCESS_LIFE + FRESH + SLACK);
-    let Some(follower) = keys.iter().map(|key| key.signs_from).filter(|from| *from <= done_by).max() else {
-        return;
-    };
-    keys.retain(|key| key.signs_from >= follower);
+    let followers = keys.iter().map(|key| key.signs_from).filter(|from| *from <= done_by);
+    followers.max().unwrap_or(Timestamp::EPOCH)
 }
 
 fn owner() -> Result<TenantId, TokenError> {

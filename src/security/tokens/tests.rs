@@ -177,3 +177,52 @@ async fn who_ends_very_many_logins_at_once_is_logged_out_everywhere() {
     assert_eq!(last.generation, user.generation + 1);
     assert!(tokens.principal(kept.access()).await.unwrap().is_none());
 }
+
+#[tokio::test]
+async fn a_key_that_was_rotated_away_and_stolen_signs_nothing_once_its_tokens_are_gone() {
+    let store = Store::open();
+    let (tokens, there) = (store.process(), store.process());
+    let user = jo(&tokens).await;
+    let issued = tokens.issue(&user).await.unwrap();
+    let (kid, stolen) = tokens.keys.signer().await.unwrap();
+    tokens.rotate_keys(false).await.unwrap();
+    let forged = || {
+        let iat = store.clock.now().as_millis() / 1_000;
+        let claims = Claims {
+            iss: access::ISSUER.to_owned(),
+            aud: access::AUDIENCE.to_owned(),
+            sub: user.id.clone(),
+            tenant: user.tenant.clone(),
+            role: user.role,
+            generation: user.generation,
+            sid: issued.login.clone(),
+            iat,
+            exp: iat + 600,
+            jti: "forged".to_owned(),
+        };
+        access::write(&kid, &stolen, &claims).unwrap()
+    };
+    store.pass(60 + 600);
+    assert!(there.principal(&forged()).await.unwrap().is_some(), "tokens of its own may live still");
+    store.pass(71);
+    for process in [&tokens, &there] {
+        assert!(process.principal(&forged()).await.unwrap().is_none());
+        assert_eq!(process.public_keys().await.unwrap().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn who_rotates_too_often_is_told_and_may_again_later() {
+    let store = Store::open();
+    let tokens = store.process();
+    tokens.issue(&jo(&tokens).await).await.unwrap();
+    for _ in 1..16 {
+        tokens.rotate_keys(false).await.unwrap();
+    }
+    assert!(matches!(tokens.rotate_keys(false).await, Err(TokenError::Broken(_))), "nothing was rotated");
+    for _ in 0..2 {
+        store.pass(60 + 671);
+        tokens.rotate_keys(false).await.unwrap();
+    }
+    assert_eq!(tokens.public_keys().await.unwrap().len(), 2);
+}

@@ -248,8 +248,14 @@ impl Users {
         let Some(account) = self.account(tenant, id).await? else { return Ok(None) };
         self.admins.uncount(tenant, id, forced).await?;
         self.accounts.delete(&place(tenant, id), Expect::Anything).await?;
-        // The name last: while it is there nobody else is called so.
-        self.names.delete(&place(tenant, account.user.name.as_str()), Expect::Anything).await?;
+        // The name last: while it is there nobody else is called so. Unless somebody has found it abandoned already.
+        let name = place(tenant, account.user.name.as_str());
+        if let Some(found) = self.names.get(&name).await?.filter(|found| found.value.user == id) {
+            match self.names.delete(&name, Expect::Version(found.version)).await {
+                Ok(_) | Err(StoreError::Conflict { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
         Ok(Some(account.user))
     }
 
