@@ -6,6 +6,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -13,16 +14,17 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     Routes, browser,
     caller::{Caller, Origin},
-    credential,
+    credential, csrf,
     extract::{Body, Path, Query},
     problem::{Problem, ProblemBody, ProblemType},
+    sessions::login_problem,
     state::ApiState,
 };
 use crate::security::{
     access::Subject,
     audit::{Action, Actor, Entry, Outcome},
-    login::Origin as Source,
-    oidc::{Begun, Binding, Finished, LinkTo, Oidc, OidcError, Returned},
+    login::{Challenge, Origin as Source, Verdict},
+    oidc::{Begun, Binding, Finished, LinkTo, Oidc, OidcError, Returned, own_path},
     outgoing::OutgoingError,
     passwords::Password,
     users::User,
@@ -31,9 +33,18 @@ use crate::security::{
 /// Keeps what binds a login to its browser. It comes along from the provider's page, which a strict cookie would not.
 const COOKIE: &str = "__Host-presswork-oidc";
 
+/// Keeps the challenge between the provider's word and the code of the user's own second factor.
+const CODE_COOKIE: &str = "__Host-presswork-code";
+/// The most bytes of a form.
+const MOST_FORM_BYTES: usize = 4 << 10;
+
 /// What `/v1/auth/oidc` answers to.
 pub(super) fn routes() -> Routes {
-    OpenApiRouter::new().routes(routes!(start)).routes(routes!(callback)).routes(routes!(link))
+    OpenApiRouter::new()
+        .routes(routes!(start))
+        .routes(routes!(callback))
+        .routes(routes!(code))
+        .routes(routes!(link))
 }
 
 /// Where somebody wants to.
@@ -69,6 +80,18 @@ struct LinkBody {
     #[serde(default)]
     #[schema(value_type = Option<String>, format = Password)]
     password: Option<Password>,
+}
+
+/// What the page asks for that stands between a provider and a session.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(default)]
+struct CodeForm {
+    /// The code of the second factor, or a recovery code
+    #[schema(required = true, max_length = 100)]
+    code: String,
+    /// The page of this server to go to then: a path
+    #[schema(max_length = 500)]
+    return_to: String,
 }
 
 /// Where the browser goes.
@@ -187,7 +210,8 @@ async fn is_himself(
 
 /// Come back from a provider
 ///
-/// Sets the session's cookie, and sends the browser to the page that it wanted.
+/// Sets the session's cookie, and sends the browser to the page that it wanted. Where the user has a second factor here, and the
+/// provider does not say that it has asked for several, the page asks for a code first.
 #[utoipa::path(
     get,
     path = "/v1/auth/oidc/{provider}/callback",
@@ -211,18 +235,18 @@ async fn callback(
     let returned = Returned { state: login, code, issuer: iss, error };
     let binding = credential::cookie(&headers, COOKIE).map(Binding::of);
     let oidc = &state.engine().oidc;
-    let Finished { user, is_new, is_link, return_to } = match oidc.finish(&provider, returned, binding).await
-    {
-        Ok(finished) => finished,
-        Err(error) => {
-            if let (OidcError::Refused(why), Some(tenant)) = (&error, oidc.tenant(&provider)) {
-                let entry = Entry::new(Action::OidcLogin).ended(Outcome::Refused).of(tenant);
-                let entry = entry.with("provider", &provider).with("reason", why);
-                state.record(entry, &origin, None).await;
+    let Finished { user, is_new, is_link, is_enough, return_to } =
+        match oidc.finish(&provider, returned, binding).await {
+            Ok(finished) => finished,
+            Err(error) => {
+                if let (OidcError::Refused(why), Some(tenant)) = (&error, oidc.tenant(&provider)) {
+                    let entry = Entry::new(Action::OidcLogin).ended(Outcome::Refused).of(tenant);
+                    let entry = entry.with("provider", &provider).with("reason", why);
+                    state.record(entry, &origin, None).await;
+                }
+                return Err(told(error).header(header::SET_COOKIE, gone()));
             }
-            return Err(told(error).header(header::SET_COOKIE, gone()));
-        }
-    };
+        };
     let entry =
         Entry::new(Action::OidcLogin).by(Actor::Subject(format!("user:{}", user.id))).of(&user.tenant);
     let entry = entry.to(user.id.clone()).with("provider", &provider);
@@ -230,14 +254,124 @@ async fn callback(
     let (address, request) = (origin.address, origin.request.clone());
     state.engine().audit.record(Entry { address, request, ..entry }).await;
 
-    let mut response = page(&return_to);
+    let mut response = if is_link {
+        page(&return_to)
+    } else {
+        match state.engine().identity.logins.vouched(user, is_enough).await.map_err(login_problem)? {
+            Verdict::In(user) => inside(&state, &headers, &origin, &user, &provider, &return_to).await?,
+            Verdict::CodeNeeded(challenge) => {
+                let mut response = form(StatusCode::OK, &provider, &return_to);
+                let cookie = code_cookie(challenge.reveal(), Challenge::LIFE.as_secs())?;
+                response.headers_mut().append(header::SET_COOKIE, cookie);
+                response
+            }
+            Verdict::Refused => return Err(told(OidcError::Refused("the user may not log in".to_owned()))),
+        }
+    };
     response.headers_mut().append(header::SET_COOKIE, gone());
-    if !is_link {
-        let method = format!("oidc:{provider}");
-        let (session, text) = browser::log_in(&state, &headers, &origin, &user, &method).await?;
-        response.headers_mut().append(header::SET_COOKIE, browser::cookie(&session, &text, &state));
-    }
     Ok(response)
+}
+
+/// Go on with the code of a second factor
+///
+/// What the page sends that a login by a provider leads to where the user has a second factor here. Sets the session's cookie.
+#[utoipa::path(
+    post,
+    path = "/v1/auth/oidc/{provider}/code",
+    tag = "identity",
+    params(("provider" = String, Path, description = "Its name in the settings")),
+    request_body(content = CodeForm, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = OK, description = "Logged in: a page that leads on", body = String, content_type = "text/html"),
+        (status = UNAUTHORIZED, description = "The code did not fit: the form once more", body = String, content_type = "text/html"),
+        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
+        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    extensions(("x-permission" = json!("public")))
+)]
+async fn code(
+    State(state): State<ApiState>,
+    origin: Origin,
+    headers: HeaderMap,
+    Path(provider): Path<String>,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    csrf::check_site(&headers, &[])?;
+    let engine = state.engine();
+    let tenant = engine.oidc.tenant(&provider).ok_or_else(|| Problem::not_found("such provider"))?;
+    let wrong = || Problem::new(ProblemType::Invalid, "send the form that the login's page shows");
+    let body = Some(body).filter(|body| body.len() <= MOST_FORM_BYTES).ok_or_else(wrong)?;
+    let mut sent = CodeForm::default();
+    for (name, value) in url::form_urlencoded::parse(&body) {
+        match &*name {
+            "code" => sent.code = value.into_owned(),
+            "return_to" => sent.return_to = value.into_owned(),
+            _ => return Err(wrong()),
+        }
+    }
+    let return_to = own_path(&sent.return_to);
+    let challenge = credential::cookie(&headers, CODE_COOKIE).unwrap_or_default();
+    let from = Source { address: origin.address, request: origin.request.clone() };
+    let verdict = engine.identity.logins.answer(challenge, sent.code.trim(), &from).await;
+    let user = match verdict.map_err(login_problem)? {
+        Verdict::In(user) if user.tenant == *tenant => user,
+        _ => return Ok(form(StatusCode::UNAUTHORIZED, &provider, return_to)),
+    };
+    let mut response = inside(&state, &headers, &origin, &user, &provider, return_to).await?;
+    response.headers_mut().append(header::SET_COOKIE, code_cookie("", 0)?);
+    Ok(response)
+}
+
+/// Begins the session of who has proved all that he had to.
+async fn inside(
+    state: &ApiState,
+    headers: &HeaderMap,
+    origin: &Origin,
+    user: &User,
+    provider: &str,
+    return_to: &str,
+) -> Result<Response, Problem> {
+    let method = format!("oidc:{provider}");
+    let (session, text) = browser::log_in(state, headers, origin, user, &method).await?;
+    let mut response = page(return_to);
+    response.headers_mut().append(header::SET_COOKIE, browser::cookie(&session, &text, state));
+    Ok(response)
+}
+
+/// A page that asks for a code. The provider's name is one of the settings', the path was cleaned as [`page`]'s.
+fn form(status: StatusCode, provider: &str, return_to: &str) -> Response {
+    let path = return_to.replace('&', "&amp;");
+    let again = if status == StatusCode::OK {
+        String::new()
+    } else {
+        format!(
+            "<p>That did not fit, or it took too long: try once more, or <a href=\"/v1/auth/oidc/{provider}/start\">begin anew</a>."
+        )
+    };
+    let body = format!(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Second factor</title>{again}\
+         <form method=\"post\" action=\"/v1/auth/oidc/{provider}/code\">\
+         <input type=\"hidden\" name=\"return_to\" value=\"{path}\">\
+         <label>Code <input name=\"code\" autocomplete=\"one-time-code\" maxlength=\"100\" required autofocus></label>\
+         <button>Go on</button></form></html>"
+    );
+    let headers = [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'; form-action 'self'"),
+        // Else the browser would send the form from nowhere (`Origin: null`).
+        (header::REFERRER_POLICY, "same-origin"),
+    ];
+    (status, headers, body).into_response()
+}
+
+/// The cookie of a challenge. The form is a page of this server, so a strict one comes along.
+fn code_cookie(challenge: &str, age: u64) -> Result<HeaderValue, Problem> {
+    let cookie =
+        format!("{CODE_COOKIE}={challenge}; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age={age}");
+    let mut value = HeaderValue::try_from(cookie).map_err(Problem::internal)?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 /// A page that leads on by itself. A redirect would still count as the provider's, and the strict cookie would stay behind.

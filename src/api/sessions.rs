@@ -111,7 +111,7 @@ async fn begin(
     Ok(with_cookie(StatusCode::CREATED, session, &text, &state))
 }
 
-fn login_problem(error: LoginError) -> Problem {
+pub(super) fn login_problem(error: LoginError) -> Problem {
     match error {
         LoginError::Throttled { retry_after } => {
             Problem::new(ProblemType::LimitReached, &error).after(retry_after)

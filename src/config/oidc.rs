@@ -9,7 +9,7 @@ use crate::{
     domain::TenantId,
     security::{
         access::Role,
-        oidc::{ClientSecret, OidcProvider},
+        oidc::{ClientSecret, OidcProvider, SecondFactor},
     },
 };
 
@@ -38,6 +38,25 @@ pub struct OidcLayer {
     /// [`OidcProvider::scopes`]. Default `profile`.
     #[serde(default = "profile")]
     pub scopes: Vec<String>,
+    /// [`OidcProvider::second_factor`]: `unless-asserted`, `always` or `never`. Default `unless-asserted`.
+    #[serde(default)]
+    pub second_factor: AskFor,
+    /// The values of the claim `acr` that mean several factors, where it is asked unless they are asserted.
+    #[serde(default)]
+    pub mfa_acr: Vec<String>,
+}
+
+/// When a user's own second factor is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AskFor {
+    /// Unless the provider says that it has asked for several.
+    #[default]
+    UnlessAsserted,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
 }
 
 fn viewer() -> Role {
@@ -100,6 +119,11 @@ impl OidcLayer {
             provision: self.provision,
             default_role: self.default_role,
             scopes: self.scopes,
+            second_factor: match self.second_factor {
+                AskFor::UnlessAsserted => SecondFactor::UnlessAsserted { acr: self.mfa_acr },
+                AskFor::Always => SecondFactor::Always,
+                AskFor::Never => SecondFactor::Never,
+            },
         })
     }
 }

@@ -6,7 +6,7 @@ use presswork::{
     config::Settings,
     security::{
         access::Role,
-        oidc::{ClientSecret, OidcProvider},
+        oidc::{ClientSecret, OidcProvider, SecondFactor},
         users::NewUser,
     },
 };
@@ -56,6 +56,7 @@ impl Provider {
             provision,
             default_role: Role::Producer,
             scopes: vec!["profile".to_owned()],
+            second_factor: if name == "ed" { SecondFactor::Never } else { SecondFactor::default() },
         }
     }
 
@@ -321,6 +322,63 @@ async fn an_account_is_somebodys_by_its_subject_alone_and_only_who_is_logged_in_
     assert_eq!(elsewhere.come_back(&back).await.0, StatusCode::UNAUTHORIZED);
 }
 
+/// The provider says nothing of several factors, so the user's own is asked for; by `ed` the settings take its word.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_a_second_factor_here_is_asked_for_it_behind_a_provider_too() {
+    let provider = Provider::start().await;
+    let (world, _folder) = provider.world().await;
+    let engine = &world.engine;
+    let mut browser = Browser::new(&world);
+    assert_eq!(browser.log_in("rs", "kim").await.0, StatusCode::OK);
+    let tenant = "acme".parse().unwrap();
+    let id = browser.session().await.1["user"].as_str().unwrap().to_owned();
+    let user = engine.identity.users.get(&tenant, &id).await.unwrap().unwrap();
+    let setup = engine.identity.factors.begin(&user).await.unwrap().unwrap();
+    let secret = totp_rs::Secret::try_from_base32(setup.secret.as_str()).unwrap();
+    let totp = totp_rs::Builder::new().with_secret(secret).with_account_name("kim").build().unwrap();
+    let now = || u64::try_from(engine.clock.now().as_millis() / 1_000).unwrap();
+    let code = |later: u64| totp.generate(now() + later).to_string();
+    engine.identity.factors.confirm(&tenant, &id, &code(0)).await.unwrap().unwrap();
+
+    let mut browser = Browser::new(&world);
+    let (status, page) = browser.log_in("rs", "kim").await;
+    assert!(status == StatusCode::OK && page.contains("name=\"code\""), "{page}");
+    assert!(page.contains("value=\"/jobs?a=1&amp;b=2\""), "{page}");
+    assert_eq!(browser.session().await.0, StatusCode::UNAUTHORIZED, "the provider's word is not enough");
+    let url = browser.here("/v1/auth/oidc/rs/code");
+    let send = async |browser: &mut Browser<'_>, code: &str, site: &str| {
+        let cookies: Vec<_> = browser.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let body = format!("code={code}&return_to=%2Fjobs%3Fa%3D1%26b%3D2");
+        let request = browser.client.post(&url).header("cookie", cookies.join("; ")).body(body);
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        let response = request.header("sec-fetch-site", site).send().await.unwrap();
+        for cookie in response.headers().get_all(header::SET_COOKIE) {
+            let (name, rest) = cookie.to_str().unwrap().split_once('=').unwrap();
+            browser.cookies.insert(name.to_owned(), rest.split(';').next().unwrap().to_owned());
+        }
+        (response.status(), response.text().await.unwrap())
+    };
+    let (status, page) = send(&mut browser, "000000", "same-origin").await;
+    assert!(status == StatusCode::UNAUTHORIZED && page.contains("That did not fit"), "{page}");
+    assert_eq!(send(&mut browser, &code(30), "cross-site").await.0, StatusCode::FORBIDDEN);
+    let (status, page) = send(&mut Browser::new(&world), &code(30), "same-origin").await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED, "without the login before it: {page}");
+    let (status, page) = send(&mut browser, &code(30), "same-origin").await;
+    assert!(status == StatusCode::OK && page.contains("url=/jobs?a=1&amp;b=2\""), "{page}");
+    let (_, session) = browser.session().await;
+    assert_eq!((&session["user"], &session["method"]), (&json!(id), &json!("oidc:rs")));
+
+    // Tied to the same user at another provider, whose word the settings take.
+    let token = session["csrf_token"].as_str().unwrap();
+    let link = browser.here("/v1/auth/oidc/ed/link");
+    let (_, body) = answer(browser.go(Method::POST, &link, Some(token)).await).await;
+    let back = browser.through(body["url"].as_str().unwrap(), "kim there").await;
+    assert_eq!(browser.come_back(&back).await.0, StatusCode::OK);
+    let mut elsewhere = Browser::new(&world);
+    elsewhere.log_in("ed", "kim there").await;
+    assert_eq!(elsewhere.session().await.1["user"], json!(id));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_that_is_unknown_away_or_private_is_said_so_without_details() {
     let world = World::start_with(|settings: &mut Settings| {
@@ -334,6 +392,7 @@ async fn a_provider_that_is_unknown_away_or_private_is_said_so_without_details()
                 provision: true,
                 default_role: Role::Viewer,
                 scopes: Vec::new(),
+                second_factor: SecondFactor::default(),
             };
             (name.to_owned(), provider)
         };

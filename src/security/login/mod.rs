@@ -200,6 +200,22 @@ impl Logins {
         Ok(verdict)
     }
 
+    /// Goes on with somebody for whom a provider vouches: in at once, or by his second factor where he has one and the provider's
+    /// word `is_enough` for it not.
+    ///
+    /// # Errors
+    /// [`LoginError`].
+    pub async fn vouched(&self, user: User, is_enough: bool) -> Result<Verdict, LoginError> {
+        let account = self.users.account(&user.tenant, &user.id).await?;
+        let Some(account) = account.filter(|account| !account.user.disabled) else {
+            return Ok(Verdict::Refused);
+        };
+        if is_enough || account.factor.is_none() {
+            return Ok(Verdict::In(Box::new(user)));
+        }
+        Ok(Verdict::CodeNeeded(self.challenges.make(&user).await?))
+    }
+
     /// Whether this is the password of a user who is logged in already, for what he should not do by a stolen session.
     ///
     /// # Errors

@@ -75,7 +75,7 @@ pub(super) fn challenge(verifier: &str) -> String {
 }
 
 /// A path of this server; its root where it is none: nobody is sent elsewhere.
-pub(super) fn own_path(path: &str) -> &str {
+pub fn own_path(path: &str) -> &str {
     let is_own = path.starts_with('/')
         && !path.starts_with("//")
         && path.len() <= 500

@@ -7,7 +7,7 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use ring::signature::{
     ECDSA_P256_SHA256_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents, UnparsedPublicKey,
 };
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use subtle::ConstantTimeEq as _;
 
 use crate::domain::Timestamp;
@@ -84,6 +84,17 @@ pub(super) struct Claims {
     nbf: Option<i64>,
     nonce: Option<String>,
     pub(super) preferred_username: Option<String>,
+    /// By which methods he has proved who he is (RFC 8176).
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) amr: Option<Vec<String>>,
+    /// How well, in the provider's own terms.
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) acr: Option<String>,
+}
+
+/// A claim that asserts something more; one of another form asserts nothing.
+fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Option<T>, D::Error> {
+    Ok(serde_json::from_value(serde_json::Value::deserialize(deserializer)?).ok())
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -18,7 +18,7 @@ use subtle::ConstantTimeEq as _;
 use url::Url;
 
 use self::{
-    binding::{challenge, hash, own_path, random_text},
+    binding::{challenge, hash, random_text},
     id_token::Claims,
     provider::Peer,
 };
@@ -31,8 +31,8 @@ use crate::{
     store::{Collection, Expect, Records, StoreError},
 };
 
-pub use binding::Binding;
-pub use provider::{ClientSecret, OidcProvider};
+pub use binding::{Binding, own_path};
+pub use provider::{ClientSecret, OidcProvider, SecondFactor};
 
 /// How long somebody may take at the provider.
 const LOGIN_LIFE: Duration = Duration::from_secs(600);
@@ -103,6 +103,8 @@ pub struct Finished {
     pub is_new: bool,
     /// Whether he only tied his account there to himself: he was logged in before.
     pub is_link: bool,
+    /// Whether the provider's word is enough also where he has a second factor here.
+    pub is_enough: bool,
     /// Where the browser wanted to.
     pub return_to: String,
 }
@@ -237,7 +239,8 @@ impl Oidc {
         if user.disabled {
             return Err(refused("the user may not log in"));
         }
-        Ok(Finished { user, is_new, is_link: login.link.is_some(), return_to: login.return_to })
+        let is_enough = peer.settings.second_factor.is_satisfied_by(&claims);
+        Ok(Finished { user, is_new, is_link: login.link.is_some(), is_enough, return_to: login.return_to })
     }
 
     /// Takes a login out of the store: nobody else gets it.

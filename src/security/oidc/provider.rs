@@ -60,6 +60,44 @@ pub struct OidcProvider {
     pub default_role: Role,
     /// What is asked of it, beside `openid`.
     pub scopes: Vec<String>,
+    /// Whether a user with a second factor here is asked for it, too.
+    pub second_factor: SecondFactor,
+}
+
+/// When a user who has a second factor here is asked for its code after a login by a provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecondFactor {
+    /// Unless the provider says that it has asked for several: by `mfa` in the claim `amr` (RFC 8176), or by one of these values
+    /// of the claim `acr`, whose meaning is the provider's own.
+    UnlessAsserted {
+        /// The values of `acr` that mean several factors.
+        acr: Vec<String>,
+    },
+    /// Always.
+    Always,
+    /// Never: the provider's word is enough.
+    Never,
+}
+
+impl Default for SecondFactor {
+    fn default() -> Self {
+        Self::UnlessAsserted { acr: Vec::new() }
+    }
+}
+
+impl SecondFactor {
+    /// Whether the provider's word of this login is enough.
+    pub(super) fn is_satisfied_by(&self, claims: &Claims) -> bool {
+        match self {
+            Self::Always => false,
+            Self::Never => true,
+            Self::UnlessAsserted { acr } => {
+                let methods = claims.amr.as_deref().unwrap_or_default();
+                methods.iter().any(|method| method == "mfa")
+                    || claims.acr.as_ref().is_some_and(|class| acr.contains(class))
+            }
+        }
+    }
 }
 
 /// What a provider says of itself, as far as it is looked at.
@@ -225,4 +263,40 @@ impl Peer {
 fn read<T: DeserializeOwned>(answer: &OutgoingAnswer) -> Result<T, OidcError> {
     serde_json::from_slice(&answer.body)
         .map_err(|_| OidcError::Provider("its answer is not what it should be"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn only_what_the_provider_says_in_so_many_words_stands_for_a_second_factor() {
+        let claims = |amr: Value, acr: Value| {
+            let claims = json!({
+                "iss": "https://idp.example", "sub": "jo", "aud": "us", "exp": 2, "iat": 1, "amr": amr, "acr": acr,
+            });
+            serde_json::from_value::<Claims>(claims).unwrap()
+        };
+        let named = SecondFactor::UnlessAsserted { acr: vec!["phr".to_owned()] };
+        for (amr, acr, usual, by_acr) in [
+            (json!(["pwd", "mfa"]), Value::Null, true, true),
+            (json!(["pwd", "otp"]), Value::Null, false, false),
+            (json!(["pwd"]), json!("phr"), false, true),
+            (json!([]), json!("phrh"), false, false),
+            // Of another form than the standard's: it says nothing, and the login goes on.
+            (json!("mfa"), json!(["phr"]), false, false),
+            (json!([1, "mfa"]), json!(2), false, false),
+            (Value::Null, Value::Null, false, false),
+        ] {
+            let claims = claims(amr.clone(), acr.clone());
+            assert_eq!(SecondFactor::default().is_satisfied_by(&claims), usual, "{amr} {acr}");
+            assert_eq!(named.is_satisfied_by(&claims), by_acr, "{amr} {acr}");
+            assert!(
+                SecondFactor::Never.is_satisfied_by(&claims)
+                    && !SecondFactor::Always.is_satisfied_by(&claims)
+            );
+        }
+    }
 }

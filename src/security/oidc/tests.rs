@@ -128,6 +128,7 @@ fn world(provider: &Provider) -> World {
         provision: true,
         default_role: Role::Viewer,
         scopes: Vec::new(),
+        second_factor: SecondFactor::default(),
     };
     let providers = BTreeMap::from([("idp".to_owned(), settings)]);
     let oidc = Oidc::new(&providers, &records, users, &outgoing, clock.clone(), random);
