@@ -1,6 +1,8 @@
 //! From a request's credential to a [`Principal`]. Owns: where a credential stands in a request, and which kind it is. Must not
 //! know: how any kind is checked.
 
+use std::fmt::Display;
+
 use axum::http::{HeaderMap, header};
 
 use super::{
@@ -8,9 +10,13 @@ use super::{
     problem::{Problem, ProblemType},
     state::ApiState,
 };
-use crate::security::{
-    access::Principal,
-    audit::{Action, Entry, Outcome},
+use crate::{
+    security::{
+        access::Principal,
+        audit::{self, Action, Entry},
+        tokens::TokenError,
+    },
+    store::{StoreError, breaker::Outcome},
 };
 
 /// What a request shows.
@@ -38,14 +44,20 @@ pub(super) async fn principal(
     let found = match shown(headers)? {
         Some(Shown::ApiKey(text)) => {
             // What is wrong with a key is audited where it is checked, as often as the policy says.
-            let key = state.engine().api_keys.verify(text, &origin.acting()).await?;
+            let by = origin.acting();
+            let key = asked(state, state.engine().api_keys.verify(text, &by), is_refusal).await?;
             return key.map(|key| key.principal()).ok_or_else(refused);
         }
         Some(Shown::Session(text)) => match text.parse() {
             Ok(text) => state.engine().sessions.verify(&text).await?.map(|(_, principal)| principal),
             Err(_) => None,
         },
-        Some(Shown::AccessToken(token)) => state.engine().identity.tokens.principal(token).await?,
+        Some(Shown::AccessToken(token)) => {
+            let tokens = &state.engine().identity.tokens;
+            let is_refusal =
+                |error: &TokenError| !matches!(error, TokenError::Store(error) if !is_refusal(error));
+            asked(state, tokens.principal(token), is_refusal).await?
+        }
         None => {
             return Err(Problem::new(
                 ProblemType::Unauthenticated,
@@ -54,9 +66,28 @@ pub(super) async fn principal(
         }
     };
     if found.is_none() {
-        state.record(Entry::new(Action::CredentialRefused).ended(Outcome::Refused), origin, None).await;
+        state
+            .record(Entry::new(Action::CredentialRefused).ended(audit::Outcome::Refused), origin, None)
+            .await;
     }
     found.ok_or_else(refused)
+}
+
+/// What the store says of a credential. While it is away one caller a second waits for it, the others are told at once.
+async fn asked<T, E: Display + Into<Problem>>(
+    state: &ApiState,
+    asking: impl Future<Output = Result<T, E>>,
+    is_refusal: impl Fn(&E) -> bool,
+) -> Result<T, Problem> {
+    match state.credentials().call(asking, is_refusal).await {
+        Outcome::Answered(answer) => Ok(answer),
+        Outcome::Refused(error) => Err(error.into()),
+        Outcome::Away => Err(Problem::away()),
+    }
+}
+
+fn is_refusal(error: &StoreError) -> bool {
+    !matches!(error, StoreError::Unavailable { .. })
 }
 
 /// The answer to every credential that does not hold.

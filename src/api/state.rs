@@ -1,6 +1,6 @@
 //! What all handlers share.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     authority::Authority,
@@ -18,8 +18,14 @@ use crate::{
         access::Principal,
         audit::{Actor, Entry},
     },
+    store::breaker::Breaker,
     worker::Registry,
 };
+
+/// How long the store of credentials may take before it counts as away.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How often it is tried then.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// What all handlers share. Cheap to clone.
 #[derive(Clone)]
@@ -37,6 +43,7 @@ struct Inner {
     live: Live,
     requests: Requests,
     readiness: Readiness,
+    credentials: Breaker,
     begun: tokio::time::Instant,
 }
 
@@ -54,6 +61,7 @@ impl ApiState {
         let docs = docs::render(&serde_json::from_str(&document).unwrap_or_default());
         let live = Live::new(engine.progress.clone(), settings.most_streams);
         let (requests, readiness) = (Requests::default(), Readiness::default());
+        let credentials = Breaker::new("credentials", engine.clock.clone(), PATIENCE, PAUSE);
         let begun = tokio::time::Instant::now();
         Self(Arc::new(Inner {
             engine,
@@ -67,6 +75,7 @@ impl ApiState {
             live,
             requests,
             readiness,
+            credentials,
             begun,
         }))
     }
@@ -128,6 +137,11 @@ impl ApiState {
     /// Whether the stores are there.
     pub(super) fn readiness(&self) -> &Readiness {
         &self.0.readiness
+    }
+
+    /// Whether the store of credentials is there.
+    pub(super) fn credentials(&self) -> &Breaker {
+        &self.0.credentials
     }
 
     /// When the API began.
