@@ -1,6 +1,8 @@
 //! From a request's credential to a [`Principal`]. Owns: where a credential stands in a request, and which kind it is. Must not
 //! know: how any kind is checked.
 
+use std::fmt::Display;
+
 use axum::http::{HeaderMap, header};
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
@@ -12,7 +14,10 @@ use super::{
 };
 use crate::{
     engine::Engine,
-    security::{access::Principal, api_keys::ApiKeyText, sessions::SessionText, text::hex},
+    security::{
+        access::Principal, api_keys::ApiKeyText, sessions::SessionText, text::hex, tokens::TokenError,
+    },
+    store::{StoreError, breaker::Outcome},
 };
 
 /// What a request shows.
@@ -40,7 +45,10 @@ pub(super) async fn principal(
     // Refusals are audited as often as the policy of keys says: by anybody's wish there are a thousand a second.
     let keys = &state.engine().api_keys;
     let found = match shown(headers)? {
-        Some(Shown::ApiKey(text)) => keys.verify(text, &origin.acting()).await?.map(|key| key.principal()),
+        Some(Shown::ApiKey(text)) => {
+            let by = origin.acting();
+            asked(state, keys.verify(text, &by), is_refusal).await?.map(|key| key.principal())
+        }
         Some(Shown::Session(text)) => {
             let found = match text.parse() {
                 Ok(text) => state.engine().sessions.verify(&text).await?,
@@ -52,7 +60,10 @@ pub(super) async fn principal(
             found.map(|(_, principal)| principal)
         }
         Some(Shown::AccessToken(token)) => {
-            let found = state.engine().identity.tokens.principal(token).await?;
+            let tokens = &state.engine().identity.tokens;
+            let is_refusal =
+                |error: &TokenError| !matches!(error, TokenError::Store(error) if !is_refusal(error));
+            let found = asked(state, tokens.principal(token), is_refusal).await?;
             if found.is_none() {
                 keys.refused_token(&origin.acting()).await;
             }
@@ -110,6 +121,23 @@ impl Held {
             Self::AccessToken(text) => engine.identity.tokens.principal(text.expose_secret()).await?,
         })
     }
+}
+
+/// What the store says of a credential. While it is away one caller a second waits for it, the others are told at once.
+async fn asked<T, E: Display + Into<Problem>>(
+    state: &ApiState,
+    asking: impl Future<Output = Result<T, E>>,
+    is_refusal: impl Fn(&E) -> bool,
+) -> Result<T, Problem> {
+    match state.credentials().call(asking, is_refusal).await {
+        Outcome::Answered(answer) => Ok(answer),
+        Outcome::Refused(error) => Err(error.into()),
+        Outcome::Away => Err(Problem::away()),
+    }
+}
+
+fn is_refusal(error: &StoreError) -> bool {
+    !matches!(error, StoreError::Unavailable { .. })
 }
 
 /// The answer to every credential that does not hold.

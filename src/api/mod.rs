@@ -13,6 +13,7 @@ pub(crate) mod caller;
 mod content;
 mod credential;
 mod csrf;
+mod descriptors;
 mod docs;
 mod documents;
 mod events;
@@ -50,6 +51,7 @@ use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
 pub use caller::Caller;
+pub use descriptors::allow_files;
 pub(crate) use documents::{JobDocument, sealed};
 pub use extract::{Body, Path, Query};
 pub(crate) use keys::ApiKeyDocument;

@@ -164,6 +164,11 @@ impl Problem {
     /// Something that is needed is away: the log says what.
     pub fn unavailable(cause: impl std::fmt::Display) -> Self {
         tracing::warn!(%cause, "a request can't be answered now");
+        Self::away()
+    }
+
+    /// The same where the log was told once already.
+    pub(super) fn away() -> Self {
         Self::new(ProblemType::Unavailable, "a store that this needs is away; try again").after(SOON)
     }
 

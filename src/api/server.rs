@@ -26,6 +26,7 @@ use tokio_util::{
 use tower::ServiceExt as _;
 
 use super::{
+    descriptors::allow_files,
     socket::{Socket, Turns, hold},
     tls::Tls,
 };
@@ -33,6 +34,8 @@ use crate::config::ApiSettings;
 
 /// Requests' heads of more bytes than this are refused.
 const MOST_HEAD_BYTES: usize = 32 << 10;
+/// Files that a process has open beside its connections.
+const OTHER_FILES: u64 = 256;
 /// Requests' heads of more headers than this are refused.
 const MOST_HEADERS: usize = 100;
 
@@ -51,6 +54,9 @@ pub async fn serve(
     let own = settings.clone();
     let tls = tokio::task::spawn_blocking(move || Tls::open(&own)).await.map_err(io::Error::other)?;
     let tls = tls.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+    if let Err(problem) = allow_files(settings.most_connections as u64 + OTHER_FILES) {
+        tracing::warn!(%problem, "fewer connections than `most_connections` may fit");
+    }
     let (connections, slots) = (TaskTracker::new(), Arc::new(Semaphore::new(settings.most_connections)));
     if let Some(tls) = &tls {
         tokio::spawn(tls.clone().watch(stopping.clone()));

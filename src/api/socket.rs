@@ -127,7 +127,15 @@ impl<S> Socket<S> {
         turns: Arc<Turns>,
         held: impl Send + 'static,
     ) -> Self {
-        Self { stream, patience, is_secure, waiting: None, turns, instead: Bytes::new(), _held: Box::new(held) }
+        Self {
+            stream,
+            patience,
+            is_secure,
+            waiting: None,
+            turns,
+            instead: Bytes::new(),
+            _held: Box::new(held),
+        }
     }
 }
 

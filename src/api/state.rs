@@ -1,6 +1,6 @@
 //! What all handlers share.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
@@ -20,8 +20,14 @@ use crate::{
         access::Principal,
         audit::{Actor, Entry},
     },
+    store::breaker::Breaker,
     worker::Registry,
 };
+
+/// How long the store of credentials may take before it counts as away.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How often it is tried then.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// What all handlers share. Cheap to clone.
 #[derive(Clone)]
@@ -40,6 +46,7 @@ struct Inner {
     watch: Watch,
     requests: Requests,
     readiness: Readiness,
+    credentials: Breaker,
     begun: tokio::time::Instant,
 }
 
@@ -58,6 +65,7 @@ impl ApiState {
         let live = Live::new(engine.progress.clone(), settings.most_streams);
         let watch = Watch::new(engine.clone(), stopping.clone());
         let (requests, readiness) = (Requests::default(), Readiness::default());
+        let credentials = Breaker::new("credentials", engine.clock.clone(), PATIENCE, PAUSE);
         let begun = tokio::time::Instant::now();
         Self(Arc::new(Inner {
             engine,
@@ -72,6 +80,7 @@ impl ApiState {
             watch,
             requests,
             readiness,
+            credentials,
             begun,
         }))
     }
@@ -138,6 +147,11 @@ impl ApiState {
     /// Whether the stores are there.
     pub(super) fn readiness(&self) -> &Readiness {
         &self.0.readiness
+    }
+
+    /// Whether the store of credentials is there.
+    pub(super) fn credentials(&self) -> &Breaker {
+        &self.0.credentials
     }
 
     /// When the API began.

@@ -67,7 +67,8 @@ impl Command for ApiCommand {
         verify::guard(&settings).await?;
         let signal = shutdown::signal()
             .map_err(|error| CliError::unavailable(format_args!("signals can't be listened for: {error}")))?;
-        let engine = app.engine_with(&settings).await?;
+        // A door that is not ready can be waited for; one that is not there can't be told from a broken one.
+        let engine = Engine::connect_early(&settings).await?;
         let served = Served::start(app, &engine, &settings, address).await?;
         let stopping = served.stopping.clone();
         let ended = tokio::select! {

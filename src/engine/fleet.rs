@@ -20,12 +20,21 @@ use crate::{
     },
     store::{
         Records,
-        redis::{Finding, Redis, RedisRecords, RedisUrl, Severity},
+        redis::{Finding, Redis, RedisRecords, RedisUrl, Severity, is_lost},
     },
 };
 
 /// How soon invalidations must be heard for the way to be taken as sound.
 const HEARS_WITHIN: Duration = Duration::from_secs(3);
+
+/// What a Redis that can't be reached is taken for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Missing {
+    /// A mistake.
+    Fails,
+    /// One that will be there.
+    Comes,
+}
 
 /// How what the fleet shares beside its jobs fares.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,9 +48,19 @@ pub struct SharedHealth {
 }
 
 impl Engine {
-    pub(super) async fn connect_redis(settings: &Settings, url: &RedisUrl) -> Result<Self, EngineError> {
+    pub(super) async fn connect_redis(
+        settings: &Settings,
+        url: &RedisUrl,
+        missing: Missing,
+    ) -> Result<Self, EngineError> {
         let unusable = |cause: RedisError| EngineError::Redis { url: url.to_string(), cause: cause.into() };
-        let redis = Redis::reach(url.clone()).await.map_err(unusable)?;
+        let redis = match Redis::reach(url.clone()).await {
+            Err(error) if missing == Missing::Comes && is_lost(&error) => {
+                tracing::warn!(%url, %error, "the Redis is away: what needs it fails until it is there");
+                Redis::new(url.clone()).map_err(unusable)?
+            }
+            reached => reached.map_err(unusable)?,
+        };
         let blocking = settings.clone();
         let opened = tokio::task::spawn_blocking(move || open_files(&blocking)).await;
         let (storage, masters) = opened.map_err(|error| EngineError::Unavailable {

@@ -52,6 +52,8 @@ use crate::{
 };
 use scratch::Scratch;
 
+use fleet::Missing;
+
 pub use fleet::SharedHealth;
 
 /// What a process holds. Cheap to clone; clones share everything.
@@ -166,8 +168,20 @@ impl Engine {
     /// # Errors
     /// [`EngineError`].
     pub async fn connect(settings: &Settings) -> Result<Self, EngineError> {
+        Self::connect_to(settings, Missing::Fails).await
+    }
+
+    /// The same, also while the Redis is away: what needs it fails until it is there, and then works.
+    ///
+    /// # Errors
+    /// [`EngineError`]; a Redis that answers and can't be used is one.
+    pub async fn connect_early(settings: &Settings) -> Result<Self, EngineError> {
+        Self::connect_to(settings, Missing::Comes).await
+    }
+
+    async fn connect_to(settings: &Settings, missing: Missing) -> Result<Self, EngineError> {
         match &settings.redis_url {
-            Some(url) => Self::connect_redis(settings, url.url()).await,
+            Some(url) => Self::connect_redis(settings, url.url(), missing).await,
             None => {
                 let (settings, folder) = (settings.clone(), settings.data_dir.clone());
                 let opened = tokio::task::spawn_blocking(move || Self::open(&settings)).await;

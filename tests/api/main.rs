@@ -21,6 +21,7 @@ mod keys;
 mod layers;
 mod limits;
 mod oidc;
+mod outage;
 mod outgoing;
 mod raw;
 mod schedules;

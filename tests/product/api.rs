@@ -11,7 +11,7 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 
 use crate::{
-    servers::S3Server,
+    servers::{RedisServer, S3Server, process::until},
     world::{Running, World, long_book, text},
 };
 
@@ -251,4 +251,24 @@ async fn an_address_on_object_storage_is_lent_of_what_is_not_sealed() {
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{refused}");
     assert!(refused["detail"].as_str().unwrap().contains("sealed"), "{refused}");
     assert_eq!(door.get(&path).await.status(), StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_that_starts_before_its_redis_is_unready_until_that_is_there() {
+    let (mut redis, world) = (RedisServer::start(), World::new());
+    redis.kill();
+    let arguments = ["api", "--listen", "127.0.0.1:0", "--redis-url", &redis.url(), "--json"];
+    let mut api = world.start(&arguments);
+    let told = api.until(|line| line["event"] == "listening");
+    let address = told["address"].as_str().unwrap().to_owned();
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let status = async |path: &str| {
+        let sent = client.get(format!("http://{address}{path}")).send().await;
+        sent.unwrap().status()
+    };
+    assert_eq!(status("/healthz").await, StatusCode::OK);
+    assert_eq!(status("/readyz").await, StatusCode::SERVICE_UNAVAILABLE);
+    redis.restart();
+    until("it is ready", async || status("/readyz").await == StatusCode::OK).await;
 }

@@ -132,3 +132,43 @@ fn exports_are_set_beside_other_programs_where_these_are_installed() {
         }
     }
 }
+
+#[test]
+fn the_api_is_measured_beside_bare_routes_on_both_engines() {
+    let (server, world) = (RedisServer::start(), World::new());
+    let small = [
+        "bench",
+        "api",
+        "--requests",
+        "100",
+        "--connections",
+        "4",
+        "--subscribers",
+        "20",
+        "--sessions",
+        "20",
+        "--json",
+    ];
+    for (engine, arguments) in
+        [("sqlite", small.to_vec()), ("redis", [&small[..], &["--redis-url", &server.url()]].concat())]
+    {
+        let output = world.run(&arguments);
+        assert!(output.status.success(), "{}", text(&output));
+        let figures: Value = serde_json::from_slice(&output.stdout).unwrap();
+        for name in [
+            "post_jobs_per_s",
+            "bare_post_per_s",
+            "ratio",
+            "authentication_p50_ms",
+            "memory_each_kib",
+            "bare_memory_each_kib",
+            "event_to_all_ms",
+            "bare_event_to_all_ms",
+            "session_requests_per_s",
+        ] {
+            assert!(figures[name].is_f64(), "{name}: {figures}");
+        }
+        assert_eq!((&figures["engine"], &figures["sessions_refused"]), (&engine.into(), &0.into()));
+    }
+    assert_eq!(keys(&server), 0);
+}

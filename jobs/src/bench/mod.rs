@@ -1,6 +1,7 @@
 //! `presswork bench`: figures of this machine, each beside a baseline measured in the same run, so that they can be
 //! compared from one machine to the next. One file a benchmark.
 
+mod api;
 mod baseline;
 mod direct;
 mod export;
@@ -37,6 +38,8 @@ enum Which {
     Export(export::ExportArguments),
     /// One tenant's job behind another's million, shares by weight, a quiet tenant beside a noisy one
     Fairness(fairness::FairnessArguments),
+    /// The HTTP API beside bare routes: jobs given with an API key, events followed by many, browsers' sessions
+    Api(api::ApiArguments),
     /// What a claim costs with ten tenants, with thousands, and with nearly all of them throttled
     Tenants(tenants::TenantsArguments),
 }
@@ -52,6 +55,7 @@ impl Command for Bench {
             Which::Queue(arguments) => queue::run(arguments, app).await,
             Which::Export(arguments) => export::run(arguments, app).await,
             Which::Fairness(arguments) => fairness::run(arguments, app).await,
+            Which::Api(arguments) => api::run(arguments, app).await,
             Which::Tenants(arguments) => tenants::run(arguments, app).await,
         }
     }

@@ -108,6 +108,14 @@ impl Place {
 }
 
 impl Server {
+    /// The address of the place, for another process.
+    pub(super) fn address(&self) -> String {
+        let Self { url, namespace, .. } = self;
+        // Of two that name the same the last one holds.
+        let mark = if url.contains('?') { '&' } else { '?' };
+        format!("{url}{mark}namespace={namespace}&shards=1")
+    }
+
     async fn open(url: &str) -> Result<Self, CliError> {
         let namespace = format!("bench-{:08x}", SystemRandom.below(1 << 32));
         let redis = Redis::connect_with(url, &namespace, 1).await.map_err(|error| away(&error))?;

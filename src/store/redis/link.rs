@@ -17,6 +17,8 @@ use super::{servers::Servers, url::Address};
 /// How often one tries to get in before whoever waits is told, and how long one rests in between.
 const TRIES: u32 = 3;
 const REST: Duration = Duration::from_millis(50);
+/// Who has waited so long for a server that hangs does not wait for it once more.
+const HANGS: Duration = Duration::from_secs(1);
 /// For so long a failure answers all who come: a server that is away is not stormed.
 const AWAY: Duration = Duration::from_millis(100);
 
@@ -65,7 +67,7 @@ impl Link {
         if let Some((_, error)) = failed.as_ref().filter(|(at, _)| at.elapsed() < AWAY) {
             return Err(error.clone());
         }
-        let mut tries = 1;
+        let (mut tries, begun) = (1, Instant::now());
         loop {
             match self.open().await {
                 Ok(live) => {
@@ -73,7 +75,7 @@ impl Link {
                     *failed = None;
                     return Ok(live);
                 }
-                Err(error) if tries == TRIES => {
+                Err(error) if tries == TRIES || begun.elapsed() > HANGS => {
                     *failed = Some((Instant::now(), error.clone()));
                     return Err(error);
                 }
