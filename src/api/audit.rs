@@ -17,7 +17,7 @@ use super::{
     caller::Caller,
     extract::Query,
     page::{PageOf, PageQuery},
-    problem::{Problem, ProblemBody, ProblemType},
+    problem::{Problem, ProblemType},
     state::ApiState,
 };
 use crate::{
@@ -168,8 +168,6 @@ impl From<ShipError> for Problem {
     params(AuditQuery, PageQuery),
     responses(
         (status = OK, description = "A page of entries", body = PageOf<EntryDocument>),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("audit:read")))
 )]
@@ -269,8 +267,6 @@ impl From<Verdict> for VerdictDocument {
     tag = "audit",
     responses(
         (status = OK, description = "What was found", body = VerdictDocument),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("audit:read")))
 )]
@@ -336,8 +332,6 @@ struct ReportDocument {
     params(ReportQuery),
     responses(
         (status = OK, description = "The summary", body = ReportDocument),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("audit:read")))
 )]

@@ -16,7 +16,7 @@ use super::{
     caller::Caller,
     extract::{Body, Path},
     jobs::read_job,
-    problem::{Problem, ProblemBody},
+    problem::Problem,
     state::ApiState,
 };
 use crate::{
@@ -120,8 +120,6 @@ impl From<Batch> for BatchDocument {
     responses(
         (status = CREATED, description = "It is open", body = OpenedBatch, headers(("Location" = String, description = "The batch"))),
         (status = OK, description = "It was open before", body = OpenedBatch, headers(("Location" = String, description = "The batch"))),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("jobs:create:*")))
 )]
@@ -158,8 +156,6 @@ async fn open(
     params(("batch" = String, Path, description = "Its id")),
     responses(
         (status = OK, description = "How far it is", body = BatchDocument),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("jobs:read")))
 )]

@@ -11,7 +11,7 @@ use axum::{
 use serde_json::Value;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{Routes, problem::ProblemBody, state::ApiState};
+use super::{Routes, state::ApiState};
 
 /// The page and its style.
 pub(super) fn routes() -> Routes {
@@ -31,8 +31,6 @@ const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
     tag = "status",
     responses(
         (status = OK, description = "A page", body = String, content_type = "text/html"),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("public")))
 )]
@@ -49,8 +47,6 @@ async fn page(State(state): State<ApiState>) -> Response {
     tag = "status",
     responses(
         (status = OK, description = "A style sheet", body = String, content_type = "text/css"),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("public")))
 )]

@@ -17,7 +17,7 @@ use super::{
     caller::Caller,
     extract::{Body, Path, Query},
     page::{PageOf, PageQuery},
-    problem::{Problem, ProblemBody, ProblemType},
+    problem::{Problem, ProblemType},
     state::ApiState,
 };
 use crate::{
@@ -164,8 +164,6 @@ struct MadeKey {
     request_body = NewKeyBody,
     responses(
         (status = CREATED, description = "The key was made", body = MadeKey),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("keys:manage")))
 )]
@@ -194,8 +192,6 @@ async fn create(
     params(PageQuery),
     responses(
         (status = OK, description = "A page of keys", body = PageOf<ApiKeyDocument>),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("keys:manage")))
 )]
@@ -222,8 +218,6 @@ async fn list(
     params(("key" = String, Path, description = "Its id")),
     responses(
         (status = OK, description = "The key", body = ApiKeyDocument),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("keys:manage")))
 )]
@@ -247,8 +241,6 @@ async fn get(
     params(("key" = String, Path, description = "Its id")),
     responses(
         (status = OK, description = "The key as it is now", body = ApiKeyDocument),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("keys:manage")))
 )]
@@ -274,8 +266,6 @@ async fn revoke(
     request_body = RotateBody,
     responses(
         (status = CREATED, description = "The new key", body = MadeKey),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("keys:manage")))
 )]

@@ -9,7 +9,7 @@ use super::{
     Routes,
     caller::Caller,
     extract::{Body, Path},
-    problem::{Problem, ProblemBody},
+    problem::Problem,
     state::ApiState,
 };
 use crate::{
@@ -61,8 +61,6 @@ struct KindLimitsBody {
     tag = "jobs",
     responses(
         (status = OK, description = "The kinds", body = Kinds),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("signed-in")))
 )]
@@ -80,8 +78,6 @@ async fn list(State(state): State<ApiState>) -> Json<Kinds> {
     params(("kind" = String, Path, description = "The kind")),
     responses(
         (status = OK, description = "Its limits", body = KindLimitsBody),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("tenants:manage")))
 )]
@@ -104,8 +100,6 @@ async fn get_limits(
     request_body = KindLimitsBody,
     responses(
         (status = OK, description = "They are set", body = KindLimitsBody),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("tenants:manage")))
 )]
@@ -137,8 +131,6 @@ fn text(limit: Option<u32>) -> String {
     params(("kind" = String, Path, description = "The kind")),
     responses(
         (status = NO_CONTENT, description = "It is paused"),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("tenants:manage")))
 )]
@@ -158,8 +150,6 @@ async fn pause(
     params(("kind" = String, Path, description = "The kind")),
     responses(
         (status = NO_CONTENT, description = "It is not paused"),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("tenants:manage")))
 )]

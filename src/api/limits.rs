@@ -11,7 +11,7 @@ use super::{
     Routes,
     caller::Caller,
     extract::{Body, Path},
-    problem::{Problem, ProblemBody, seconds},
+    problem::{Problem, seconds},
     state::ApiState,
     tenants::LimitsDocument,
 };
@@ -112,8 +112,6 @@ async fn document(state: &ApiState, tenant: &TenantId) -> Result<Json<TenantUse>
     tag = "tenants",
     responses(
         (status = OK, description = "The limits", body = TenantUse),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("limits:read")))
 )]
@@ -132,8 +130,6 @@ async fn get(State(state): State<ApiState>, caller: Caller) -> Result<Json<Tenan
     request_body = RateBody,
     responses(
         (status = OK, description = "It is set", body = TenantUse),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("limits:write")))
 )]
@@ -157,8 +153,6 @@ async fn set(
     params(("resource" = String, Path, description = "What is used")),
     responses(
         (status = OK, description = "The default holds", body = TenantUse),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("limits:write")))
 )]

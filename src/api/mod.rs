@@ -122,6 +122,7 @@ impl Api {
         }
         let (router, mut document) = all.split_for_parts();
         openapi::name_operations(&mut document);
+        openapi::add_refusals(&mut document);
         let authority = Authority::of(&mut document);
         let operations = Arc::new(Operations::of(&mut document));
         let json = document.to_json().unwrap_or_default();

@@ -83,6 +83,23 @@ pub(super) fn name_operations(document: &mut openapi::OpenApi) {
     }
 }
 
+/// Says of each operation how it refuses, where it does not say so itself: by a problem.
+pub(super) fn add_refusals(document: &mut openapi::OpenApi) {
+    let problem = |description: &str| {
+        let content = openapi::ContentBuilder::new().schema(Some(openapi::Ref::from_schema_name("Problem")));
+        let response = openapi::ResponseBuilder::new().description(description);
+        response.content("application/problem+json", content.build()).build()
+    };
+    for item in document.paths.paths.values_mut() {
+        for (_, operation) in operations(item) {
+            let responses = &mut operation.responses.responses;
+            for (status, description) in [("4XX", "Refused"), ("5XX", "Not now")] {
+                responses.entry(status.to_owned()).or_insert_with(|| problem(description).into());
+            }
+        }
+    }
+}
+
 /// The routes of the document itself.
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(document))
@@ -95,8 +112,6 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
     tag = "status",
     responses(
         (status = OK, description = "The OpenAPI document", body = Object, content_type = "application/json"),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("public")))
 )]

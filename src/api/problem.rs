@@ -94,6 +94,8 @@ problem_types! {
     Unavailable = "unavailable", SERVICE_UNAVAILABLE, "The service can't do this now";
 }
 
+/// How long to wait where somebody has to mend something first.
+const UNTIL_MENDED: Duration = Duration::from_secs(60);
 /// How long to wait where nothing better is known.
 const SOON: Duration = Duration::from_secs(2);
 
@@ -329,8 +331,14 @@ impl From<KeyringError> for Problem {
     fn from(error: KeyringError) -> Self {
         match error {
             KeyringError::Store(error) => error.into(),
-            KeyringError::NoMasterKey
-            | KeyringError::MasterKeyLost { .. }
+            // Nothing mends itself here: whoever runs the service has to act, and his log says how.
+            KeyringError::NoMasterKey => {
+                tracing::warn!(%error, "a request can't be answered");
+                let detail =
+                    "the service has no master key, which this needs: its operator sets PRESSWORK_MASTER_KEY";
+                Self::new(ProblemType::Unavailable, detail).after(UNTIL_MENDED)
+            }
+            KeyringError::MasterKeyLost { .. }
             | KeyringError::MasterKeyAway { .. }
             | KeyringError::NoKey { .. }
             | KeyringError::Master(_) => Self::unavailable(error),

@@ -5,13 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{
-    Routes,
-    caller::Caller,
-    documents::ScopeDocument,
-    problem::{Problem, ProblemBody},
-    state::ApiState,
-};
+use super::{Routes, caller::Caller, documents::ScopeDocument, problem::Problem, state::ApiState};
 use crate::{
     domain::{KindName, State as JobState, Timestamp},
     queue::{LaneStats, Scope},
@@ -101,8 +95,6 @@ struct Queue {
     tag = "jobs",
     responses(
         (status = OK, description = "How it stands", body = Queue),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("jobs:read")))
 )]
@@ -161,8 +153,6 @@ async fn record(state: &ApiState, caller: &Caller, scope: &Scope, change: &str) 
     tag = "tenants",
     responses(
         (status = NO_CONTENT, description = "It is paused"),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("queue:pause")))
 )]
@@ -179,8 +169,6 @@ async fn pause(State(state): State<ApiState>, caller: Caller) -> Result<StatusCo
     tag = "tenants",
     responses(
         (status = NO_CONTENT, description = "It is not paused"),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("queue:pause")))
 )]
@@ -197,8 +185,6 @@ async fn resume(State(state): State<ApiState>, caller: Caller) -> Result<StatusC
     tag = "tenants",
     responses(
         (status = NO_CONTENT, description = "Everything is paused"),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("tenants:manage")))
 )]
@@ -215,8 +201,6 @@ async fn pause_everything(State(state): State<ApiState>, caller: Caller) -> Resu
     tag = "tenants",
     responses(
         (status = NO_CONTENT, description = "Not everything is paused"),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("tenants:manage")))
 )]

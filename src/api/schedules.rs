@@ -20,7 +20,7 @@ use super::{
     extract::{Body, Path, Query},
     jobs::read_job,
     page::{PageOf, PageQuery},
-    problem::{Problem, ProblemBody, ProblemType},
+    problem::{Problem, ProblemType},
     state::ApiState,
 };
 use crate::{
@@ -85,8 +85,6 @@ fn utc() -> String {
     params(PageQuery),
     responses(
         (status = OK, description = "A page of schedules", body = PageOf<ScheduleDocument>),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("schedules:read")))
 )]
@@ -129,8 +127,6 @@ fn problem(error: ScheduleError) -> Problem {
     params(("schedule" = String, Path, description = "Its name")),
     responses(
         (status = OK, description = "The schedule", body = ScheduleDocument),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("schedules:read")))
 )]
@@ -160,8 +156,6 @@ async fn told(state: &ApiState, caller: &Caller, name: &ScheduleName, act: &str)
     responses(
         (status = CREATED, description = "It is made", body = ScheduleDocument),
         (status = OK, description = "It is changed", body = ScheduleDocument),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("schedules:write")))
 )]
@@ -201,8 +195,6 @@ async fn set(
     params(("schedule" = String, Path, description = "Its name")),
     responses(
         (status = NO_CONTENT, description = "It is removed"),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("schedules:write")))
 )]
@@ -229,8 +221,6 @@ async fn remove(
     params(("schedule" = String, Path, description = "Its name")),
     responses(
         (status = OK, description = "It is paused", body = ScheduleDocument),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("schedules:write")))
 )]
@@ -254,8 +244,6 @@ async fn pause(
     params(("schedule" = String, Path, description = "Its name")),
     responses(
         (status = OK, description = "It fires again", body = ScheduleDocument),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("schedules:write")))
 )]
@@ -308,8 +296,6 @@ struct ComingFirings {
     params(("schedule" = String, Path, description = "Its name"), NextQuery),
     responses(
         (status = OK, description = "The next firings", body = ComingFirings),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("schedules:read")))
 )]

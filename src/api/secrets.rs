@@ -21,7 +21,7 @@ use super::{
     caller::Caller,
     extract::{Path, Query},
     page::{PageOf, PageQuery},
-    problem::{Problem, ProblemBody, ProblemType},
+    problem::{Problem, ProblemType},
     state::ApiState,
 };
 use crate::{
@@ -144,8 +144,6 @@ impl<S: Send + Sync> FromRequest<S> for Secret {
     params(PageQuery),
     responses(
         (status = OK, description = "A page of secrets", body = PageOf<SecretDocument>),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("secrets:read")))
 )]
@@ -171,8 +169,6 @@ async fn list(
     params(("name" = String, Path, description = "Its name")),
     responses(
         (status = OK, description = "What may be shown of it", body = SecretDocument),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("secrets:read")))
 )]
@@ -199,8 +195,6 @@ async fn get(
     responses(
         (status = CREATED, description = "It is there now", body = SecretDocument),
         (status = OK, description = "It has a new value", body = SecretDocument),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("secrets:write")))
 )]
@@ -227,8 +221,6 @@ async fn set(
     params(("name" = String, Path, description = "Its name")),
     responses(
         (status = NO_CONTENT, description = "It is gone"),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("secrets:write")))
 )]

@@ -79,8 +79,6 @@ struct SessionList {
     request_body = LoginBody,
     responses(
         (status = CREATED, description = "Logged in", body = CurrentSession),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("public")))
 )]
@@ -149,8 +147,6 @@ fn own_text(caller: &Caller, headers: &HeaderMap) -> Result<SessionText, Problem
     tag = "sessions",
     responses(
         (status = OK, description = "The session", body = CurrentSession),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("signed-in")))
 )]
@@ -176,8 +172,6 @@ async fn current(
     tag = "sessions",
     responses(
         (status = OK, description = "The session goes on under another id", body = CurrentSession),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("signed-in")))
 )]
@@ -200,7 +194,6 @@ async fn rotate(
     tag = "sessions",
     responses(
         (status = NO_CONTENT, description = "Logged out"),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
         (status = "5XX", description = "Not everywhere yet: try again", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("signed-in")))
@@ -224,8 +217,6 @@ async fn end_current(
     tag = "sessions",
     responses(
         (status = OK, description = "The sessions", body = SessionList),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("signed-in")))
 )]
@@ -244,7 +235,6 @@ async fn list(State(state): State<ApiState>, caller: Caller) -> Result<Response,
     params(("session" = String, Path, description = "Its id")),
     responses(
         (status = NO_CONTENT, description = "It has ended"),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
         (status = "5XX", description = "Not everywhere yet: try again", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("signed-in")))
@@ -266,8 +256,6 @@ async fn end(
     params(("user" = String, Path, description = "The user's id")),
     responses(
         (status = OK, description = "The sessions", body = SessionList),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("sessions:manage")))
 )]
@@ -295,7 +283,6 @@ async fn list_of(
     ),
     responses(
         (status = NO_CONTENT, description = "It has ended"),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
         (status = "5XX", description = "Not everywhere yet: try again", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("sessions:manage")))

@@ -12,7 +12,7 @@ use super::{
     caller::Caller,
     extract::{Body, Path, Query},
     page::{PageOf, PageQuery},
-    problem::{Problem, ProblemBody, ProblemType},
+    problem::{Problem, ProblemType},
     queue::JobCounts,
     state::ApiState,
 };
@@ -157,8 +157,6 @@ struct KnownTenant {
     params(PageQuery),
     responses(
         (status = OK, description = "A page of tenants", body = PageOf<KnownTenant>),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("tenants:manage")))
 )]
@@ -228,8 +226,6 @@ async fn record(state: &ApiState, caller: &Caller, tenant: &TenantId, change: &s
     params(("tenant" = String, Path, description = "Its name")),
     responses(
         (status = OK, description = "The tenant", body = TenantDocument),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("tenants:manage")))
 )]
@@ -251,8 +247,6 @@ async fn get(
     request_body = NewLimits,
     responses(
         (status = OK, description = "They are set", body = TenantDocument),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("tenants:manage")))
 )]
@@ -284,8 +278,6 @@ async fn set_limits(
     params(("tenant" = String, Path, description = "Its name")),
     responses(
         (status = OK, description = "The defaults hold", body = TenantDocument),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("tenants:manage")))
 )]
@@ -318,8 +310,6 @@ struct Sealing {
     request_body = Sealing,
     responses(
         (status = OK, description = "It is so", body = TenantDocument),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("tenants:manage")))
 )]
@@ -342,8 +332,6 @@ async fn set_sealing(
     params(("tenant" = String, Path, description = "Its name")),
     responses(
         (status = NO_CONTENT, description = "It is paused"),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("tenants:manage")))
 )]
@@ -363,8 +351,6 @@ async fn pause(
     params(("tenant" = String, Path, description = "Its name")),
     responses(
         (status = NO_CONTENT, description = "It is not paused"),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("tenants:manage")))
 )]

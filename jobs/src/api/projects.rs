@@ -52,8 +52,6 @@ struct ListedProject {
     params(PageQuery),
     responses(
         (status = OK, description = "A page of projects", body = PageOf<ListedProject>),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("projects:read")))
 )]
@@ -177,8 +175,6 @@ async fn open(
     params(("project" = String, Path, description = "Its name")),
     responses(
         (status = OK, description = "The book", body = ProjectDocument<'static>),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("projects:read")))
 )]
@@ -204,8 +200,6 @@ async fn get(
     ),
     responses(
         (status = OK, description = "The chapter", body = String, content_type = "text/markdown"),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("projects:read")))
 )]
@@ -237,7 +231,6 @@ async fn chapter(
     params(("project" = String, Path, description = "Its name")),
     responses(
         (status = NO_CONTENT, description = "It is gone"),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
         (status = "5XX", description = "Not now: some of it may be there still; remove it again", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("projects:write")))

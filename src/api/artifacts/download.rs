@@ -13,7 +13,7 @@ use crate::{
         caller::Caller,
         content::{Binary, Content, accepts},
         extract::Path,
-        problem::{Problem, ProblemBody},
+        problem::Problem,
         state::ApiState,
         transfer,
     },
@@ -44,8 +44,6 @@ use crate::{
         (status = OK, description = "All of it", body = Binary, content_type = "application/octet-stream"),
         (status = PARTIAL_CONTENT, description = "A range of it", body = Binary, content_type = "application/octet-stream"),
         (status = NOT_MODIFIED, description = "The caller has it already"),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("artifacts:read")), ("x-timeout" = json!("none")))
 )]

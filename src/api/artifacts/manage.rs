@@ -14,7 +14,7 @@ use crate::{
         documents::ArtifactDocument,
         extract::{Body, Path, Query},
         page::{PageOf, PageQuery},
-        problem::{Problem, ProblemBody, ProblemType},
+        problem::{Problem, ProblemType},
         room::Room,
         state::ApiState,
     },
@@ -51,8 +51,6 @@ pub(super) struct ListedArtifact {
     params(("job" = String, Path, description = "The job's id"), PageQuery),
     responses(
         (status = OK, description = "A page of artifacts", body = PageOf<ListedArtifact>),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("artifacts:read")))
 )]
@@ -97,8 +95,6 @@ pub(super) async fn list(
     ),
     responses(
         (status = NO_CONTENT, description = "It is gone"),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("artifacts:delete")))
 )]
@@ -156,8 +152,6 @@ pub(super) struct Lent {
     request_body = PresignBody,
     responses(
         (status = OK, description = "The address", body = Lent),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("artifacts:read")))
 )]
@@ -219,8 +213,6 @@ pub(super) struct Finding {
     ),
     responses(
         (status = OK, description = "What was found", body = Finding),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("artifacts:read")), ("x-timeout" = json!("none")))
 )]

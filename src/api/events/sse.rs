@@ -17,7 +17,7 @@ use crate::{
         caller::Caller,
         documents::EventDocument,
         extract::{Path, Query},
-        problem::{Problem, ProblemBody},
+        problem::Problem,
         state::ApiState,
     },
     domain::JobId,
@@ -46,8 +46,6 @@ const SPREAD: u64 = 3_000;
     responses(
         (status = OK, description = "The events", body = EventDocument, content_type = "text/event-stream"),
         (status = NO_CONTENT, description = "The job has ended and nothing is left to tell"),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("jobs:read")), ("x-timeout" = json!("none")))
 )]

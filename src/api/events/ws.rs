@@ -20,7 +20,7 @@ use crate::{
         documents::EventDocument,
         extract::{Path, Query},
         jobs,
-        problem::{Problem, ProblemBody, ProblemType},
+        problem::{Problem, ProblemType},
         state::ApiState,
     },
     domain::JobId,
@@ -69,8 +69,6 @@ impl<S: Send + Sync> FromRequestParts<S> for Upgrade {
     params(("job" = String, Path, description = "The job"), AfterQuery),
     responses(
         (status = SWITCHING_PROTOCOLS, description = "A WebSocket, whose messages are events", body = EventDocument),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("jobs:read")), ("x-timeout" = json!("none")))
 )]

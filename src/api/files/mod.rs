@@ -26,7 +26,7 @@ use super::{
     content::{Binary, Condition, Content},
     extract::{Path, Query},
     page::{PageOf, PageQuery},
-    problem::{Problem, ProblemBody},
+    problem::Problem,
     state::ApiState,
     transfer,
 };
@@ -88,8 +88,6 @@ impl From<StoredFile> for FileDocument {
     params(PageQuery),
     responses(
         (status = OK, description = "A page of files", body = PageOf<FileDocument>),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("projects:read")))
 )]
@@ -121,8 +119,6 @@ async fn list(
         (status = OK, description = "All of it", body = Binary, content_type = "application/octet-stream"),
         (status = PARTIAL_CONTENT, description = "A range of it", body = Binary, content_type = "application/octet-stream"),
         (status = NOT_MODIFIED, description = "The caller has it already"),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("projects:read")), ("x-timeout" = json!("none")))
 )]
@@ -170,8 +166,6 @@ async fn download(
     ),
     responses(
         (status = NO_CONTENT, description = "It is gone"),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("projects:write")))
 )]

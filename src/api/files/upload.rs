@@ -20,7 +20,7 @@ use crate::{
         caller::Caller,
         content::{Binary, Condition},
         extract::Path,
-        problem::{Problem, ProblemBody, ProblemType},
+        problem::{Problem, ProblemType},
         room::Place,
         state::ApiState,
         transfer::{self, Incoming},
@@ -54,8 +54,6 @@ const PATIENCE: Duration = Duration::from_secs(90);
     responses(
         (status = CREATED, description = "It is there now", body = FileDocument),
         (status = OK, description = "It has taken the place of another", body = FileDocument),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("projects:write")), ("x-timeout" = json!("none")))
 )]

@@ -16,7 +16,7 @@ use crate::{
         Routes,
         caller::Caller,
         extract::Body,
-        problem::{Problem, ProblemBody, ProblemType},
+        problem::{Problem, ProblemType},
         state::ApiState,
     },
     security::{
@@ -86,8 +86,6 @@ async fn changed(state: &ApiState, caller: &Caller, outcome: Outcome, what: &str
     request_body = PasswordBody,
     responses(
         (status = OK, description = "For the authenticator", body = SetupBody),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("signed-in")))
 )]
@@ -119,8 +117,6 @@ async fn begin(
     request_body = CodeBody,
     responses(
         (status = OK, description = "It is asked for from now on", body = RecoveryBody),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("signed-in")))
 )]
@@ -147,8 +143,6 @@ async fn confirm(
     request_body = PasswordBody,
     responses(
         (status = NO_CONTENT, description = "The password is enough from now on"),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("signed-in")))
 )]

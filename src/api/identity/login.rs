@@ -16,7 +16,7 @@ use crate::{
         Routes,
         caller::{Caller, Origin},
         extract::Body,
-        problem::{Problem, ProblemBody},
+        problem::Problem,
         state::ApiState,
         users::UserDocument,
     },
@@ -145,8 +145,6 @@ async fn told(state: &ApiState, verdict: Verdict) -> Result<Response, Problem> {
     responses(
         (status = OK, description = "Logged in", body = TokensBody),
         (status = ACCEPTED, description = "The password is right; a code is needed", body = ChallengeBody),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("public")))
 )]
@@ -169,8 +167,6 @@ async fn log_in(
     request_body = AnswerBody,
     responses(
         (status = OK, description = "Logged in", body = TokensBody),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("public")))
 )]
@@ -195,8 +191,6 @@ async fn answer(
     request_body = RefreshBody,
     responses(
         (status = OK, description = "New tokens", body = TokensBody),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("public")))
 )]
@@ -234,8 +228,6 @@ async fn refresh(
     request_body = RefreshBody,
     responses(
         (status = NO_CONTENT, description = "Nothing of that login holds"),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("public")))
 )]
@@ -259,8 +251,6 @@ async fn log_out(
     tag = "identity",
     responses(
         (status = NO_CONTENT, description = "Nothing that was given out before holds"),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("signed-in")))
 )]
@@ -279,8 +269,6 @@ async fn log_out_everywhere(State(state): State<ApiState>, caller: Caller) -> Re
     tag = "identity",
     responses(
         (status = OK, description = "A set of JSON web keys (RFC 7517)", body = KeySet),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("public")))
 )]

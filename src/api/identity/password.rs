@@ -15,7 +15,7 @@ use crate::{
         Routes,
         caller::{Caller, Origin},
         extract::Body,
-        problem::{Problem, ProblemBody},
+        problem::Problem,
         state::ApiState,
     },
     security::passwords::Password,
@@ -58,8 +58,6 @@ struct LinkBody {
     request_body = ChangeBody,
     responses(
         (status = NO_CONTENT, description = "Log in with the new one"),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("signed-in")))
 )]
@@ -84,8 +82,6 @@ async fn change(
     request_body = LinkBody,
     responses(
         (status = NO_CONTENT, description = "Log in with it"),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("public")))
 )]

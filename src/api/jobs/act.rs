@@ -21,7 +21,7 @@ use crate::{
         documents::StateName,
         extract::{Body, Path},
         page::PageQuery,
-        problem::{Problem, ProblemBody, ProblemType},
+        problem::{Problem, ProblemType},
         state::ApiState,
     },
     domain::{JobId, KindName, State as JobState},
@@ -184,8 +184,6 @@ impl Act {
     responses(
         (status = OK, description = "It is cancelled", body = Outcome),
         (status = ACCEPTED, description = "It runs and is being told", body = Outcome),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("jobs:cancel")))
 )]
@@ -205,8 +203,6 @@ async fn cancel(
     request_body = Named,
     responses(
         (status = OK, description = "What became of each", body = Outcomes),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("jobs:cancel")))
 )]
@@ -228,8 +224,6 @@ async fn cancel_many(
     params(("job" = String, Path, description = "Its id")),
     responses(
         (status = OK, description = "It waits again", body = Outcome),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("jobs:retry")))
 )]
@@ -249,8 +243,6 @@ async fn retry(
     request_body = Named,
     responses(
         (status = OK, description = "What became of each", body = Outcomes),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("jobs:retry")))
 )]
@@ -296,8 +288,6 @@ struct Requeued {
     request_body = Dead,
     responses(
         (status = OK, description = "How many wait again", body = Requeued),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("jobs:retry")))
 )]

@@ -244,8 +244,6 @@ impl NewJobBody {
     responses(
         (status = CREATED, description = "The job is kept", body = Accepted, headers(("Location" = String, description = "The job"))),
         (status = OK, description = "It was there before", body = Accepted, headers(("Location" = String, description = "The job"))),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("jobs:create:*")))
 )]
@@ -278,8 +276,6 @@ pub(super) async fn create(
     request_body = NewJobs,
     responses(
         (status = OK, description = "What became of each", body = AllAccepted),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("jobs:create:*")))
 )]

@@ -21,7 +21,7 @@ use super::{
     documents::{JobDocument, StateName, WhyDocument},
     extract::{Path, Query},
     page::{PageOf, PageQuery},
-    problem::{Problem, ProblemBody},
+    problem::Problem,
     state::ApiState,
 };
 use crate::{
@@ -61,8 +61,6 @@ struct ListQuery {
     params(ListQuery, PageQuery),
     responses(
         (status = OK, description = "A page of jobs", body = PageOf<JobDocument<'static>>),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("jobs:read")))
 )]
@@ -98,8 +96,6 @@ async fn list(
     params(("job" = String, Path, description = "Its id")),
     responses(
         (status = OK, description = "The job", body = JobDocument<'static>),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("jobs:read")))
 )]
@@ -122,8 +118,6 @@ async fn get(
     params(("job" = String, Path, description = "Its id")),
     responses(
         (status = OK, description = "What holds it up", body = WhyDocument),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("jobs:read")))
 )]

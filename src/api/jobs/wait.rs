@@ -19,7 +19,7 @@ use crate::{
         caller::Caller,
         documents::{ArtifactDocument, JobDocument},
         extract::{Path, Query},
-        problem::{Problem, ProblemBody, ProblemType},
+        problem::{Problem, ProblemType},
         state::ApiState,
     },
     domain::{ArtifactPointer, Job, JobId, State as JobState},
@@ -58,8 +58,6 @@ struct WaitQuery {
     responses(
         (status = OK, description = "It has ended", body = JobDocument<'static>),
         (status = ACCEPTED, description = "It goes on", body = JobDocument<'static>),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("jobs:read")), ("x-timeout" = json!("none")))
 )]
@@ -129,8 +127,6 @@ struct ResultDocument<'a> {
     params(("job" = String, Path, description = "Its id")),
     responses(
         (status = OK, description = "What it gave back", body = ResultDocument<'static>),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("jobs:read")))
 )]

@@ -22,7 +22,7 @@ use super::{
     Routes,
     caller::Caller,
     metrics::Text,
-    problem::{Problem, ProblemBody, ProblemType},
+    problem::{Problem, ProblemType},
     state::ApiState,
 };
 use crate::{
@@ -87,8 +87,6 @@ impl Readiness {
     tag = "status",
     responses(
         (status = OK, description = "It lives", body = Fine),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("public")))
 )]
@@ -105,8 +103,6 @@ async fn healthz() -> Json<Fine> {
     tag = "status",
     responses(
         (status = OK, description = "It can", body = Fine),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("public")))
 )]
@@ -131,8 +127,6 @@ fn whose(caller: &Caller) -> Option<&TenantId> {
     tag = "status",
     responses(
         (status = OK, description = "The metrics, in the text format 0.0.4", body = String, content_type = "text/plain"),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("status:read")))
 )]

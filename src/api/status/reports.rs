@@ -11,7 +11,7 @@ use crate::{
         Routes,
         caller::Caller,
         limits::{ResourceLimit, resources},
-        problem::{Problem, ProblemBody},
+        problem::Problem,
         queue::JobCounts,
         state::ApiState,
     },
@@ -119,8 +119,6 @@ struct KeyringReport {
     tag = "status",
     responses(
         (status = OK, description = "How it stands", body = SecurityReport),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("status:read")))
 )]
@@ -194,8 +192,6 @@ struct RequestsReport {
     tag = "status",
     responses(
         (status = OK, description = "How fast it goes", body = PerformanceReport),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("status:read")))
 )]
@@ -260,8 +256,6 @@ struct CacheReport {
     tag = "status",
     responses(
         (status = OK, description = "How it fares", body = CacheReport),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("status:read")))
 )]
@@ -317,8 +311,6 @@ struct Answered {
     tag = "status",
     responses(
         (status = OK, description = "How they fare", body = LimitsReport),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("status:read")))
 )]

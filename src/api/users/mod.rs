@@ -18,7 +18,7 @@ use super::{
     caller::Caller,
     extract::{Body, Path, Query},
     page::{PageOf, PageQuery},
-    problem::{Problem, ProblemBody, ProblemType},
+    problem::{Problem, ProblemType},
     state::ApiState,
 };
 use crate::{
@@ -90,8 +90,6 @@ async fn link(state: &ApiState, user: &User, life: std::time::Duration) -> Resul
     request_body = NewUserBody,
     responses(
         (status = CREATED, description = "The user, and a link where he has no password", body = CreatedUser),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("users:manage")))
 )]
@@ -148,8 +146,6 @@ async fn create(
     params(PageQuery),
     responses(
         (status = OK, description = "A page of users", body = PageOf<UserDocument>),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("users:read")))
 )]
@@ -175,8 +171,6 @@ async fn list(
     params(("user" = String, Path, description = "Its id")),
     responses(
         (status = OK, description = "The user", body = UserDocument),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("users:read")))
 )]
@@ -198,8 +192,6 @@ async fn get(
     request_body = UserChanges,
     responses(
         (status = OK, description = "The user as he is now", body = UserDocument),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("users:manage")))
 )]
@@ -233,8 +225,6 @@ async fn change(
     params(("user" = String, Path, description = "Its id")),
     responses(
         (status = NO_CONTENT, description = "He is gone"),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("users:manage")))
 )]
@@ -260,8 +250,6 @@ async fn remove(
     params(("user" = String, Path, description = "Its id"), ResetQuery),
     responses(
         (status = CREATED, description = "The link, to be handed to him", body = LinkDocument),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("users:manage")))
 )]
@@ -303,8 +291,6 @@ enum Lost {
     params(("user" = String, Path, description = "Its id")),
     responses(
         (status = NO_CONTENT, description = "Nothing that was given to him holds"),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("sessions:manage")))
 )]

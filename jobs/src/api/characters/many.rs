@@ -71,7 +71,6 @@ pub(super) struct PutReport {
     responses(
         (status = OK, description = "What became of each", body = PutReport),
         (status = "4XX", description = "Refused, all of them", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("projects:write")))
 )]

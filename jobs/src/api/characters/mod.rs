@@ -8,9 +8,7 @@ mod table;
 use axum::{Json, extract::State, http::StatusCode};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use presswork::{
-    api::{
-        ApiState, Body, Caller, PageOf, PageQuery, Path, Problem, ProblemBody, ProblemType, Query, Routes,
-    },
+    api::{ApiState, Body, Caller, PageOf, PageQuery, Path, Problem, ProblemType, Query, Routes},
     domain::ProjectId,
     limits::{Bucket, LimitRules},
 };
@@ -131,8 +129,6 @@ async fn take(state: &ApiState, caller: &Caller, count: usize) -> Result<(), Pro
     params(("project" = String, Path, description = "The project's name"), PageQuery),
     responses(
         (status = OK, description = "A page of characters", body = PageOf<ListedCharacter>),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("projects:read")))
 )]
@@ -182,8 +178,6 @@ async fn list(
     ),
     responses(
         (status = OK, description = "The character", body = CharacterDocument),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("projects:read")))
 )]
@@ -211,8 +205,6 @@ async fn get(
     responses(
         (status = CREATED, description = "It is there now", body = CharacterDocument),
         (status = OK, description = "It has taken the place of another", body = CharacterDocument),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("projects:write")))
 )]
@@ -251,8 +243,6 @@ async fn put(
     ),
     responses(
         (status = NO_CONTENT, description = "It is gone"),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("projects:write")))
 )]

@@ -1,32 +1,31 @@
 //! `/v1/auth/oidc`: logging in by somebody else's word.
 
+mod link;
+
 use axum::{
-    Json,
     extract::State,
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Routes, browser,
-    caller::{Caller, Origin},
+    caller::Origin,
     credential, csrf,
-    extract::{Body, Path, Query},
-    problem::{Problem, ProblemBody, ProblemType},
+    extract::{Path, Query},
+    problem::{Problem, ProblemType},
     sessions::login_problem,
     state::ApiState,
 };
 use crate::security::{
-    access::Subject,
     audit::{Action, Actor, Entry, Outcome},
     login::{Challenge, Origin as Source, Verdict},
-    oidc::{Begun, Binding, Finished, LinkTo, Oidc, OidcError, Returned, own_path},
+    oidc::{Begun, Binding, Finished, Oidc, OidcError, Returned, own_path},
     outgoing::OutgoingError,
-    passwords::Password,
     users::User,
 };
 
@@ -44,7 +43,7 @@ pub(super) fn routes() -> Routes {
         .routes(routes!(start))
         .routes(routes!(callback))
         .routes(routes!(code))
-        .routes(routes!(link))
+        .routes(routes!(link::link))
 }
 
 /// Where somebody wants to.
@@ -72,16 +71,6 @@ struct CallbackQuery {
     error: Option<String>,
 }
 
-/// Proof that it is the user himself, and not somebody with his session.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct LinkBody {
-    /// The caller's password. Who has none has logged in by a provider within the last ten minutes.
-    #[serde(default)]
-    #[schema(value_type = Option<String>, format = Password)]
-    password: Option<Password>,
-}
-
 /// What the page asks for that stands between a provider and a session.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(default)]
@@ -94,13 +83,6 @@ struct CodeForm {
     return_to: String,
 }
 
-/// Where the browser goes.
-#[derive(Serialize, ToSchema)]
-struct LinkStart {
-    /// The provider's page.
-    url: String,
-}
-
 /// Log in by a provider
 ///
 /// Sends the browser to the provider's page.
@@ -111,8 +93,6 @@ struct LinkStart {
     params(("provider" = String, Path, description = "Its name in the settings"), StartQuery),
     responses(
         (status = SEE_OTHER, description = "To the provider"),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("public")))
 )]
@@ -132,82 +112,6 @@ async fn start(
     Ok((StatusCode::SEE_OTHER, headers).into_response())
 }
 
-/// Tie an account at a provider to oneself
-///
-/// From then on it logs in as this user. The browser goes to the page that the answer names.
-#[utoipa::path(
-    post,
-    path = "/v1/auth/oidc/{provider}/link",
-    tag = "identity",
-    params(("provider" = String, Path, description = "Its name in the settings"), StartQuery),
-    request_body = LinkBody,
-    responses(
-        (status = OK, description = "Where to go", body = LinkStart),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
-    ),
-    extensions(("x-permission" = json!("signed-in")))
-)]
-async fn link(
-    State(state): State<ApiState>,
-    caller: Caller,
-    headers: HeaderMap,
-    Path(provider): Path<String>,
-    Query(query): Query<StartQuery>,
-    Body(LinkBody { password }): Body<LinkBody>,
-) -> Result<Response, Problem> {
-    let engine = state.engine();
-    let unknown = || Problem::not_found("such provider");
-    if engine.oidc.tenant(&provider).ok_or_else(unknown)? != caller.tenant() {
-        return Err(unknown());
-    }
-    let Subject::Session { user, .. } = &caller.principal.subject else {
-        let detail = "log in with a browser: the provider sends it back";
-        return Err(Problem::new(ProblemType::Forbidden, detail));
-    };
-    let known = engine.identity.users.get(caller.tenant(), user).await?.ok_or_else(credential::refused)?;
-    is_himself(&state, &caller, &headers, &known, password).await?;
-    let to = LinkTo { user: known.id, generation: known.generation };
-    let return_to = query.return_to.as_deref().unwrap_or("/");
-    let begun = engine.oidc.begin(&provider, return_to, Some(to)).await.map_err(told)?;
-    let headers = [
-        (header::SET_COOKIE, cookie(&begun)?),
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-    ];
-    Ok((headers, Json(LinkStart { url: begun.url.to_string() })).into_response())
-}
-
-/// What is tied to a user outlives his sessions and his password: a session alone, which may be stolen, is not enough for it.
-async fn is_himself(
-    state: &ApiState,
-    caller: &Caller,
-    headers: &HeaderMap,
-    user: &User,
-    password: Option<Password>,
-) -> Result<(), Problem> {
-    let engine = state.engine();
-    let (is_proved, detail) = if user.has_password {
-        let from = Source { address: caller.origin.address, request: caller.origin.request.clone() };
-        let logins = &engine.identity.logins;
-        let is_right = match password {
-            Some(password) => logins.confirm(user, &password, &from).await?,
-            None => false,
-        };
-        (is_right, "give your password: what is tied to you logs in as you from then on")
-    } else {
-        let text = browser::session_text(headers).ok_or_else(credential::refused)?;
-        let session = engine.sessions.verify(&text).await?.ok_or_else(credential::refused)?.0;
-        let age = engine.clock.now().since(session.created_at);
-        (age < Oidc::LOGIN_LIFE, "log in anew first: this session is older than ten minutes")
-    };
-    if is_proved {
-        return Ok(());
-    }
-    let entry = Entry::new(Action::OidcLogin).ended(Outcome::Refused).to(user.id.clone());
-    state.record(entry.with("link", true), &caller.origin, Some(&caller.principal)).await;
-    Err(Problem::new(ProblemType::Forbidden, detail))
-}
-
 /// Come back from a provider
 ///
 /// Sets the session's cookie, and sends the browser to the page that it wanted. Where the user has a second factor here, and the
@@ -219,8 +123,6 @@ async fn is_himself(
     params(("provider" = String, Path, description = "Its name in the settings"), CallbackQuery),
     responses(
         (status = OK, description = "Logged in: a page that leads on", body = String, content_type = "text/html"),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("public")))
 )]
@@ -284,8 +186,6 @@ async fn callback(
     responses(
         (status = OK, description = "Logged in: a page that leads on", body = String, content_type = "text/html"),
         (status = UNAUTHORIZED, description = "The code did not fit: the form once more", body = String, content_type = "text/html"),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = ProblemBody, content_type = "application/problem+json"),
     ),
     extensions(("x-permission" = json!("public")))
 )]
