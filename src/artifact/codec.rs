@@ -33,7 +33,7 @@ pub(super) fn most(encoding: Encoding) -> Option<u64> {
 pub(super) enum Encoder {
     /// Its tables, a megabyte and more, are taken once for all frames.
     Zstd(Option<raw::Encoder<'static>>),
-    Gzip(Option<GzipEncoder<Vec<u8>>>),
+    Gzip(Option<Box<GzipEncoder<Vec<u8>>>>),
     Brotli(Option<Box<BrotliEncoder<Vec<u8>>>>),
     None,
 }
@@ -119,7 +119,9 @@ impl Encoder {
         match self {
             Self::Zstd(Some(codec)) => codec.reinit().map_err(failed)?,
             Self::Zstd(codec) => *codec = Some(raw::Encoder::new(3).map_err(failed)?),
-            Self::Gzip(codec) => *codec = Some(GzipEncoder::with_quality(Vec::new(), Level::Precise(6))),
+            Self::Gzip(codec) => {
+                *codec = Some(Box::new(GzipEncoder::with_quality(Vec::new(), Level::Precise(6))));
+            }
             // Its default of 11 is for what is compressed once and read a million times: fifty times slower.
             Self::Brotli(codec) => {
                 *codec = Some(Box::new(BrotliEncoder::with_quality(Vec::new(), Level::Precise(5))));

@@ -147,7 +147,11 @@ mod tests {
         assert!(spool.read(all.len() as u64 - 1, &mut [0; 2]).is_err());
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "its file has no name");
         let mut back = Vec::new();
-        spool.drain(|bytes| Ok(back.extend_from_slice(bytes))).unwrap();
+        let collect = |bytes: &[u8]| {
+            back.extend_from_slice(bytes);
+            Ok(())
+        };
+        spool.drain(collect).unwrap();
         assert!(back == all);
     }
 

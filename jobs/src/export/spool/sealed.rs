@@ -163,7 +163,7 @@ mod tests {
             assert!(one.segment(segment).unwrap() == &text[place..place + SEGMENT_BYTES]);
         }
         one.file.seek(SeekFrom::Start(SEALED_BYTES as u64)).unwrap();
-        one.file.write_all(&second[..1]).unwrap();
+        one.file.write_all(&[!first[SEALED_BYTES]]).unwrap();
         assert!(one.segment(1).is_err() && one.segment(2).is_ok());
         assert!(!format!("{scratch:?}{one:?}").contains("words"));
     }
