@@ -37,6 +37,8 @@ pub(super) struct Turns {
     begun: AtomicBool,
     /// What is spoken is no HTTP any more.
     upgraded: AtomicBool,
+    /// The last request was refused, perhaps before all of it had come.
+    refused: AtomicBool,
 }
 
 impl Turns {
@@ -79,6 +81,7 @@ pub(super) fn hold(response: Response<Body>, turn: Turn) -> Response<Held> {
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         turn.0.upgraded.store(true, Ordering::Release);
     }
+    turn.0.refused.store(response.status().is_client_error(), Ordering::Release);
     response.map(|body| Held { body, turn: Some(turn) })
 }
 
@@ -115,8 +118,21 @@ pub(super) struct Socket<S> {
     turns: Arc<Turns>,
     /// Ours instead of what hyper has said by itself; not all of it is written yet.
     instead: Bytes,
+    lingering: Option<Lingering>,
     _held: Box<dyn Send>,
 }
+
+/// What may still come from who has been refused: where it is not read, the system resets the connection, and he never
+/// sees why.
+struct Lingering {
+    until: Pin<Box<Sleep>>,
+    bytes: usize,
+}
+
+/// How long what still comes is read over.
+const LINGERS: Duration = Duration::from_secs(2);
+/// And how much of it.
+const MOST_LINGERING_BYTES: usize = 1 << 20;
 
 impl<S> Socket<S> {
     /// `held` is dropped with the socket.
@@ -134,6 +150,7 @@ impl<S> Socket<S> {
             waiting: None,
             turns,
             instead: Bytes::new(),
+            lingering: None,
             _held: Box::new(held),
         }
     }
@@ -161,6 +178,27 @@ impl<S: AsyncWrite + Unpin> Socket<S> {
             }
         }
         Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncRead + Unpin> Socket<S> {
+    /// Reads over what still comes, until it ends or is enough.
+    fn poll_linger(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let lingering = self.lingering.get_or_insert_with(|| Lingering {
+            until: Box::pin(tokio::time::sleep(LINGERS)),
+            bytes: MOST_LINGERING_BYTES,
+        });
+        let mut room = [0; 4_096];
+        while lingering.bytes > 0 && lingering.until.as_mut().poll(context).is_pending() {
+            let mut read = ReadBuf::new(&mut room);
+            match ready!(Pin::new(&mut self.stream).poll_read(context, &mut read)) {
+                Ok(()) if !read.filled().is_empty() => {
+                    lingering.bytes = lingering.bytes.saturating_sub(read.filled().len());
+                }
+                _ => break,
+            }
+        }
+        Poll::Ready(())
     }
 }
 
@@ -198,7 +236,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Socket<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Socket<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -209,6 +247,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
             && let Some(instead) = instead_of(bytes, self.is_secure)
         {
             self.instead = instead;
+            self.turns.refused.store(true, Ordering::Release);
             return Poll::Ready(Ok(bytes.len()));
         }
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
@@ -241,8 +280,14 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.write_instead(context))?;
-        let down = Pin::new(&mut self.stream).poll_shutdown(context);
-        self.patient(context, down)
+        if self.lingering.is_none() {
+            ready!(self.write_instead(context))?;
+            let down = Pin::new(&mut self.stream).poll_shutdown(context);
+            ready!(self.patient(context, down))?;
+        }
+        if self.turns.refused.load(Ordering::Acquire) {
+            ready!(self.poll_linger(context));
+        }
+        Poll::Ready(Ok(()))
     }
 }

@@ -195,10 +195,17 @@ async fn an_upload_that_has_come_waits_for_whoever_changes_the_file_just_then() 
     let key = world.key("acme", BOTH).await;
     let turns = Collection::<()>::new(world.engine.records.clone(), "file-turns");
     let version = turns.put("acme/a", &(), Expect::Nothing, None).await.unwrap();
-    let watch = Watch::on(world.engine.folder());
-    let upload = put(&world, "a", &key, &[], "text");
+    let has_come = Arc::new(Notify::new());
+    let told = has_come.clone();
+    // The second piece, of nothing, is asked for when the first was taken.
+    let pieces = stream::iter(["text", ""]).inspect(move |piece| {
+        if piece.is_empty() {
+            told.notify_one();
+        }
+    });
+    let upload = put(&world, "a", &key, &[], Body::wrap_stream(pieces.map(Ok::<_, Infallible>)));
     let waited = async {
-        watch.until("the upload has come", || !objects(&world).is_empty()).await;
+        has_come.notified().await;
         turns.delete("acme/a", Expect::Version(version)).await.unwrap();
     };
     let ((status, _), ()) = tokio::join!(upload, waited);

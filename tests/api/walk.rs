@@ -154,6 +154,7 @@ async fn what_is_for_everybody_is_a_short_list() {
         "POST /v1/auth/login/code",
         "POST /v1/auth/logout",
         "GET /v1/auth/oidc/{provider}/callback",
+        "POST /v1/auth/oidc/{provider}/code",
         "GET /v1/auth/oidc/{provider}/start",
         "POST /v1/auth/refresh",
         "POST /v1/sessions",
