@@ -177,7 +177,7 @@ async fn another_tenants_id_answers_like_one_that_is_not_there_and_nothing_of_it
         walk(&served, operation, number).await;
     }
     println!("{} operations on {} kinds of things", walked.len(), things.len());
-    assert!(walked.len() > 60 && things.len() > 15, "{things:?}");
+    assert!(walked.len() > 55 && things.len() > 15, "{things:?}");
     for answered in ANSWERED {
         let (method, path) = answered.split_once(' ').unwrap();
         assert!(walked.iter().any(|one| one.path == path && one.method.as_str() == method), "{answered}");
