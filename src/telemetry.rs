@@ -57,13 +57,24 @@ impl<'a> MakeWriter<'a> for Harmless {
 
 impl Write for Harmless {
     fn write(&mut self, record: &[u8]) -> io::Result<usize> {
-        io::stderr().lock().write_all(harmless(&String::from_utf8_lossy(record), self.0).as_bytes())?;
+        if is_plain(record) {
+            io::stderr().lock().write_all(record)?;
+        } else {
+            io::stderr().lock().write_all(harmless(&String::from_utf8_lossy(record), self.0).as_bytes())?;
+        }
         Ok(record.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         io::stderr().flush()
     }
+}
+
+/// Whether a record is one line of nothing but what [`harmless`] leaves as it is: so are nearly all of them.
+fn is_plain(record: &[u8]) -> bool {
+    record
+        .split_last()
+        .is_some_and(|(end, line)| *end == b'\n' && line.iter().all(|byte| matches!(byte, b' '..=b'~')))
 }
 
 /// A record on one line.
@@ -98,6 +109,17 @@ mod tests {
         let hostile = "name=a\r\nERROR forged\u{1b}[2J\u{9b}x\u{2028}y\u{2066}z\n";
         let line = harmless(hostile, LogFormat::Text);
         assert_eq!(line, "name=a\\r\\nERROR forged\\u{1b}[2J\\u{9b}x\\u{2028}y\\u{2066}z\n");
+    }
+
+    #[test]
+    fn what_goes_by_unchanged_is_what_would_not_be_changed() {
+        for record in ["", "\n", "plain {} \\n\n", "no end", "two\nlines\n", "tab\t\n", "é\n", "\u{7f}\n"] {
+            for format in [LogFormat::Text, LogFormat::Json] {
+                let same = harmless(record, format) == record;
+                assert!(!is_plain(record.as_bytes()) || same, "{record:?}");
+            }
+        }
+        assert!(is_plain(b"\n") && is_plain(b"plain {} \\n\n"));
     }
 
     #[test]

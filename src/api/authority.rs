@@ -84,14 +84,25 @@ impl Need {
     }
 }
 
+impl Need {
+    /// The permission that a caller would need and has not.
+    fn missing(&self, principal: &Principal) -> Option<&Permission> {
+        match self {
+            Self::Public | Self::SignedIn => None,
+            Self::All(permission) => (!principal.may(permission)).then_some(permission),
+            Self::SomeOf(permission) => (!principal.grants.allow_some_of(permission)).then_some(permission),
+        }
+    }
+}
+
 /// What every operation needs, by its method and the pattern of its path.
 #[derive(Debug, Default)]
-pub(super) struct Authority(HashMap<(Method, String), Need>);
+pub(super) struct Authority(HashMap<Method, HashMap<String, Need>>);
 
 impl Authority {
     /// Reads the table from a document, and writes what it found into the document's own words: the operation's `security`.
     pub(super) fn of(document: &mut OpenApi) -> Self {
-        let mut table = HashMap::new();
+        let mut table: HashMap<_, HashMap<_, _>> = HashMap::new();
         for (path, item) in &mut document.paths.paths {
             for (method, operation) in operations(item) {
                 let text =
@@ -100,7 +111,7 @@ impl Authority {
                 // A word that is no permission closes the operation; a test looks for such.
                 let Some(need) = need else { continue };
                 operation.security = Some(security(&need));
-                table.insert((method, path.clone()), need);
+                table.entry(method).or_default().insert(path.clone(), need);
             }
         }
         Self(table)
@@ -109,7 +120,7 @@ impl Authority {
     /// What an operation needs; `None` where nobody has said.
     pub(super) fn need(&self, method: &Method, path: &str) -> Option<&Need> {
         let method = if method == Method::HEAD { &Method::GET } else { method };
-        self.0.get(&(method.clone(), path.to_owned()))
+        self.0.get(method)?.get(path)
     }
 }
 
@@ -139,14 +150,13 @@ pub(super) fn operations(item: &mut PathItem) -> Vec<(Method, &mut Operation)> {
 
 /// Lets a request through where its operation's need is met; the handler finds the caller in the request's extensions.
 pub(super) async fn admit(State(state): State<ApiState>, mut request: Request, next: Next) -> Response {
-    let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
-    let Some(need) = path.as_deref().and_then(|path| state.authority().need(request.method(), path)).cloned()
-    else {
+    let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let Some(need) = path.and_then(|path| state.authority().need(request.method(), path)) else {
         // A method that a path has not is answered beyond this layer: what comes here has a handler, and is closed.
         return Problem::not_found("such path").into_response();
     };
     let (origin, limits) = (Origin::of(&request), state.limits());
-    if need == Need::Public {
+    if *need == Need::Public {
         let is_counted = limits.count(&request);
         let told = match limits.public(is_counted, &origin).await {
             Ok(told) => told,
@@ -154,12 +164,12 @@ pub(super) async fn admit(State(state): State<ApiState>, mut request: Request, n
         };
         return told.onto(next.run(request).await);
     }
-    let headers = request.headers().clone();
-    let principal = match credential::principal(&state, &headers, &origin).await {
+    let headers = request.headers();
+    let principal = match credential::principal(&state, headers, &origin).await {
         Ok(principal) => principal,
         Err(problem) => return limits.refused(&origin, problem).await.into_response(),
     };
-    let (principal, other) = match acting(&headers, &principal) {
+    let (principal, other) = match acting(headers, &principal) {
         Ok(Some(tenant)) => (Arc::new(Principal { tenant, ..principal }), None),
         Ok(None) => (Arc::new(principal), None),
         Err(other) => (Arc::new(principal), Some(other)),
@@ -177,15 +187,10 @@ pub(super) async fn admit(State(state): State<ApiState>, mut request: Request, n
         }
         return told.onto(Problem::not_found("such tenant").into_response());
     }
-    let (is_met, needed) = match &need {
-        Need::Public | Need::SignedIn => (true, String::new()),
-        Need::All(permission) => (principal.may(permission), permission.to_string()),
-        Need::SomeOf(permission) => (principal.grants.allow_some_of(permission), permission.to_string()),
-    };
-    if !is_met {
-        let entry = Entry::new(Action::AccessDenied).ended(Outcome::Refused).to(needed.clone());
+    if let Some(missing) = need.missing(&principal) {
+        let entry = Entry::new(Action::AccessDenied).ended(Outcome::Refused).to(missing.as_str());
         state.record(entry, &origin, Some(&principal)).await;
-        return told.onto(denied(&needed).into_response());
+        return told.onto(denied(missing.as_str()).into_response());
     }
     if need.is_administrative(request.method()) && !state.engine().audit.is_healthy() {
         return told.onto(unrecorded().into_response());

@@ -126,6 +126,18 @@ pub enum LimitError {
     Broken(String),
 }
 
+impl LimitError {
+    /// The same for one more of those for whom one call was made.
+    fn again(&self) -> Self {
+        match self {
+            Self::Unavailable { doing, cause } => {
+                Self::Unavailable { doing, cause: cause.to_string().into() }
+            }
+            Self::Broken(problem) => Self::Broken(problem.clone()),
+        }
+    }
+}
+
 /// Token buckets that those who share an engine share. Its promises:
 ///
 /// 1. **Exact.** A bucket lets its burst through at once and its rate in the long run, and never more in any stretch of

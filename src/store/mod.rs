@@ -8,6 +8,8 @@ mod collection;
 pub mod redis;
 #[cfg(feature = "server")]
 pub mod sqlite;
+#[cfg(feature = "server")]
+pub(crate) mod together;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -87,6 +89,24 @@ pub enum StoreError {
     /// What is stored makes no sense, or was written by a newer Presswork.
     #[error("the store can't be used: {0}")]
     Corrupt(String),
+}
+
+#[cfg(feature = "server")]
+impl StoreError {
+    /// The same for one more of those for whom one call was made.
+    pub(crate) fn again(&self) -> Self {
+        match self {
+            Self::Conflict { collection, key, found } => {
+                Self::Conflict { collection: collection.clone(), key: key.clone(), found: *found }
+            }
+            Self::Invalid(problem) => Self::Invalid(problem.clone()),
+            Self::Unavailable { doing, cause } => {
+                Self::Unavailable { doing, cause: cause.to_string().into() }
+            }
+            Self::Unwritable { cause } => Self::Unwritable { cause: cause.to_string().into() },
+            Self::Corrupt(problem) => Self::Corrupt(problem.clone()),
+        }
+    }
 }
 
 /// Small documents in collections, each with a version for compare-and-set and, where asked, a time to live.

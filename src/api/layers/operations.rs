@@ -1,6 +1,6 @@
 //! What single operations need otherwise than the rest, as the OpenAPI document says it. Must not know: what follows from it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use axum::http::Method;
 use utoipa::openapi::OpenApi;
@@ -13,9 +13,12 @@ const PROBES: [&str; 2] = ["/healthz", "/readyz"];
 /// The operations that are not as the others.
 #[derive(Debug, Default)]
 pub(crate) struct Operations {
-    untimed: HashSet<(Method, String)>,
-    uncounted: HashSet<(Method, String)>,
+    untimed: Paths,
+    uncounted: Paths,
 }
+
+/// Paths by method.
+type Paths = HashMap<Method, HashSet<String>>;
 
 impl Operations {
     /// Reads `x-timeout` and `x-limit`, and takes them out of the document.
@@ -26,10 +29,10 @@ impl Operations {
                 let Some(extensions) = operation.extensions.as_mut() else { continue };
                 let mut is_none = |name: &str| extensions.remove(name).is_some_and(|value| value == "none");
                 if is_none("x-timeout") {
-                    found.untimed.insert((method.clone(), path.clone()));
+                    found.untimed.entry(method.clone()).or_default().insert(path.clone());
                 }
                 if is_none("x-limit") {
-                    found.uncounted.insert((method, path.clone()));
+                    found.uncounted.entry(method).or_default().insert(path.clone());
                 }
             }
         }
@@ -47,7 +50,7 @@ impl Operations {
     }
 }
 
-fn has(operations: &HashSet<(Method, String)>, method: &Method, path: &str) -> bool {
+fn has(operations: &Paths, method: &Method, path: &str) -> bool {
     let method = if method == Method::HEAD { &Method::GET } else { method };
-    !operations.is_empty() && operations.contains(&(method.clone(), path.to_owned()))
+    operations.get(method).is_some_and(|paths| paths.contains(path))
 }

@@ -2,7 +2,8 @@
 //! what is written down of uses and refusals. Must not know: HTTP. The text is shown once, when a key is made; only its hash
 //! is kept.
 //!
-//! A key's record is read for each request that shows it: what was revoked is refused from then on by every process.
+//! A key's record is read after each request that shows it has come, once for all that have come meanwhile: what was revoked
+//! is refused from then on by every process.
 
 mod key;
 mod ledger;
@@ -21,7 +22,7 @@ use self::ledger::{Ledger, Refusal};
 use super::{Acting, Recorder, audit::Action, text::hex};
 use crate::{
     domain::{Clock, Random, TenantId, Timestamp},
-    store::{Collection, Expect, Records, StoreError},
+    store::{Collection, Expect, Records, StoreError, together::Together},
 };
 
 pub use key::{ApiKey, KeyUse, NewApiKey, Standing};
@@ -43,6 +44,9 @@ struct Place {
     hash: String,
 }
 
+/// What is known of a key.
+type Found = Result<Option<ApiKey>, StoreError>;
+
 /// A piece of a tenant's keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyPage {
@@ -59,6 +63,8 @@ pub struct ApiKeys {
     keys: Collection<ApiKey>,
     /// By tenant and id.
     places: Collection<Place>,
+    /// Those of one key who ask at the same time.
+    finds: Arc<Together<String, Found>>,
     ledger: Arc<Ledger>,
     audit: Arc<dyn Recorder>,
     clock: Arc<dyn Clock>,
@@ -78,7 +84,7 @@ impl ApiKeys {
             Collection::new(records.clone(), "api_key_places"),
         );
         let ledger = Arc::new(Ledger::new(records, audit.clone(), clock.clone()));
-        Self { keys, places, ledger, audit, clock, random }
+        Self { keys, places, finds: Arc::default(), ledger, audit, clock, random }
     }
 
     /// Makes a key; its text is never to be had again.
@@ -138,7 +144,13 @@ impl ApiKeys {
     /// # Errors
     /// [`StoreError`].
     pub async fn find(&self, text: &ApiKeyText) -> Result<Option<ApiKey>, StoreError> {
-        Ok(self.keys.get(&hash(text)).await?.map(|found| found.value))
+        let hash = hash(text);
+        let (keys, key) = (self.keys.clone(), hash.clone());
+        // Read after each of them has asked, so that none is let in by a key that was revoked before.
+        let answer = self.finds.ask(hash, move |callers| find(keys.clone(), key.clone(), callers)).await;
+        let lost =
+            || StoreError::Unavailable { doing: "look up an API key", cause: "the call was given up".into() };
+        answer.unwrap_or_else(|| Err(lost()))
     }
 
     /// The key of this text, where it holds now. No use of it: for what goes on after a use.
@@ -342,6 +354,18 @@ impl std::fmt::Debug for ApiKeys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("ApiKeys")
     }
+}
+
+/// Reads a key for so many callers.
+async fn find(keys: Collection<ApiKey>, hash: String, callers: usize) -> Vec<Found> {
+    let found = keys.get(&hash).await.map(|found| found.map(|found| found.value));
+    let again = |_| match &found {
+        Ok(key) => Ok(key.clone()),
+        Err(error) => Err(error.again()),
+    };
+    let mut all: Vec<Found> = (1..callers).map(again).collect();
+    all.push(found);
+    all
 }
 
 /// When nothing is known of a key any more.

@@ -1,9 +1,18 @@
 //! Keys in an engine's records: who is let in, and what is written down of it.
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Mutex, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::IpAddr,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::future::join_all;
 use tokio::sync::Notify;
 
 use super::*;
@@ -164,6 +173,33 @@ async fn a_key_holds_until_it_expires_or_is_revoked_by_any_process() {
     assert!(!world.holds(&text).await, "refused at once");
     let found = world.keys.find(&text).await.unwrap().unwrap();
     assert_eq!(found.standing(world.clock.now()), Standing::Revoked);
+}
+
+#[tokio::test]
+async fn whoever_asks_after_a_revocation_is_refused_however_many_ask_at_the_same_time() {
+    let world = world();
+    let elsewhere = process(&world.records, &world.clock, &world.entries, 2);
+    let (key, text) = world.make(new("busy")).await;
+    let (is_revoked, uses) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let asking = (0..32).map(|_| async {
+        loop {
+            let afterwards = is_revoked.load(SeqCst);
+            let holds = world.holds(&text).await;
+            assert!(!(afterwards && holds), "let in by what was read before");
+            uses.fetch_add(usize::from(holds), SeqCst);
+            if afterwards {
+                break;
+            }
+        }
+    });
+    let revoking = async {
+        while uses.load(SeqCst) < 500 {
+            tokio::task::yield_now().await;
+        }
+        elsewhere.revoke(&key.tenant, &key.id, &Acting::system()).await.unwrap().unwrap();
+        is_revoked.store(true, SeqCst);
+    };
+    tokio::join!(join_all(asking), revoking);
 }
 
 #[tokio::test]
