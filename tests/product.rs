@@ -24,6 +24,8 @@ mod door;
 mod fleet;
 #[path = "product/kills/mod.rs"]
 mod kills;
+#[path = "product/models.rs"]
+mod models;
 #[path = "product/parts.rs"]
 mod parts;
 #[path = "product/pdf.rs"]

@@ -30,7 +30,9 @@ mod estimate;
 mod lines;
 mod ollama;
 mod openai;
+mod prices;
 mod refusal;
+mod registry;
 mod request;
 mod scrub;
 mod server;
@@ -44,6 +46,8 @@ use std::fmt;
 pub use answer::{Answer, Event, Finish, Spent, Usage, Used};
 pub use error::ModelError;
 pub use estimate::tokens;
+pub use prices::{Cost, Price};
+pub use registry::{Configured, Registry, RegistryError};
 pub use request::{Message, Request, Role};
 pub use server::{Patience, Protocol, Server, ServerModel};
 
