@@ -24,7 +24,8 @@ pub enum Finish {
     Other(Reason),
 }
 
-/// What a provider has told of the tokens used. Each report replaces those before it, in what it names.
+/// What a provider has told of the tokens used. Each report replaces those before it, in what it names; only the question does
+/// not shrink, for some reports leave out what was cached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Used {
     /// All of the question's, those from and for a cache included.
@@ -229,7 +230,7 @@ impl Answer {
 
 impl Used {
     fn take(&mut self, newer: Self) {
-        self.input = newer.input.or(self.input);
+        self.input = newer.input.max(self.input);
         self.cache_read = newer.cache_read.or(self.cache_read);
         self.cache_write = newer.cache_write.or(self.cache_write);
         self.output = newer.output.or(self.output);
@@ -284,6 +285,15 @@ mod tests {
             assert!(spent.is_estimate);
             assert_eq!((spent.usage.input, spent.usage.output), (question, tokens(text)));
         }
+        let mut late = answer(vec![
+            said(text),
+            Ok(Event::Used(USED)),
+            Ok(Event::Finished(Finish::Stop)),
+            Ok(Event::Used(Used { input: Some(0), output: Some(5), ..Used::default() })),
+        ]);
+        late.text().await.unwrap();
+        let usage = Usage { input: 7, cache_read: 2, cache_write: 0, output: 5 };
+        assert_eq!(late.spent(), Spent { usage, is_estimate: false });
         // Thoughts are paid for; what was told at the beginning is less than what has come since.
         let early = Used { output: Some(1), ..USED };
         let mut cut = answer(vec![Ok(Event::Used(early)), Ok(Event::Thoughts(300)), said(text)]);

@@ -153,7 +153,8 @@ fn used(usage: &Value) -> Used {
     let number = |name: &str| usage.get(name).and_then(Value::as_u64);
     let (read, write) = (number("cache_read_input_tokens"), number("cache_creation_input_tokens"));
     Used {
-        input: number("input_tokens").map(|rest| rest + read.unwrap_or(0) + write.unwrap_or(0)),
+        input: number("input_tokens")
+            .map(|rest| rest.saturating_add(read.unwrap_or(0)).saturating_add(write.unwrap_or(0))),
         cache_read: read,
         cache_write: write,
         output: number("output_tokens"),

@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use super::{ModelError, scrub::scrub};
 
-/// How many characters of a provider's message are repeated.
+/// How many characters of a provider's message are looked at, and how many repeated.
+const MOST_READ: usize = 4_000;
 const MOST_CHARACTERS: usize = 500;
 
 /// Types and codes that mean: pay.
@@ -85,7 +86,8 @@ impl Told {
     }
 
     fn judged(&self, status: u16, after: Option<Duration>, key: Option<&str>) -> ModelError {
-        let message: String = scrub(&self.message, key).chars().take(MOST_CHARACTERS).collect();
+        let message: String = self.message.chars().take(MOST_READ).collect();
+        let message: String = scrub(&message, key).chars().take(MOST_CHARACTERS).collect();
         let reason = match message.trim() {
             "" => Reason::new(format!("status {status}")),
             message => Reason::new(format!("{message} (status {status})")),

@@ -120,7 +120,9 @@ impl ServerModel {
         };
         headers.insert(HeaderName::from_static("content-type"), HeaderValue::from_static("application/json"));
         let url = format!("{base_url}{path}");
-        outgoing.check(&url).map_err(ModelError::settings)?;
+        outgoing.check(&url).map_err(|error| {
+            ModelError::settings(format_args!("{error} (a server of your own: `[outgoing] allow`)"))
+        })?;
         // A line feed at the end of a file is no part of a key.
         let key = key.map(|key| SecretString::from(key.expose_secret().trim().to_owned()));
         if let Some(key) = &key {
