@@ -28,6 +28,8 @@ mod fleet;
 mod foreign;
 #[path = "product/kills/mod.rs"]
 mod kills;
+#[path = "product/models.rs"]
+mod models;
 #[path = "product/naughty.rs"]
 mod naughty;
 #[path = "product/parts.rs"]

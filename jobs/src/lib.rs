@@ -13,6 +13,7 @@ pub mod handbook;
 pub mod import;
 mod in_process;
 mod memory;
+pub mod model;
 #[cfg(test)]
 mod round_trip;
 

@@ -90,6 +90,8 @@ pub struct Settings {
     pub api: ApiSettings,
     /// Where calls may go whose addresses others have chosen.
     pub outgoing: OutgoingRules,
+    /// Models that write, as the kinds read it that ask them. `None` for none.
+    pub models: Option<serde_json::Value>,
     /// Who may vouch for users, by the name in their path.
     pub oidc: BTreeMap<String, OidcProvider>,
     /// How long browsers stay logged in.
@@ -121,6 +123,7 @@ impl Default for Settings {
             master_key: None,
             api: ApiSettings::default(),
             outgoing: OutgoingRules::default(),
+            models: None,
             oidc: BTreeMap::new(),
             sessions: SessionRules::default(),
             environment: Environment::default(),
@@ -174,6 +177,8 @@ pub struct Layer {
     pub api: Option<ApiLayer>,
     /// [`Settings::outgoing`]. In the file only.
     pub outgoing: Option<OutgoingLayer>,
+    /// [`Settings::models`]: all of them. In the file only.
+    pub models: Option<serde_json::Value>,
     /// [`Settings::oidc`]. In the file only.
     pub oidc: Option<BTreeMap<String, OidcLayer>>,
     /// [`Settings::sessions`]. In the file only.
@@ -299,6 +304,7 @@ impl Settings {
             master_key,
             api: self.api.under(layer.api.unwrap_or_default()),
             outgoing: layer.outgoing.unwrap_or_default().over(self.outgoing),
+            models: layer.models.or(self.models),
             oidc,
             sessions: layer.sessions.unwrap_or_default().over(self.sessions)?,
             environment: layer.environment.unwrap_or(self.environment),
@@ -351,6 +357,7 @@ impl Layer {
             master_key: parse(variable, "PRESSWORK_MASTER_KEY")?,
             master_key_file: path("PRESSWORK_MASTER_KEY_FILE"),
             outgoing: None,
+            models: None,
             oidc: None,
             sessions: None,
             api: Some(ApiLayer::from_environment(variable)?),

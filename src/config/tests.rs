@@ -93,3 +93,11 @@ fn values_out_of_bounds_are_refused() {
         assert!(Settings::default().under(layer).is_err());
     }
 }
+
+#[test]
+fn models_are_kept_as_they_stand_for_the_kinds_that_read_them() {
+    let (_folder, path) = file("[models.writer]\nprovider = \"ollama\"\nprice = { input = 0.5 }\n");
+    let settings = Settings::load(Layer::default(), Some(path), &nothing).unwrap();
+    let models = settings.models.unwrap();
+    assert_eq!(models["writer"], serde_json::json!({"provider": "ollama", "price": {"input": 0.5}}));
+}

@@ -9,7 +9,9 @@ use std::{
     time::Duration,
 };
 
-use presswork::security::outgoing::{Lookup, Outgoing, OutgoingError, OutgoingRules, SystemLookup};
+use presswork::security::outgoing::{
+    Lookup, Outgoing, OutgoingError, OutgoingRules, OutgoingStream, SystemLookup,
+};
 use reqwest::Method;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -268,5 +270,49 @@ async fn redirects_floods_and_silence_end_the_call() {
     );
     assert_eq!(reached.load(SeqCst), 0);
     let nobody = call(&Outgoing::new(allowing(&["127.0.0.1:1".to_owned()])), "http://127.0.0.1:1/").await;
+    assert!(matches!(nobody, Err(OutgoingError::Unavailable(_))), "{nobody:?}");
+}
+
+async fn begun(outgoing: &Outgoing, url: &str) -> Result<OutgoingStream, OutgoingError> {
+    outgoing.request(Method::POST, url)?.body("x").at_most(100).stream(Duration::from_millis(300)).await
+}
+
+#[tokio::test]
+async fn an_answer_that_is_read_while_it_comes_is_under_the_same_checks() {
+    let soon = Duration::from_millis(300);
+    let (inside, reached) = server(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi").await;
+    let location = format!("HTTP/1.1 307 Go\r\nlocation: http://{inside}/\r\ncontent-length: 0\r\n\r\n");
+    let (redirects, _) = server(location.leak().as_bytes()).await;
+    let (floods, _) = server([b"HTTP/1.1 200 OK\r\n\r\n".as_slice(), &[b'x'; 9_000]].concat().leak()).await;
+    let (silent, _) = server(b"").await;
+    let (breaks, _) = server(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhi").await;
+    let hosts = [redirects, floods, silent, breaks].map(|address| address.to_string());
+    let outgoing = Outgoing::new(allowing(&hosts));
+    for closed in [format!("http://{inside}/"), "https://169.254.169.254/".to_owned()] {
+        assert!(matches!(begun(&outgoing, &closed).await, Err(OutgoingError::Refused(_))), "{closed}");
+    }
+    let names = Names::new(&[&["127.0.0.1"]]);
+    let rules = OutgoingRules { ports: [inside.port()].into(), ..OutgoingRules::default() };
+    let (url, rebinding) =
+        (format!("https://rebind.example:{}/", inside.port()), Outgoing::with_lookup(rules, names));
+    assert!(matches!(begun(&rebinding, &url).await, Err(OutgoingError::Refused(_))));
+    let redirected = begun(&outgoing, &format!("http://{redirects}/")).await;
+    assert!(matches!(redirected, Err(OutgoingError::Answer(_))), "{redirected:?}");
+    assert_eq!(reached.load(SeqCst), 0);
+
+    let mut flood = begun(&outgoing, &format!("http://{floods}/")).await.unwrap();
+    let ended = loop {
+        if let Err(error) = flood.chunk(soon).await {
+            break error;
+        }
+    };
+    assert!(matches!(ended, OutgoingError::Answer(_)), "{ended:?}");
+    // What may have been done is told from what was never begun.
+    let cut = begun(&outgoing, &format!("http://{silent}/?token=secret")).await.unwrap_err();
+    assert!(matches!(&cut, OutgoingError::Cut(_)) && !cut.to_string().contains("secret"), "{cut}");
+    let mut broken = begun(&outgoing, &format!("http://{breaks}/")).await.unwrap();
+    assert_eq!(broken.chunk(soon).await.unwrap().as_deref(), Some(b"hi".as_slice()));
+    assert!(matches!(broken.chunk(soon).await, Err(OutgoingError::Cut(_))));
+    let nobody = begun(&Outgoing::new(allowing(&["127.0.0.1:1".to_owned()])), "http://127.0.0.1:1/").await;
     assert!(matches!(nobody, Err(OutgoingError::Unavailable(_))), "{nobody:?}");
 }

@@ -3,26 +3,29 @@
 //!
 //! A URL is https with no user in it, at a port that is allowed. Its name is asked for once; one address of it that is not of
 //! the public internet refuses the whole name, and the connection goes to the addresses that were checked. Redirects are not
-//! followed, proxies of the environment not used, answers are bounded in time and size. Exactly the hosts of
-//! [`OutgoingRules::allow`] are exempt: private ones, and those that speak http.
+//! followed, proxies of the environment not used, answers are bounded in time and size, also those that are read while they
+//! come ([`OutgoingRequest::stream`]). Exactly the hosts of [`OutgoingRules::allow`] are exempt: private ones, and those that
+//! speak http.
 
 mod address;
 mod lookup;
 mod rules;
+mod stream;
 
 use std::{error::Error, fmt, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
-use reqwest::{
-    Client, Method, StatusCode,
-    header::{HeaderMap, HeaderName, HeaderValue},
-    redirect::Policy,
-};
+use reqwest::{Client, Response, redirect::Policy};
 use tokio::sync::OnceCell;
 use url::Url;
 
 pub use lookup::{Lookup, SystemLookup};
+pub use reqwest::{
+    Method, StatusCode,
+    header::{HeaderMap, HeaderName, HeaderValue},
+};
 pub use rules::{AllowedHost, AllowedHostError, OutgoingRules, PORTS};
+pub use stream::OutgoingStream;
 
 use lookup::{Checked, Closed};
 use rules::Target;
@@ -46,6 +49,10 @@ pub enum OutgoingError {
     /// Try again later.
     #[error("the service can't be reached: {0}")]
     Unavailable(String),
+    /// Try again later, knowing that the service may have done what it was asked to. Of
+    /// [`OutgoingRequest::stream`] only.
+    #[error("the call was cut short: {0}")]
+    Cut(String),
     /// Mend this machine: it has no certificates to trust, for example.
     #[error("no calls can be made from here: {0}")]
     Broken(String),
@@ -198,26 +205,16 @@ impl OutgoingRequest {
     /// # Errors
     /// [`OutgoingError`]. An answer of whatever status is none, except a redirect.
     pub async fn send(self) -> Result<OutgoingAnswer, OutgoingError> {
-        let client = self.outgoing.client(self.target.is_allowed).await?;
-        let mut request =
-            client.request(self.method, self.target.url).headers(self.headers).timeout(self.time);
-        if !self.body.is_empty() {
-            request = request.body(self.body);
-        }
-        let mut response = request.send().await.map_err(|error| failed(&error))?;
-        if response.status().is_redirection() {
-            return Err(OutgoingError::Answer("it is a redirect: set the URL that it leads to"));
-        }
-        let too_large = OutgoingError::Answer("it is too large");
         let most = self.most_bytes;
+        let mut response = self.begin(|error| failed(&error)).await?;
         if response.content_length().is_some_and(|length| usize::try_from(length).map_or(true, |n| n > most))
         {
-            return Err(too_large);
+            return Err(TOO_LARGE);
         }
         let mut body = BytesMut::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| failed(&error))? {
             if chunk.len() > most - body.len() {
-                return Err(too_large);
+                return Err(TOO_LARGE);
             }
             body.extend_from_slice(&chunk);
         }
@@ -227,7 +224,24 @@ impl OutgoingRequest {
             body: body.freeze(),
         })
     }
+
+    /// Sends it and takes the head of the answer, of whatever status but a redirect.
+    async fn begin(self, failed: fn(reqwest::Error) -> OutgoingError) -> Result<Response, OutgoingError> {
+        let client = self.outgoing.client(self.target.is_allowed).await?;
+        let mut request =
+            client.request(self.method, self.target.url).headers(self.headers).timeout(self.time);
+        if !self.body.is_empty() {
+            request = request.body(self.body);
+        }
+        let response = request.send().await.map_err(failed)?;
+        if response.status().is_redirection() {
+            return Err(OutgoingError::Answer("it is a redirect: set the URL that it leads to"));
+        }
+        Ok(response)
+    }
 }
+
+const TOO_LARGE: OutgoingError = OutgoingError::Answer("it is too large");
 
 /// What a failed call means for the caller.
 fn failed(error: &reqwest::Error) -> OutgoingError {
