@@ -22,6 +22,8 @@ mod docx;
 mod door;
 #[path = "product/fleet.rs"]
 mod fleet;
+#[path = "product/import.rs"]
+mod import;
 #[path = "product/kills/mod.rs"]
 mod kills;
 #[path = "product/parts.rs"]

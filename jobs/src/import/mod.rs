@@ -7,6 +7,7 @@
 //! - `charset`: text in any charset as lines of UTF-8; `letters`: as bytes of it.
 //! - `job`: the job kind [`Import`]. `submit`: its arguments on the command line.
 //! - [`characters`]: the job kind that brings characters in, many at a time.
+//! - `order`: the order of a folder's chapters.
 //! - `steer`: where chapters begin, as a user says it. `unpack`: a folder in a ZIP archive.
 //! - `archive`: ZIP with its bounds, for `epub`, `docx` and `unpack`.
 //! - `markdown`, `text`, `html`, `epub`, `docx`, `json`: one format each.
@@ -29,6 +30,7 @@ mod job;
 mod json;
 mod letters;
 mod markdown;
+mod order;
 mod pictures;
 mod steer;
 mod submit;

@@ -359,4 +359,33 @@ mod tests {
             read("x.json", deep.as_bytes(), "").unwrap()[0].1.as_ref().unwrap_err().contains("recursion")
         );
     }
+
+    #[test]
+    fn no_mutation_brings_the_reader_down() {
+        use presswork::domain::{Random as _, SeededRandom};
+        let random = SeededRandom::new(11);
+        let inputs: [(&str, &[u8]); 3] = [
+            ("x.csv", b"sep=;\r\nid;name;aliases;extra\r\na;\"A;\"\"\";b;{}\r\nb;B;;\r\n"),
+            ("x.json", br#"[{"id":"a","name":"A","traits":["x"]},{"id":"b","name":"\u00e9"}]"#),
+            ("x.jsonl", b"{\"id\":\"a\",\"name\":\"A\"}\n{\"id\":\"b\",\"name\":\"B\"}\n"),
+        ];
+        for round in 0..6_000_usize {
+            let (name, input) = inputs[round % inputs.len()];
+            let mut bytes = input.to_vec();
+            for _ in 0..=random.below(4) {
+                let place = usize::try_from(random.below(bytes.len().max(1) as u64)).unwrap();
+                match random.below(4) {
+                    0 if !bytes.is_empty() => bytes[place] ^= 1 << random.below(8),
+                    1 => bytes.truncate(place),
+                    2 => drop(bytes.splice(place..place, *b"\"[{;,\r\xff")),
+                    _ => drop(bytes.splice(place..place, bytes.clone())),
+                }
+            }
+            match read(name, &bytes, "") {
+                Ok(all) => assert!(all.len() <= bytes.len(), "round {round}"),
+                Err(BookError::Input { file, .. }) => assert_eq!(file, name, "round {round}"),
+                Err(other) => panic!("round {round}: {other}"),
+            }
+        }
+    }
 }

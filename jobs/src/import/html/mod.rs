@@ -1,7 +1,7 @@
 //! HTML, as browsers read it: one file, or a folder of them. Each is read twice by tags: the first pass finds headings, pictures, notes
 //! and places, the second writes chapters. No tree is held, so a file of any size takes the same memory.
 //!
-//! `tokens` parts text and tags, `tree` makes them balanced, `survey` is the first pass, `plan` decides where chapters begin and links
+//! `tokens` parts text and tags, `tree` makes them balanced, `survey` is the first pass with `front` for its metadata, `plan` decides where chapters begin and links
 //! lead, `write` is the second pass; what elements mean is known by the EPUB's `xhtml`.
 
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
@@ -20,6 +20,7 @@ use super::{
 };
 use crate::book::{BookError, Metadata};
 
+mod front;
 mod plan;
 mod survey;
 #[cfg(test)]

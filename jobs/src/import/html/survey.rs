@@ -6,7 +6,10 @@ use std::{
     hash::{DefaultHasher, Hash as _, Hasher as _},
 };
 
-use super::tree::{Step, Tree};
+use super::{
+    front::{Line, meta},
+    tree::{Step, Tree},
+};
 use crate::{
     book::{BookError, Metadata},
     import::{
@@ -122,14 +125,6 @@ struct Surveyor<'a> {
     has_text: bool,
 }
 
-/// A line of a title page.
-#[derive(Clone, Copy)]
-enum Line {
-    Subtitle,
-    Author,
-    Date,
-}
-
 /// Reads a file through; its pictures go to `sink`.
 pub(super) fn survey(
     tree: &mut Tree,
@@ -208,7 +203,7 @@ impl Surveyor<'_> {
                 self.survey.metadata.language =
                     element.get("lang").or(element.get("xml:lang")).unwrap_or_default().to_owned()
             }
-            "meta" => self.meta(element),
+            "meta" => meta(element, &mut self.survey.metadata),
             "title" if !path.iter().any(|name| name == "svg") && self.survey.metadata.title.is_empty() => {
                 self.title = Some(path.len() + 1);
             }
@@ -229,13 +224,7 @@ impl Surveyor<'_> {
             }
         }
         if self.header.is_some() && self.line.is_none() {
-            let line = match () {
-                () if element.has_word("class", "subtitle") => Some(Line::Subtitle),
-                () if element.has_word("class", "author") => Some(Line::Author),
-                () if element.has_word("class", "date") => Some(Line::Date),
-                () => None,
-            };
-            self.line = line.map(|line| (path.len() + 1, line, String::new()));
+            self.line = Line::of(element).map(|line| (path.len() + 1, line, String::new()));
         }
         if name == "br" {
             self.text(" ");
@@ -324,28 +313,6 @@ impl Surveyor<'_> {
         Ok(())
     }
 
-    fn meta(&mut self, element: &Element) {
-        let name = element.get("name").or(element.get("property")).unwrap_or_default().to_ascii_lowercase();
-        let content = one_line(element.get("content").unwrap_or_default(), 2_000);
-        let metadata = &mut self.survey.metadata;
-        let field = match name.trim_start_matches("dcterms.").trim_start_matches("dc.") {
-            "author" | "creator" if !content.is_empty() && metadata.authors.len() < 100 => {
-                return metadata.authors.push(content);
-            }
-            "title" | "og:title" => &mut metadata.title,
-            "description" | "og:description" => &mut metadata.description,
-            "date" => &mut metadata.date,
-            "publisher" => &mut metadata.publisher,
-            "rights" => &mut metadata.rights,
-            "identifier" => &mut metadata.identifier,
-            "language" => &mut metadata.language,
-            _ => return,
-        };
-        if field.is_empty() {
-            *field = content;
-        }
-    }
-
     /// There is something to read here.
     fn count_text(&mut self) {
         if self.heading.is_some() || self.note.is_some() {
@@ -409,13 +376,7 @@ impl Surveyor<'_> {
         if self.line.as_ref().is_some_and(|(at, ..)| *at == depth)
             && let Some((_, line, text)) = self.line.take()
         {
-            let (text, metadata) = (one_line(&text, MOST_HEADING), &mut self.survey.metadata);
-            match line {
-                Line::Author if text.is_empty() || metadata.authors.contains(&text) => {}
-                Line::Author => metadata.authors.push(text),
-                Line::Subtitle => metadata.subtitle = text,
-                Line::Date => metadata.date = text,
-            }
+            line.tell(&one_line(&text, MOST_HEADING), &mut self.survey.metadata);
         }
         if self.note.as_ref().is_some_and(|(at, ..)| *at == depth)
             && let Some((_, id, steps)) = self.note.take()

@@ -9,6 +9,7 @@ use super::{
     chapters::{Chapters, MOST_CHAPTERS},
     charset::{Allowed, Lines, examine},
     one_line,
+    order::in_order,
     pictures::Pictures,
 };
 use crate::book::{BookError, Losses, markdown::read_blocks};
@@ -45,13 +46,15 @@ pub(super) fn import_folder(
     marks: &[ChapterMark],
     sink: &mut dyn BookSink,
 ) -> Result<Imported, BookError> {
-    let mut chapters: Vec<&SourceFile> = files.iter().filter(|file| is_markdown(&file.name)).collect();
-    chapters.sort_by_cached_key(|file| natural_key(&file.name));
+    let chapters: Vec<&SourceFile> = files.iter().filter(|file| is_markdown(&file.name)).collect();
     if chapters.is_empty() {
         let first = files.first().map_or("the folder", |file| &file.name);
         return Err(BookError::input(first, "there is no Markdown file (.md) in the folder"));
     }
-    import(&chapters, Files::folder(files), marks, sink)
+    let (chapters, note) = in_order(chapters)?;
+    let mut imported = import(&chapters, Files::folder(files), marks, sink)?;
+    note.into_iter().for_each(|note| imported.report.warn(note));
+    Ok(imported)
 }
 
 pub(super) fn is_markdown(name: &str) -> bool {
