@@ -204,6 +204,7 @@ pub fn import_marked(
     marks: &[ChapterMark],
     sink: &mut dyn BookSink,
 ) -> Result<Imported, BookError> {
+    let level = marks.iter().filter_map(|mark| mark.level()).max();
     let mut imported = match (format, source) {
         (SourceFormat::Markdown, Source::File(file)) => markdown::import_file(file, marks, sink)?,
         (SourceFormat::Markdown, Source::Folder(files)) => markdown::import_folder(files, marks, sink)?,
@@ -212,17 +213,22 @@ pub fn import_marked(
         (SourceFormat::Html, Source::File(file)) => html::import_file(file, marks, sink)?,
         (SourceFormat::Html, Source::Folder(files)) => html::import_folder(files, marks, sink)?,
         (SourceFormat::Epub, Source::File(file)) => epub::import(file, sink)?,
-        (SourceFormat::Docx, Source::File(file)) => docx::import(file, sink)?,
+        (SourceFormat::Docx, Source::File(file)) => docx::import(file, level, sink)?,
         (SourceFormat::Json, Source::File(file)) => json::import(file, sink)?,
         (format, Source::Folder(files)) => {
             let first = files.first().map(|file| file.name.as_str()).unwrap_or_default();
             return Err(BookError::input(first, format!("a folder can't be imported as {format}")));
         }
     };
-    if !marks.is_empty() && matches!(format, SourceFormat::Epub | SourceFormat::Docx | SourceFormat::Json) {
+    let is_unused = match format {
+        SourceFormat::Epub | SourceFormat::Json => !marks.is_empty(),
+        SourceFormat::Docx => marks.iter().any(|mark| mark.level().is_none()),
+        SourceFormat::Markdown | SourceFormat::Text | SourceFormat::Html => false,
+    };
+    if is_unused {
         imported
             .report
-            .warn(format!("where chapters begin is what {format} itself says: the marks were not used"));
+            .warn(format!("where chapters begin is what {format} itself says: marks were not used"));
     }
     let metadata = &mut imported.metadata;
     if metadata.title.trim().is_empty() {

@@ -77,6 +77,14 @@ impl<'de> Deserialize<'de> for ChapterMark {
 }
 
 impl ChapterMark {
+    /// The level of headings that it is, if it is one.
+    pub(super) const fn level(&self) -> Option<u8> {
+        match self {
+            Self::Level(level) => Some(*level),
+            _ => None,
+        }
+    }
+
     /// Whether a chapter begins at a line, if it stands alone.
     pub(super) fn is_line(&self, line: &str) -> bool {
         let line = line.trim();

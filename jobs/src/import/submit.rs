@@ -147,7 +147,8 @@ fn collect(folder: &Path, prefix: &str, files: &mut Vec<LocalFile>, bytes: &mut 
         let (kind, file) = (entry.file_type().map_err(unreadable)?, entry.file_name());
         let Some(name) = file.to_str().filter(|name| !name.starts_with('.')) else { continue };
         let path = entry.path();
-        if !kind.is_dir() && !(kind.is_file() && is_part(name)) {
+        let is_wanted = kind.is_dir() || (kind.is_file() && is_part(name));
+        if !is_wanted {
             continue;
         }
         let name: FileName = name.parse()?;

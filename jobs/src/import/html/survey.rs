@@ -11,7 +11,7 @@ use super::{
     tree::{Step, Tree},
 };
 use crate::{
-    book::{BookError, Metadata},
+    book::{BookError, Metadata, names::UniqueAnchors},
     import::{
         BookSink,
         epub::{xhtml::note_label, xml::Element},
@@ -56,6 +56,8 @@ pub(super) struct Survey {
     pub(super) pictures: HashMap<String, Option<String>>,
     /// The notes by their ids.
     pub(super) notes: HashMap<String, Vec<Step>>,
+    /// Where they stand: the elements' numbers.
+    pub(super) note_places: HashSet<usize>,
     /// The labels of the notes.
     pub(super) labels: HashMap<String, String>,
     pub(super) cover: Option<String>,
@@ -98,6 +100,14 @@ pub(super) fn is_left_out(name: &str) -> bool {
     matches!(name, "nav" | "style" | "script" | "template")
 }
 
+/// A note that is being read.
+struct Note {
+    depth: usize,
+    place: usize,
+    id: String,
+    steps: Vec<Step>,
+}
+
 /// Whether it may hold what a title page says.
 pub(super) fn is_header(element: &Element, path: &[String]) -> bool {
     (element.name == "header" || element.get("id") == Some("title-block-header")) && is_free(path)
@@ -119,7 +129,9 @@ struct Surveyor<'a> {
     header_has_text: bool,
     headers: usize,
     line: Option<(usize, Line, String)>,
-    note: Option<(usize, String, Vec<Step>)>,
+    note: Option<Note>,
+    /// How many elements have begun.
+    elements: usize,
     left_out: Option<usize>,
     note_bytes: usize,
     has_text: bool,
@@ -148,6 +160,7 @@ pub(super) fn survey(
         headers: 0,
         line: None,
         note: None,
+        elements: 0,
         left_out: None,
         note_bytes: 0,
         has_text: false,
@@ -156,6 +169,7 @@ pub(super) fn survey(
     while let Some(step) = tree.next()? {
         match &step {
             Step::Start(element) => {
+                surveyor.elements += 1;
                 if surveyor.left_out.is_none() {
                     surveyor.start(element, &path)?;
                 }
@@ -175,15 +189,17 @@ pub(super) fn survey(
         }
     }
     let mut survey = surveyor.survey;
-    let labels = survey.notes.keys().map(|id| (id.clone(), note_label(id)));
-    survey.labels = labels.collect();
+    let (mut ids, mut labels): (Vec<&String>, _) = (survey.notes.keys().collect(), UniqueAnchors::default());
+    ids.sort();
+    let named = ids.into_iter().filter_map(|id| Some((id.clone(), labels.add(&note_label(id))?)));
+    survey.labels = named.collect();
     Ok(survey)
 }
 
 impl Surveyor<'_> {
     /// Keeps a step of the open note.
     fn hold(&mut self, step: Step) {
-        let Some((_, _, steps)) = &mut self.note else { return };
+        let Some(Note { steps, .. }) = &mut self.note else { return };
         self.note_bytes += 32
             + match &step {
                 Step::Text(text) => text.len(),
@@ -266,7 +282,8 @@ impl Surveyor<'_> {
             && self.note.is_none()
             && !self.survey.notes.contains_key(&id);
         if is_note {
-            self.note = Some((path.len() + 1, id.clone(), Vec::new()));
+            self.note =
+                Some(Note { depth: path.len() + 1, place: self.elements, id: id.clone(), steps: Vec::new() });
         }
         if self.survey.places.len() < MOST_REMEMBERED {
             // Inside of a heading it is the heading's, where that has none.
@@ -378,10 +395,11 @@ impl Surveyor<'_> {
         {
             line.tell(&one_line(&text, MOST_HEADING), &mut self.survey.metadata);
         }
-        if self.note.as_ref().is_some_and(|(at, ..)| *at == depth)
-            && let Some((_, id, steps)) = self.note.take()
+        if self.note.as_ref().is_some_and(|note| note.depth == depth)
+            && let Some(note) = self.note.take()
         {
-            self.survey.notes.insert(id, steps);
+            self.survey.note_places.insert(note.place);
+            self.survey.notes.insert(note.id, note.steps);
         }
     }
 }

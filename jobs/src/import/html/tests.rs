@@ -59,6 +59,19 @@ fn notes_stand_in_the_chapter_that_refers_to_them() {
 }
 
 #[test]
+fn no_note_is_lost_whatever_marks_it() {
+    // Its mark stands in a heading that becomes the book's title; two ids make one label; an id is there twice.
+    let text = "<h1>T<a role=doc-noteref href='#n'>*</a></h1><h2>A</h2>a<a role=doc-noteref href='#x.1'>1</a>\
+                <a role=doc-noteref href='#x-1'>2</a><h2>B</h2>b<p id=n>Of the title.<p id='x.1'>One.<p id='x-1'>Two.<p id='x-1'>Three.";
+    let (kept, _) = html(text);
+    let all = kept.text();
+    for said in ["Of the title.", "One.", "Two.", "Three."] {
+        assert_eq!(all.matches(said).count(), 1, "{said}: {all}");
+    }
+    assert_eq!(kept.titles(), ["A", "B"]);
+}
+
+#[test]
 fn chapters_begin_at_the_topmost_headings_or_where_that_is_said() {
     let text = "<p>Front<h1>I</h1>a<h2>x</h2>b<h1>II</h1>c<blockquote><h1>quoted</h1></blockquote>";
     assert_eq!(html(text).0.titles(), ["", "I", "II"]);

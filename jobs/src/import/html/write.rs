@@ -28,6 +28,7 @@ pub(super) struct Writer<'a> {
     /// What the chapter before its first heading is called.
     pub(super) front_title: String,
     path: Vec<String>,
+    elements: usize,
     headings: usize,
     headers: usize,
     left_out: Option<usize>,
@@ -59,6 +60,7 @@ impl<'a> Writer<'a> {
             links,
             front_title,
             path: Vec::new(),
+            elements: 0,
             headings: 0,
             headers: 0,
             left_out: None,
@@ -87,6 +89,9 @@ impl<'a> Writer<'a> {
             chapters.begin(index, &title)?;
             self.links.chapter = index;
             let ended = self.chapter(chapters, begun)?;
+            if matches!(ended, Ended::AtEnd) {
+                self.unmarked_notes(chapters)?;
+            }
             chapters.end()?;
             chapters.losses().merge(&std::mem::take(&mut self.losses));
             index += 1;
@@ -140,33 +145,58 @@ impl<'a> Writer<'a> {
         Ok(ended)
     }
 
+    /// Writes as text the notes whose marks were left out with what they stood in.
+    fn unmarked_notes(&mut self, chapters: &mut Chapters<'_>) -> Result<(), BookError> {
+        let mut ids: Vec<&String> =
+            self.survey.notes.keys().filter(|id| !self.placed.contains_key(*id)).collect();
+        ids.sort();
+        for id in ids {
+            let mut losses = Losses::default();
+            self.note(id, "", chapters, &mut losses)?;
+            self.losses.merge(&losses);
+        }
+        Ok(())
+    }
+
     /// Writes the notes that the chapter refers to.
     fn notes(&mut self, chapters: &mut Chapters<'_>, losses: &mut Losses) -> Result<(), BookError> {
-        let survey = self.survey;
-        let mut links = Links { book: self.links.book, file: self.links.file, chapter: self.links.chapter };
         let mut at = 0;
         while let Some(id) = self.wanted.get(at).cloned() {
             at += 1;
-            let Some(steps) = survey.notes.get(&id) else { continue };
-            let flow = Flow::new(chapters);
-            let mut reader = Xhtml::new(flow, &mut links, losses, &survey.pictures, &survey.labels, false);
-            for (place, step) in steps.iter().enumerate() {
-                match step.clone() {
-                    Step::Start(mut element) => {
-                        self.mend(&mut element);
-                        if place == 0 {
-                            element.set("role", "doc-footnote".to_owned());
-                        }
-                        reader.start(element)?;
-                    }
-                    Step::Text(text) => reader.text(&text)?,
-                    Step::End => reader.end()?,
-                }
-            }
-            reader.finish()?;
+            self.note(&id, "doc-footnote", chapters, losses)?;
         }
         self.wanted.clear();
         Ok(())
+    }
+
+    /// Writes one, in the role of a note or as text.
+    fn note(
+        &mut self,
+        id: &str,
+        role: &str,
+        chapters: &mut Chapters<'_>,
+        losses: &mut Losses,
+    ) -> Result<(), BookError> {
+        let survey = self.survey;
+        let Some(steps) = survey.notes.get(id) else { return Ok(()) };
+        let mut links = Links { book: self.links.book, file: self.links.file, chapter: self.links.chapter };
+        let flow = Flow::new(chapters);
+        let mut reader = Xhtml::new(flow, &mut links, losses, &survey.pictures, &survey.labels, false);
+        for (place, step) in steps.iter().enumerate() {
+            match step.clone() {
+                Step::Start(mut element) => {
+                    self.mend(&mut element);
+                    if place == 0 {
+                        element.set("role", role.to_owned());
+                        element.unset("epub:type");
+                    }
+                    reader.start(element)?;
+                }
+                Step::Text(text) => reader.text(&text)?,
+                Step::End => reader.end()?,
+            }
+        }
+        reader.finish()
     }
 
     /// What a step means for the chapters; what is left out is left out here.
@@ -187,6 +217,7 @@ impl<'a> Writer<'a> {
     }
 
     fn start(&mut self, mut element: Element) -> Result<Seen, BookError> {
+        self.elements += 1;
         self.path.push(element.name.clone());
         if self.left_out.is_some() {
             // Counted all the same, as they were the first time.
@@ -198,10 +229,7 @@ impl<'a> Writer<'a> {
         self.headers += usize::from(is_header);
         let is_title =
             is_header && self.survey.title_header == Some(self.headers) && self.planned.skips_first;
-        let is_note = element.get("id").is_some_and(|id| {
-            matches!(element.name.as_str(), "li" | "aside" | "div" | "p" | "section" | "dd")
-                && self.survey.notes.contains_key(id)
-        });
+        let is_note = self.survey.note_places.contains(&self.elements);
         if is_left_out(&element.name) || is_title || is_note {
             match element.name.as_str() {
                 "nav" => self.losses.add("navigation"),
