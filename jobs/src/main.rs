@@ -4,13 +4,19 @@
 use std::process::ExitCode;
 
 use presswork::Cli;
-use presswork_jobs::{Bench, CharactersCommand, Demo, export::Export, import::Import};
+use presswork_jobs::{
+    Bench, CharactersCommand, Demo,
+    export::Export,
+    import::{Import, ImportCharacters},
+};
 
 fn main() -> ExitCode {
     Cli::new("presswork", env!("CARGO_PKG_VERSION"))
         .register::<Import>()
+        .register::<ImportCharacters>()
         .register::<Export>()
         .submits::<Import>()
+        .submits::<ImportCharacters>()
         .submits::<Export>()
         .routes(presswork_jobs::api::routes)
         .command::<CharactersCommand>()

@@ -25,7 +25,7 @@ pub mod names;
 pub mod project;
 pub mod writer;
 
-pub use characters::{Character, CharacterId, Characters};
+pub use characters::{Character, CharacterId, Characters, Stored};
 pub use check::Checked;
 pub use description::{Asset, Book, ChapterEntry, LinkTarget, Metadata};
 pub use error::BookError;

@@ -62,7 +62,7 @@ impl Archive {
             return Err(BookError::input(&name, "two entries of the archive have the same name"));
         }
         let mut entries = HashMap::new();
-        let (mut total, mut encrypted) = (0_u64, false);
+        let (mut total, mut encrypted, mut places) = (0_u64, false, Vec::new());
         for index in 0..zip.len() {
             let entry = zip.by_index_raw(index).map_err(|error| {
                 BookError::at(
@@ -86,9 +86,13 @@ impl Archive {
                 return Err(BookError::input(place, "it would grow too large when unpacked: a ZIP bomb"));
             }
             encrypted |= entry.encrypted();
+            places.push((entry.header_start(), entry.compressed_size()));
             if !path.ends_with('/') && entries.insert(path.to_owned(), index).is_some() {
                 return Err(BookError::input(place, "the archive has this entry twice"));
             }
+        }
+        if is_overlapping(places) {
+            return Err(BookError::input(&name, "two entries of the archive share their bytes: a ZIP bomb"));
         }
         if encrypted {
             return Err(BookError::input(
@@ -97,6 +101,11 @@ impl Archive {
             ));
         }
         Ok(Self { name, zip, entries, total: 0 })
+    }
+
+    /// The entries' names, folders left out.
+    pub(super) fn names(&self) -> impl Iterator<Item = String> + '_ {
+        self.entries.keys().cloned()
     }
 
     /// The archive and the entry, for messages: `book.epub!OEBPS/x.xhtml`.
@@ -186,6 +195,18 @@ impl Seek for Opening {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         self.file.seek(to)
     }
+}
+
+/// How many bytes stand before an entry's own, at least.
+const LEAST_HEADER_BYTES: u64 = 30;
+
+/// Whether an entry begins before the one in front of it has ended.
+fn is_overlapping(mut places: Vec<(u64, u64)>) -> bool {
+    places.sort_unstable();
+    places.windows(2).any(|pair| {
+        let [(begin, bytes), (next, _)] = pair else { return false };
+        begin.saturating_add(LEAST_HEADER_BYTES).saturating_add(*bytes) > *next
+    })
 }
 
 /// Whether an entry's name stays below the root on every platform.

@@ -6,6 +6,12 @@ use crate::book::BookError;
 /// How many bytes of a file's beginning [`detect`] wants.
 pub const HEAD_BYTES: usize = 8 << 10;
 
+/// Whether a file that begins so is a ZIP archive that may hold a manuscript's files, not a book itself.
+pub(super) fn is_archive(head: &[u8], name: &str) -> bool {
+    let is_odt = name.to_ascii_lowercase().ends_with(".odt");
+    head.starts_with(b"PK\x03\x04") && !is_odt && detect(head, name).is_err()
+}
+
 /// What a file is, from its first [`HEAD_BYTES`] bytes (fewer where it is shorter) and its name.
 ///
 /// # Errors
@@ -27,6 +33,7 @@ pub fn detect(head: &[u8], name: &str) -> Result<SourceFormat, BookError> {
             // A DOCX under another name: where its parts begin, their names tell it.
             _ if contains(head, b"word/") => Ok(SourceFormat::Docx),
             "odt" => refuse("an OpenDocument text: save it as DOCX or EPUB"),
+            // Perhaps one of chapters, which whoever reads it finds out.
             _ => refuse("a ZIP archive, but neither an EPUB nor a DOCX"),
         };
     }
@@ -69,7 +76,8 @@ pub fn detect(head: &[u8], name: &str) -> Result<SourceFormat, BookError> {
     match extension.as_str() {
         _ if !text => refuse("it isn't what it says: the content is binary, not text"),
         "md" | "markdown" | "mkd" | "mdown" => Ok(SourceFormat::Markdown),
-        "html" | "htm" | "xhtml" => refuse("HTML can't be imported: save it as Markdown or EPUB"),
+        "html" | "htm" | "xhtml" => Ok(SourceFormat::Html),
+        _ if is_page(begin) => Ok(SourceFormat::Html),
         "txt" | "text" | "asc" => Ok(SourceFormat::Text),
         _ => {
             let begin = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
@@ -78,6 +86,18 @@ pub fn detect(head: &[u8], name: &str) -> Result<SourceFormat, BookError> {
             Ok(if marked { SourceFormat::Markdown } else { SourceFormat::Text })
         }
     }
+}
+
+/// Whether it begins like a page of HTML.
+fn is_page(begin: &[u8]) -> bool {
+    let head = String::from_utf8_lossy(&begin[..begin.len().min(1 << 10)]).to_ascii_lowercase();
+    let mut rest = head.trim_start();
+    for (begin, end) in [("<?xml", "?>"), ("<!--", "-->")] {
+        if let Some((_, behind)) = rest.strip_prefix(begin).and_then(|rest| rest.split_once(end)) {
+            rest = behind.trim_start();
+        }
+    }
+    ["<!doctype html", "<html", "<head", "<body"].iter().any(|page| rest.starts_with(page))
 }
 
 fn contains(head: &[u8], what: &[u8]) -> bool {
@@ -145,6 +165,9 @@ mod tests {
         assert_eq!(detect(b" {\"format\":\"presswork-book-export\",", "b.json").unwrap(), SourceFormat::Json);
         assert_eq!(detect(b"# Title\n", "book").unwrap(), SourceFormat::Markdown);
         assert_eq!(detect(b"Once\n", "book.md").unwrap(), SourceFormat::Markdown);
+        assert_eq!(detect(b"<p>Once\n", "book.htm").unwrap(), SourceFormat::Html);
+        let page = b"<?xml version='1.0'?>\n<!-- saved -->\n<!DOCTYPE HTML>";
+        assert_eq!(detect(page, "book").unwrap(), SourceFormat::Html);
         assert_eq!(detect(b"Once\n", "book").unwrap(), SourceFormat::Text);
         assert_eq!(detect(b"O\0n\0c\0e\0\n\0", "book.txt").unwrap(), SourceFormat::Text);
     }
@@ -160,7 +183,6 @@ mod tests {
             (b"{\"a\": 1}", "book.json"),
             (b"%PDF-1.7", "book.txt"),
             (b"", "book.md"),
-            (b"<p>", "book.html"),
             (&noise, "book.txt"),
             (&noise, "book.md"),
         ] {

@@ -2,7 +2,12 @@
 //! pictures into a project. The book that was there stays whole and in use until the new one takes its place in one
 //! step; an import that fails leaves nothing that anybody sees.
 
-use std::{io::Read, path::Path, sync::Arc, time::Duration};
+use std::{
+    io::Read,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
@@ -15,7 +20,10 @@ use presswork::{
 use serde::{Deserialize, Serialize};
 use tokio::{io::AsyncWriteExt as _, runtime::Handle};
 
-use super::{BookSink, Imported, Report, Source, SourceFile, SourceFormat, detect, import};
+use super::{
+    BookSink, ChapterMark, Imported, Report, Source, SourceFile, SourceFormat, detect, import_marked,
+    unpack::{format_of, unpack},
+};
 use crate::book::{
     BookError, Metadata,
     project::{ProjectWriter, discard},
@@ -35,6 +43,10 @@ pub struct Import {
     /// What it is; told by its content where nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<SourceFormat>,
+    /// Where chapters begin: `h1` to `h6`, `numbers`, `capitals`, or patterns such as `Chapter *`. Where nothing is said the
+    /// manuscript itself does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub chapters: Vec<ChapterMark>,
     /// A title in place of the manuscript's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
@@ -75,6 +87,8 @@ pub(super) const MOST_BYTES: u64 = 4 << 30;
 const FOLDERS: [&str; 2] = ["files/", "uploads/"];
 /// How many files a folder has at most: their names must fit the payload, too.
 const MOST_FILES: usize = 2_000;
+/// How many marks of chapters may be said.
+const MOST_MARKS: usize = 20;
 /// How many bytes a picture has at most; it is held in memory while it is stored.
 const MOST_PICTURE_BYTES: u64 = 32 << 20;
 
@@ -94,6 +108,9 @@ impl Kind for Import {
             }
             _ => {}
         }
+        if self.chapters.len() > MOST_MARKS {
+            return Err(format!("at most {MOST_MARKS} marks of chapters can be said"));
+        }
         self.source.iter().try_for_each(Upload::check)
     }
 
@@ -103,7 +120,8 @@ impl Kind for Import {
         let storage = context.project(&self.project);
         // A revision of its own for each attempt.
         let revision = format!("{}-{}", context.job().id, context.job().epoch);
-        let brought = self.bring(&context, source, storage.clone(), &revision).await;
+        let brought =
+            self.bring(&context, (source, scratch.path().to_owned()), storage.clone(), &revision).await;
         if brought.is_err() {
             discard(&*storage, &revision).await;
         }
@@ -112,7 +130,7 @@ impl Kind for Import {
 }
 
 impl Upload {
-    fn check(&self) -> Result<(), String> {
+    pub(super) fn check(&self) -> Result<(), String> {
         let named = |text: &str| text.split('/').try_for_each(|name| name.parse::<FileName>().map(drop));
         named(&self.name).map_err(|error| error.to_string())?;
         match FOLDERS.iter().find_map(|folder| self.key.strip_prefix(folder)) {
@@ -137,7 +155,8 @@ impl Import {
         let (storage, mut left, mut files) = (context.storage(), MOST_BYTES, Vec::new());
         for (place, upload) in self.source.iter().enumerate() {
             let path = scratch.join(place.to_string());
-            left = fetch_file(&*storage, upload, &path, left).await?;
+            let too_large = "a manuscript may have 4 GiB at most";
+            left = fetch_file(&*storage, upload, &path, left, too_large).await?;
             files.push(SourceFile { name: upload.name.clone(), path });
         }
         match files.pop() {
@@ -153,13 +172,13 @@ impl Import {
     async fn bring(
         self,
         context: &Context,
-        source: Source,
+        (source, scratch): (Source, PathBuf),
         storage: Arc<dyn ObjectStore>,
         revision: &str,
     ) -> Result<Brought, Failure> {
         let (writer, project) = (ProjectWriter::begin(storage, revision)?, self.project.clone());
         let (runtime, reading) = (Handle::current(), context.clone());
-        let read = tokio::task::spawn_blocking(move || self.read(&source, writer, runtime, reading));
+        let read = tokio::task::spawn_blocking(move || self.read(source, &scratch, writer, runtime, reading));
         let (writer, imported) = read.await.map_err(Failure::retry)??;
         // A last look at the lease: whoever has lost it must not put its book in the place of a newer one.
         context.save(&()).await?;
@@ -170,17 +189,15 @@ impl Import {
     /// The blocking side.
     fn read(
         self,
-        source: &Source,
+        source: Source,
+        scratch: &Path,
         writer: ProjectWriter,
         runtime: Handle,
         context: Context,
     ) -> Result<(ProjectWriter, Imported), BookError> {
-        let format = match self.format {
-            Some(format) => format,
-            None => told(source)?,
-        };
+        let (format, source) = told(self.format, source, scratch)?;
         let mut sink = Desk { writer, runtime, context, chapters: 0 };
-        let mut imported = import(format, source, &mut sink)?;
+        let mut imported = import_marked(format, &source, &self.chapters, &mut sink)?;
         self.replace(&mut imported.metadata);
         Ok((sink.writer, imported))
     }
@@ -200,11 +217,12 @@ impl Import {
 }
 
 /// Fetches one file; answers how many bytes may still come.
-async fn fetch_file(
+pub(super) async fn fetch_file(
     storage: &dyn ObjectStore,
     upload: &Upload,
     path: &Path,
     left: u64,
+    too_large: &str,
 ) -> Result<u64, Failure> {
     let got = match storage.get(&upload.path()?).await {
         Err(object_store::Error::NotFound { .. }) => {
@@ -213,7 +231,7 @@ async fn fetch_file(
         got => got.map_err(Failure::retry)?,
     };
     let Some(left) = left.checked_sub(got.meta.size) else {
-        return Err(Failure::fatal(format_args!("{}: a manuscript may have 4 GiB at most", upload.name)));
+        return Err(Failure::fatal(format_args!("{}: {too_large}", upload.name)));
     };
     let mut file = tokio::fs::File::create(path).await.map_err(Failure::retry)?;
     let mut pieces = got.into_stream();
@@ -224,14 +242,41 @@ async fn fetch_file(
     Ok(left)
 }
 
-/// What a manuscript is, by its content.
-fn told(source: &Source) -> Result<SourceFormat, BookError> {
-    let Source::File(file) = source else { return Ok(SourceFormat::Markdown) };
+/// What a manuscript is, as is said or by its content; an archive of chapters is a folder from here on.
+fn told(
+    said: Option<SourceFormat>,
+    source: Source,
+    scratch: &Path,
+) -> Result<(SourceFormat, Source), BookError> {
+    let file = match source {
+        Source::Folder(files) => return folder(said, files, "the folder"),
+        Source::File(file) => file,
+    };
     let mut head = Vec::new();
     let opened = std::fs::File::open(&file.path);
     let read = opened.and_then(|opened| opened.take(detect::HEAD_BYTES as u64).read_to_end(&mut head));
     read.map_err(|error| BookError::storage(format!("reading {}", file.name), error))?;
-    detect::detect(&head, &file.name)
+    let may_be_folder = said.is_none_or(|format| format.is_of_folders());
+    if may_be_folder && detect::is_archive(&head, &file.name) {
+        return folder(said, unpack(&file, scratch)?, &file.name);
+    }
+    let format = match said {
+        Some(format) => format,
+        None => detect::detect(&head, &file.name)?,
+    };
+    Ok((format, Source::File(file)))
+}
+
+fn folder(
+    said: Option<SourceFormat>,
+    files: Vec<SourceFile>,
+    name: &str,
+) -> Result<(SourceFormat, Source), BookError> {
+    let format = match said {
+        Some(format) => format,
+        None => format_of(&files, name)?,
+    };
+    Ok((format, Source::Folder(files)))
 }
 
 /// Where chapters and pictures are handed in.

@@ -4,10 +4,13 @@
 //!
 //! - [`mod@detect`]: what a file is, by its content first and its name second.
 //! - `chapters`: events in, chapters out; counts, bounds, splits. `pictures`: what a picture is and what it is called.
-//! - `charset`: text in any charset as lines of UTF-8.
+//! - `charset`: text in any charset as lines of UTF-8; `letters`: as bytes of it.
 //! - `job`: the job kind [`Import`]. `submit`: its arguments on the command line.
-//! - `archive`: ZIP with its bounds, for `epub` and `docx`.
-//! - `markdown`, `text`, `epub`, `docx`, `json`: one format each.
+//! - [`characters`]: the job kind that brings characters in, many at a time.
+//! - `order`: the order of a folder's chapters.
+//! - `steer`: where chapters begin, as a user says it. `unpack`: a folder in a ZIP archive.
+//! - `archive`: ZIP with its bounds, for `epub`, `docx` and `unpack`.
+//! - `markdown`, `text`, `html`, `epub`, `docx`, `json`: one format each.
 
 use std::{fmt, io::Read, path::PathBuf, str::FromStr};
 
@@ -17,22 +20,30 @@ use crate::book::{BookError, Losses, Metadata};
 
 mod archive;
 mod chapters;
+pub mod characters;
 mod charset;
 pub mod detect;
 mod docx;
 mod epub;
+mod html;
 mod job;
 mod json;
+mod letters;
 mod markdown;
+mod order;
 mod pictures;
+mod steer;
 mod submit;
 mod table;
 #[cfg(test)]
 mod tests;
 mod text;
+mod unpack;
 
+pub use characters::ImportCharacters;
 pub use detect::detect;
 pub use job::{Brought, Import, Upload};
+pub use steer::{ChapterMark, ChapterMarkError};
 pub use submit::ImportArguments;
 
 /// A format that can be imported.
@@ -43,6 +54,8 @@ pub enum SourceFormat {
     Markdown,
     /// Plain text in any charset.
     Text,
+    /// HTML as browsers read it: one file, or a folder of chapters.
+    Html,
     /// EPUB 2 or 3.
     Epub,
     /// A word processor's document: Office Open XML, as Word, LibreOffice and Google Docs write it.
@@ -53,17 +66,23 @@ pub enum SourceFormat {
 
 impl SourceFormat {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Markdown, Self::Text, Self::Epub, Self::Docx, Self::Json];
+    pub const ALL: [Self; 6] = [Self::Markdown, Self::Text, Self::Html, Self::Epub, Self::Docx, Self::Json];
 
-    /// The name users write: `markdown`, `text`, `epub`, `docx`, `json`.
+    /// The name users write: `markdown`, `text`, `html`, `epub`, `docx`, `json`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Markdown => "markdown",
             Self::Text => "text",
+            Self::Html => "html",
             Self::Epub => "epub",
             Self::Docx => "docx",
             Self::Json => "json",
         }
+    }
+
+    /// Whether a folder may be one.
+    pub const fn is_of_folders(self) -> bool {
+        matches!(self, Self::Markdown | Self::Text | Self::Html)
     }
 }
 
@@ -75,7 +94,7 @@ impl fmt::Display for SourceFormat {
 
 /// The text is not a format that can be imported.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a format to import: one of markdown, text, epub, docx, json")]
+#[error("not a format to import: one of markdown, text, html, epub, docx, json")]
 pub struct SourceFormatError;
 
 impl FromStr for SourceFormat {
@@ -100,7 +119,7 @@ pub struct SourceFile {
 pub enum Source {
     /// One file.
     File(SourceFile),
-    /// A folder of Markdown chapters and their pictures, in any order.
+    /// A folder of chapters and their pictures, in any order.
     Folder(Vec<SourceFile>),
 }
 
@@ -172,18 +191,45 @@ pub struct Imported {
 /// `Input` where the manuscript can't be used, naming file and place; `Storage` where its file can't be read; what the
 /// sink answers.
 pub fn import(format: SourceFormat, source: &Source, sink: &mut dyn BookSink) -> Result<Imported, BookError> {
+    import_marked(format, source, &[], sink)
+}
+
+/// The same where chapters begin at some marks; with none of them, where the manuscript itself says it.
+///
+/// # Errors
+/// As [`import`].
+pub fn import_marked(
+    format: SourceFormat,
+    source: &Source,
+    marks: &[ChapterMark],
+    sink: &mut dyn BookSink,
+) -> Result<Imported, BookError> {
+    let level = marks.iter().filter_map(|mark| mark.level()).max();
     let mut imported = match (format, source) {
-        (SourceFormat::Markdown, Source::File(file)) => markdown::import_file(file, sink)?,
-        (SourceFormat::Markdown, Source::Folder(files)) => markdown::import_folder(files, sink)?,
-        (SourceFormat::Text, Source::File(file)) => text::import(file, sink)?,
+        (SourceFormat::Markdown, Source::File(file)) => markdown::import_file(file, marks, sink)?,
+        (SourceFormat::Markdown, Source::Folder(files)) => markdown::import_folder(files, marks, sink)?,
+        (SourceFormat::Text, Source::File(file)) => text::import_file(file, marks, sink)?,
+        (SourceFormat::Text, Source::Folder(files)) => text::import_folder(files, marks, sink)?,
+        (SourceFormat::Html, Source::File(file)) => html::import_file(file, marks, sink)?,
+        (SourceFormat::Html, Source::Folder(files)) => html::import_folder(files, marks, sink)?,
         (SourceFormat::Epub, Source::File(file)) => epub::import(file, sink)?,
-        (SourceFormat::Docx, Source::File(file)) => docx::import(file, sink)?,
+        (SourceFormat::Docx, Source::File(file)) => docx::import(file, level, sink)?,
         (SourceFormat::Json, Source::File(file)) => json::import(file, sink)?,
         (format, Source::Folder(files)) => {
             let first = files.first().map(|file| file.name.as_str()).unwrap_or_default();
             return Err(BookError::input(first, format!("a folder can't be imported as {format}")));
         }
     };
+    let is_unused = match format {
+        SourceFormat::Epub | SourceFormat::Json => !marks.is_empty(),
+        SourceFormat::Docx => marks.iter().any(|mark| mark.level().is_none()),
+        SourceFormat::Markdown | SourceFormat::Text | SourceFormat::Html => false,
+    };
+    if is_unused {
+        imported
+            .report
+            .warn(format!("where chapters begin is what {format} itself says: marks were not used"));
+    }
     let metadata = &mut imported.metadata;
     if metadata.title.trim().is_empty() {
         metadata.title = match source {

@@ -14,19 +14,27 @@ use presswork::{
 };
 use tokio::io::AsyncReadExt as _;
 
-use super::{Import, SourceFormat, Upload, job::MOST_BYTES};
+use super::{ChapterMark, Import, SourceFormat, Upload, job::MOST_BYTES, unpack::is_part};
 
 /// What `enqueue import` is told.
 #[derive(Debug, Args)]
 pub struct ImportArguments {
-    /// The manuscript: a Markdown, text, EPUB or DOCX file, a JSON export, or a folder of Markdown chapters
-    path: PathBuf,
+    /// The manuscript: a Markdown, text, HTML, EPUB or DOCX file, a JSON export, or a folder or ZIP archive of chapters
+    #[arg(required_unless_present = "key")]
+    path: Option<PathBuf>,
+    /// A file in storage in place of one on this machine, as the API's uploads are: files/novel.epub
+    #[arg(long, conflicts_with = "path")]
+    key: Option<String>,
     /// The project that it goes into; what that holds is replaced
     #[arg(long)]
     project: ProjectId,
     /// What it is [default: told by its content]
-    #[arg(long, value_parser = one_of::<SourceFormat>(["markdown", "text", "epub", "docx", "json"]))]
+    #[arg(long, value_parser = one_of::<SourceFormat>(SourceFormat::ALL.map(SourceFormat::name)))]
     format: Option<SourceFormat>,
+    /// Where chapters begin: h1 to h6, numbers, capitals, or a pattern such as "Chapter *"; may be repeated [default: told by the
+    /// manuscript]
+    #[arg(long, value_name = "MARK")]
+    chapters: Vec<ChapterMark>,
     /// A title in place of the manuscript's own
     #[arg(long)]
     title: Option<String>,
@@ -41,7 +49,16 @@ pub struct ImportArguments {
 impl ImportArguments {
     /// A manuscript for a project, with nothing said about it.
     pub fn new(path: PathBuf, project: ProjectId) -> Self {
-        Self { path, project, format: None, title: None, authors: Vec::new(), language: None }
+        Self {
+            path: Some(path),
+            key: None,
+            project,
+            format: None,
+            chapters: Vec::new(),
+            title: None,
+            authors: Vec::new(),
+            language: None,
+        }
     }
 }
 
@@ -50,16 +67,24 @@ impl Submit for Import {
     type Arguments = ImportArguments;
 
     async fn prepare(arguments: ImportArguments, door: &Door) -> Result<Self, CliError> {
-        let manuscript = manuscript(&arguments.path).await?;
-        let mut source = Vec::new();
-        for (place, file) in manuscript.files.iter().enumerate() {
-            source.push(upload(door, place, file).await?);
+        let (mut source, mut folder) = (Vec::new(), false);
+        if let Some(path) = &arguments.path {
+            let manuscript = manuscript(path).await?;
+            folder = manuscript.folder;
+            for (place, file) in manuscript.files.iter().enumerate() {
+                source.push(upload(door, place, file).await?);
+            }
         }
+        source.extend(arguments.key.map(|key| {
+            let name = key.rsplit('/').next().map(presentable).unwrap_or_default();
+            Upload { name, key }
+        }));
         Ok(Self {
             project: arguments.project,
             source,
-            folder: manuscript.folder,
+            folder,
             format: arguments.format,
+            chapters: arguments.chapters,
             title: arguments.title,
             authors: arguments.authors,
             language: arguments.language,
@@ -79,9 +104,6 @@ struct Manuscript {
     files: Vec<LocalFile>,
     folder: bool,
 }
-
-/// The endings that a folder's files may have to be part of a book.
-const BOOK_ENDINGS: [&str; 9] = ["md", "markdown", "png", "jpg", "jpeg", "gif", "webp", "svg", "mdown"];
 
 async fn manuscript(path: &Path) -> Result<Manuscript, CliError> {
     let path = path.to_owned();
@@ -109,7 +131,7 @@ fn look(path: &Path) -> Result<Manuscript, CliError> {
     if files.is_empty() {
         let path = path.display();
         return Err(CliError::usage(format_args!(
-            "{path} holds no Markdown files: give a file, or another folder"
+            "{path} holds no Markdown, HTML or text files: give a file, or another folder"
         )));
     }
     files.sort_by(|one, two| one.name.cmp(&two.name));
@@ -125,10 +147,8 @@ fn collect(folder: &Path, prefix: &str, files: &mut Vec<LocalFile>, bytes: &mut 
         let (kind, file) = (entry.file_type().map_err(unreadable)?, entry.file_name());
         let Some(name) = file.to_str().filter(|name| !name.starts_with('.')) else { continue };
         let path = entry.path();
-        let ending =
-            path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_ascii_lowercase();
-        let is_part = kind.is_dir() || (kind.is_file() && BOOK_ENDINGS.contains(&ending.as_str()));
-        if !is_part {
+        let is_wanted = kind.is_dir() || (kind.is_file() && is_part(name));
+        if !is_wanted {
             continue;
         }
         let name: FileName = name.parse()?;
@@ -148,6 +168,27 @@ fn check_size(bytes: u64) -> Result<(), CliError> {
         return Err(CliError::usage("a manuscript may have 4 GiB at most"));
     }
     Ok(())
+}
+
+/// Uploads one file for a job that takes no more than `most` bytes.
+pub(super) async fn upload_file(
+    door: &Door,
+    path: &Path,
+    most: u64,
+    too_large: &str,
+) -> Result<Upload, CliError> {
+    let there = tokio::fs::metadata(path).await;
+    let there =
+        there.map_err(|error| CliError::usage(format_args!("{} can't be read: {error}", path.display())))?;
+    // A device or a pipe may have no end.
+    if !there.is_file() {
+        return Err(CliError::usage(format_args!("{} is no file", path.display())));
+    }
+    if there.len() > most {
+        return Err(CliError::usage(too_large));
+    }
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    upload(door, 0, &LocalFile { name: presentable(&name), path: path.to_owned() }).await
 }
 
 /// A manuscript's file name for messages: as it is, where it is a proper name, else the letters of it.

@@ -212,6 +212,20 @@ fn no_mutation_of_an_epub_or_of_what_is_in_it_brings_the_importer_down() {
 }
 
 #[test]
+fn no_mutation_of_html_brings_the_importer_down() {
+    let input = concat!(
+        "<!DOCTYPE html><html lang=en><head><meta charset=utf-8><title>T &amp; U</title><style>p{}</style></head><body>",
+        "<header><h1>T</h1><p class=author>A</header><nav><ol><li><a href='#c1'>One</a></ol></nav><section id=c1><h2>One</h2>",
+        "<p>a <b>b<i>c</b>d</i><a role=doc-noteref href='#n1'>1</a><ul><li>x<li>y</ul><table><tr><th>a<td>b</table>",
+        "<img src='data:image/png;base64,iVBORw0KGgo=' alt=p><pre><code class=language-x>y\n</code></pre></section>",
+        "<h2 id=t>Two</h2><blockquote><p>q<br>r</blockquote><a href='#t'>l</a><script>z</script><ol start=3><li id=n1>note</ol>",
+    );
+    survives(SourceFormat::Html, 9, input.as_bytes(), 3000);
+    let wide: Vec<u8> = input.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    survives(SourceFormat::Html, 10, &wide, 500);
+}
+
+#[test]
 fn no_mutation_of_our_json_brings_the_importer_down() {
     survives(SourceFormat::Json, 6, super::json::tests::small().as_bytes(), 3000);
 }

@@ -3,10 +3,10 @@
 //! for `id` and `name`; one that nobody knows is a field of its own.
 
 use csv::{ReaderBuilder, StringRecord};
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 use super::read;
-use crate::book::Character;
+use crate::book::{Character, characters::cells::fields};
 
 /// The rows, at most `most` of them: each a character or what is wrong with it.
 ///
@@ -35,66 +35,13 @@ pub(super) fn rows(body: &[u8], most: usize) -> Result<Vec<Result<Character, Str
 }
 
 fn character(columns: &StringRecord, record: &StringRecord) -> Result<Character, String> {
-    let mut fields = Map::new();
-    for (column, cell) in columns.iter().map(str::trim).zip(record) {
-        if cell.is_empty() {
-            continue;
-        }
-        let value = match column {
-            "aliases" | "traits" => Value::from(list(cell)),
-            "relationships" => {
-                let all: Result<Vec<Value>, String> =
-                    list(cell).iter().map(|one| relationship(one)).collect();
-                Value::from(all?)
-            }
-            "first_chapter" => {
-                let number = cell.trim().parse::<u32>();
-                Value::from(number.map_err(|_| format!("first_chapter is no number: {cell:?}"))?)
-            }
-            "extra" => {
-                let extra = serde_json::from_str::<Map<String, Value>>(&plain(cell));
-                fields.extend(extra.map_err(|error| format!("extra is no JSON object: {error}"))?);
-                continue;
-            }
-            "" => continue,
-            _ => Value::from(plain(cell)),
-        };
-        fields.insert(column.to_owned(), value);
-    }
-    read(Value::Object(fields), None)
-}
-
-fn relationship(text: &str) -> Result<Value, String> {
-    let (to, kind) = text
-        .split_once(": ")
-        .ok_or_else(|| format!("a relationship is written as `id: kind`, not {text:?}"))?;
-    Ok(json!({ "to": to, "kind": kind }))
-}
-
-/// A cell's text without the apostrophe that keeps a spreadsheet from running it.
-fn plain(cell: &str) -> String {
-    let guarded = cell
-        .strip_prefix('\'')
-        .filter(|rest| rest.starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠', '\t', '\n', '\r']));
-    guarded.unwrap_or(cell).to_owned()
-}
-
-/// The items of a cell: `; ` between them, a backslash before a semicolon or backslash of their own.
-fn list(cell: &str) -> Vec<String> {
-    let (mut items, mut item, mut letters) = (Vec::new(), String::new(), cell.chars());
-    while let Some(letter) = letters.next() {
-        match letter {
-            '\\' => item.extend(letters.next()),
-            ';' => items.push(std::mem::take(&mut item)),
-            _ => item.push(letter),
-        }
-    }
-    items.push(item);
-    items.iter().map(|item| plain(item.trim())).filter(|item| !item.is_empty()).collect()
+    read(Value::Object(fields(columns.iter().map(str::trim).zip(record))?), None)
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

@@ -4,8 +4,10 @@
 //! ```text
 //! characters/odysseus.json
 //! ```
-//! [`Character`] is what stands in a file. `store` reads and writes them, thousands as well as three.
+//! [`Character`] is what stands in a file. `store` reads and writes them, thousands as well as three;
+//! `cells` is what they are in a table.
 
+pub(crate) mod cells;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -15,7 +17,7 @@ use std::{fmt, num::NonZeroU32, str::FromStr};
 use presswork::domain::{FileName, NameError};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-pub use store::Characters;
+pub use store::{Characters, Stored};
 
 /// The folder of a project in which they are; no revision of a book may be called like it.
 pub const FOLDER: &str = "characters";

@@ -17,6 +17,19 @@ const SIDE_BY_SIDE: usize = 16;
 /// So many ids are held at a time, a few megabytes of them: most projects need one listing, a million characters sixteen.
 const MOST_HELD_IDS: usize = 1 << 16;
 
+/// What [`Characters::ensure`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stored {
+    /// There was none of this id.
+    Created,
+    /// There was another one, which it has replaced.
+    Replaced,
+    /// It was there already, just so.
+    Unchanged,
+    /// There is another one, which was left alone.
+    Kept,
+}
+
 /// The characters of one project.
 #[derive(Clone, Debug)]
 pub struct Characters {
@@ -42,21 +55,39 @@ impl Characters {
     /// # Errors
     /// `Input` where the name is blank or the file would be too large, `Storage` where storage fails.
     pub async fn put(&self, character: &Character, replace: bool) -> Result<bool, BookError> {
-        character.check()?;
-        let file = file_of(&character.id);
-        let doing = || format!("writing {file}");
-        let mut json =
-            serde_json::to_vec_pretty(character).map_err(|error| BookError::storage(doing(), error))?;
-        json.push(b'\n');
-        if json.len() > MOST_CHARACTER_BYTES {
-            return Err(too_large(file));
-        }
         let mode = if replace { PutMode::Overwrite } else { PutMode::Create };
-        match self.storage.put_opts(&path(&character.id), PutPayload::from(json), mode.into()).await {
+        self.write(&character.id, character.file()?, mode).await
+    }
+
+    async fn write(&self, id: &CharacterId, json: Vec<u8>, mode: PutMode) -> Result<bool, BookError> {
+        match self.storage.put_opts(&path(id), PutPayload::from(json), mode.into()).await {
             Ok(_) => Ok(true),
             Err(Error::AlreadyExists { .. }) => Ok(false),
-            Err(error) => Err(BookError::storage(doing(), error)),
+            Err(error) => Err(BookError::storage(format!("writing {}", file_of(id)), error)),
         }
+    }
+
+    /// Sees to it that there is this character, however often it is called, and tells what it took; where there is another one
+    /// of this id, `replace` says whether it is replaced.
+    ///
+    /// # Errors
+    /// As [`put`](Self::put).
+    pub async fn ensure(&self, character: &Character, replace: bool) -> Result<Stored, BookError> {
+        let json = character.file()?;
+        if self.write(&character.id, json.clone(), PutMode::Create).await? {
+            return Ok(Stored::Created);
+        }
+        let is_same = match self.get(&character.id).await {
+            Ok(there) => there.as_ref() == Some(character),
+            // Somebody has spoilt its file.
+            Err(BookError::Input { .. }) => false,
+            Err(error) => return Err(error),
+        };
+        if is_same || !replace {
+            return Ok(if is_same { Stored::Unchanged } else { Stored::Kept });
+        }
+        self.write(&character.id, json, PutMode::Overwrite).await?;
+        Ok(Stored::Replaced)
     }
 
     /// A character, if there is one of this id.
@@ -196,6 +227,19 @@ impl Character {
             return Err(BookError::input(file_of(&self.id), "its name is blank: give it one"));
         }
         Ok(())
+    }
+
+    /// Its file's content.
+    ///
+    /// # Errors
+    /// `Input` where its name is blank or the file would be too large.
+    pub fn file(&self) -> Result<Vec<u8>, BookError> {
+        self.check()?;
+        let file = || file_of(&self.id);
+        let mut json = serde_json::to_vec_pretty(self)
+            .map_err(|error| BookError::storage(format!("writing {}", file()), error))?;
+        json.push(b'\n');
+        if json.len() > MOST_CHARACTER_BYTES { Err(too_large(file())) } else { Ok(json) }
     }
 }
 

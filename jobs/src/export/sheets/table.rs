@@ -2,13 +2,17 @@
 //!
 //! `=`, `+`, `-` and `@`, also in full width, get an apostrophe in front where a cell begins, as a tab and a line end do:
 //! spreadsheets would take it for a formula and run it, and it may come from somebody else's manuscript. As a cell may
-//! begin for them behind a semicolon, tab or line end, so it is there. Control characters are dropped. Lists stand in one cell, separated by
+//! begin for them behind a semicolon, tab or line end, so it is there; an import takes the apostrophes off again. Control characters are dropped. Lists stand in one cell, separated by
 //! `; `, with a backslash before a semicolon or backslash of their own; relationships as `id: kind`. What else a file
 //! has stands in the last column, as JSON.
 
 use csv::{Terminator, WriterBuilder};
 
-use crate::book::{BookError, Character, Losses, check::is_legal};
+use crate::book::{
+    BookError, Character, Losses,
+    characters::cells::{guard, join},
+    check::is_legal,
+};
 
 /// The columns, in order.
 pub(super) const COLUMNS: [&str; 12] = [
@@ -44,13 +48,13 @@ pub(super) fn row(character: &Character, losses: &mut Losses, out: &mut Vec<u8>)
     let cells = [
         character.id.to_string(),
         character.name.clone(),
-        list(&character.aliases),
+        join(&character.aliases),
         character.role.clone(),
         character.description.clone(),
-        list(&character.traits),
+        join(&character.traits),
         character.appearance.clone(),
         character.background.clone(),
-        list(&relationships),
+        join(&relationships),
         character.notes.clone(),
         character.first_chapter.map(|number| number.to_string()).unwrap_or_default(),
         extra,
@@ -65,30 +69,12 @@ fn record(cells: &[String; COLUMNS.len()], out: &mut Vec<u8>) -> Result<(), Book
     writer.flush().map_err(|error| BookError::storage("writing a row", error))
 }
 
-fn list(items: &[String]) -> String {
-    let escaped = |item: &String| item.replace('\\', "\\\\").replace(';', "\\;");
-    items.iter().map(escaped).collect::<Vec<_>>().join("; ")
-}
-
 /// A cell that no spreadsheet runs.
 fn harmless(cell: &str, losses: &mut Losses) -> String {
-    let mut out = String::with_capacity(cell.len() + 1);
-    let (mut is_begin, mut has_illegal) = (true, false);
-    for c in cell.chars() {
-        let is_space = matches!(c, '\t' | '\n' | '\r');
-        if !is_legal(c) || (c.is_control() && !is_space) {
-            has_illegal = true;
-            continue;
-        }
-        let is_formula = matches!(c, '=' | '+' | '-' | '@' | '＝' | '＋' | '－' | '＠');
-        if (is_begin && is_formula) || (out.is_empty() && is_space) {
-            out.push('\'');
-        }
-        out.push(c);
-        is_begin = c == ';' || is_space || (is_begin && c.is_whitespace());
+    let is_good = |c: &char| is_legal(*c) && (!c.is_control() || matches!(c, '\t' | '\n' | '\r'));
+    if cell.chars().all(|c| is_good(&c)) {
+        return guard(cell);
     }
-    if has_illegal {
-        losses.add("illegal control character");
-    }
-    out
+    losses.add("illegal control character");
+    guard(&cell.chars().filter(is_good).collect::<String>())
 }

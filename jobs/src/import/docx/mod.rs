@@ -35,7 +35,11 @@ use text::{Block, Content, NoteId, Paragraph, Picture, Reader};
 use xml::Xml;
 
 /// Imports a DOCX.
-pub(super) fn import(source: &SourceFile, sink: &mut dyn BookSink) -> Result<Imported, BookError> {
+pub(super) fn import(
+    source: &SourceFile,
+    level: Option<u8>,
+    sink: &mut dyn BookSink,
+) -> Result<Imported, BookError> {
     refuse_old(source)?;
     let mut archive = Archive::open(source, "a DOCX")?;
     let root = parts::relations(&mut archive, "")?;
@@ -75,7 +79,7 @@ pub(super) fn import(source: &SourceFile, sink: &mut dyn BookSink) -> Result<Imp
             _ => {}
         }
     }
-    let mut survey = survey(Reader::new(parts::open(&mut archive, &main)?, &styles), &styles)
+    let mut survey = survey(Reader::new(parts::open(&mut archive, &main)?, &styles), &styles, level)
         .map_err(|error| in_file(error, &source.name))?;
     if let Some(path) = notes_at {
         survey.add_notes(Reader::new(parts::open(&mut archive, &path)?, &styles), &styles)?;

@@ -131,8 +131,8 @@ impl Survey {
     }
 }
 
-/// Reads a text through.
-pub(super) fn survey(mut reader: Reader<'_>, styles: &Styles) -> Result<Survey, BookError> {
+/// Reads a text through. `said` is the level of headings at which chapters begin, if that is said.
+pub(super) fn survey(mut reader: Reader<'_>, styles: &Styles, said: Option<u8>) -> Result<Survey, BookError> {
     let mut headings: Vec<Heading> = Vec::new();
     // Bookmarks elsewhere: how many headings came before, and how many pages.
     let mut elsewhere: HashMap<String, (usize, usize)> = HashMap::new();
@@ -198,17 +198,18 @@ pub(super) fn survey(mut reader: Reader<'_>, styles: &Styles) -> Result<Survey, 
             }
         }
     }
-    Ok(found(&headings, elsewhere, &named, others, page))
+    Ok(found(&headings, said, elsewhere, &named, others, page))
 }
 
 fn found(
     headings: &[Heading],
+    said: Option<u8>,
     elsewhere: HashMap<String, (usize, usize)>,
     named: &HashSet<String>,
     others: bool,
     pages: usize,
 ) -> Survey {
-    let top = headings.iter().map(|heading| heading.level.max(1)).min();
+    let top = headings.iter().map(|heading| heading.level.max(1)).min().map(|top| said.unwrap_or(top));
     let begins = match top {
         Some(level) => Begins::Heading(level),
         None if pages > 0 => Begins::Page,

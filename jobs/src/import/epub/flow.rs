@@ -16,7 +16,7 @@ struct Wanted {
 }
 
 /// Writes content to a sink.
-pub(super) struct Flow<'a> {
+pub(in crate::import) struct Flow<'a> {
     sink: &'a mut dyn EventSink,
     blocks: Vec<Wanted>,
     /// Runs, of which the first `open_runs` are open.
@@ -36,7 +36,7 @@ pub(super) struct Flow<'a> {
 }
 
 impl<'a> Flow<'a> {
-    pub(super) fn new(sink: &'a mut dyn EventSink) -> Self {
+    pub(in crate::import) fn new(sink: &'a mut dyn EventSink) -> Self {
         Self {
             sink,
             blocks: Vec::new(),

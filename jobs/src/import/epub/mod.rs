@@ -19,13 +19,13 @@ use crate::book::{
     names::slug,
 };
 
-mod flow;
+pub(super) mod flow;
 mod outline;
 mod package;
 #[cfg(test)]
 pub(in crate::import) mod tests;
-mod xhtml;
-mod xml;
+pub(super) mod xhtml;
+pub(super) mod xml;
 
 use flow::Flow;
 use outline::{Outline, outline};
@@ -113,7 +113,7 @@ pub(super) fn import(source: &SourceFile, sink: &mut dyn BookSink) -> Result<Imp
 }
 
 /// An error of a part that knows no file, with its file.
-fn in_file(error: BookError, place: &str) -> BookError {
+pub(super) fn in_file(error: BookError, place: &str) -> BookError {
     match error {
         BookError::Input { file, place: at, problem } if file.is_empty() => {
             BookError::Input { file: place.to_owned(), place: at, problem }

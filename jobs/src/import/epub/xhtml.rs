@@ -12,7 +12,7 @@ use crate::book::{BookError, EndTag, Event, Losses, Tag, names::UniqueAnchors};
 mod hints;
 mod links;
 
-pub(super) use hints::note_label;
+pub(in crate::import) use hints::note_label;
 use hints::{alignment, language};
 
 /// What the end of an element ends.
@@ -37,13 +37,13 @@ enum Ends {
 }
 
 /// What a chapter asks of the book around it.
-pub(super) trait Surroundings {
+pub(in crate::import) trait Surroundings {
     /// The target of a link from this chapter; `None` where only its text is to be kept.
     fn link(&mut self, href: &str) -> Option<String>;
 }
 
 /// Reads one chapter.
-pub(super) struct Xhtml<'a> {
+pub(in crate::import) struct Xhtml<'a> {
     flow: Flow<'a>,
     around: &'a mut dyn Surroundings,
     losses: &'a mut Losses,
@@ -63,7 +63,7 @@ pub(super) struct Xhtml<'a> {
 }
 
 impl<'a> Xhtml<'a> {
-    pub(super) fn new(
+    pub(in crate::import) fn new(
         flow: Flow<'a>,
         around: &'a mut dyn Surroundings,
         losses: &'a mut Losses,
@@ -89,7 +89,7 @@ impl<'a> Xhtml<'a> {
     }
 
     /// Ends what is open.
-    pub(super) fn finish(mut self) -> Result<(), BookError> {
+    pub(in crate::import) fn finish(mut self) -> Result<(), BookError> {
         self.flow.finish()
     }
 

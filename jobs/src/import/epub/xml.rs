@@ -13,27 +13,44 @@ const MOST_DEPTH: usize = 512;
 const MOST_TAG_BYTES: usize = 1 << 20;
 
 /// An element's start.
-#[derive(Debug)]
-pub(super) struct Element {
+#[derive(Clone, Debug)]
+pub(in crate::import) struct Element {
     /// Without its prefix, in lower case.
-    pub(super) name: String,
+    pub(in crate::import) name: String,
     attributes: Vec<(String, String)>,
 }
 
 impl Element {
+    pub(in crate::import) fn new(name: String, attributes: Vec<(String, String)>) -> Self {
+        Self { name, attributes }
+    }
+
+    /// Gives an attribute another value, or a first one.
+    pub(in crate::import) fn set(&mut self, name: &str, value: String) {
+        match self.attributes.iter_mut().find(|(key, _)| key == name) {
+            Some((_, old)) => *old = value,
+            None => self.attributes.push((name.to_owned(), value)),
+        }
+    }
+
+    /// Takes an attribute away.
+    pub(in crate::import) fn unset(&mut self, name: &str) {
+        self.attributes.retain(|(key, _)| key != name);
+    }
+
     /// An attribute by its name, prefix included: `href`, `epub:type`.
-    pub(super) fn get(&self, name: &str) -> Option<&str> {
+    pub(in crate::import) fn get(&self, name: &str) -> Option<&str> {
         self.attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// Whether the attribute holds the word.
-    pub(super) fn has_word(&self, name: &str, word: &str) -> bool {
+    pub(in crate::import) fn has_word(&self, name: &str, word: &str) -> bool {
         self.get(name).is_some_and(|value| value.split_whitespace().any(|one| one == word))
     }
 }
 
 /// Whoever takes a document's content.
-pub(super) trait Handler {
+pub(in crate::import) trait Handler {
     fn start(&mut self, element: Element) -> Result<(), BookError>;
     fn text(&mut self, text: &str) -> Result<(), BookError>;
     fn end(&mut self) -> Result<(), BookError>;
@@ -118,7 +135,7 @@ pub(super) fn parse(text: &str, place: &str, handler: &mut dyn Handler) -> Resul
 }
 
 /// The text of `amp`, `#233`, `nbsp`.
-fn entity(name: &str) -> Option<Cow<'static, str>> {
+pub(in crate::import) fn entity(name: &str) -> Option<Cow<'static, str>> {
     Some(Cow::Borrowed(match name {
         "amp" => "&",
         "lt" => "<",

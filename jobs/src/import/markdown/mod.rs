@@ -5,10 +5,11 @@
 //! and parses that. `lines` knows fences and headings, `front_matter` the metadata, `resolve` where images and links lead.
 
 use super::{
-    BookSink, Imported, Report, SourceFile, SourceFormat,
+    BookSink, ChapterMark, Imported, Report, SourceFile, SourceFormat,
     chapters::{Chapters, MOST_CHAPTERS},
     charset::{Allowed, Lines, examine},
     one_line,
+    order::in_order,
     pictures::Pictures,
 };
 use crate::book::{BookError, Losses, markdown::read_blocks};
@@ -16,14 +17,14 @@ use crate::book::{BookError, Losses, markdown::read_blocks};
 mod definitions;
 mod front_matter;
 mod lines;
-mod resolve;
+pub(super) mod resolve;
 mod scan;
 #[cfg(test)]
 mod tests;
 
 use lines::{Line, Scanner};
 use resolve::{Anchors, Embedded, Files, Manuscript};
-use scan::{Scan, scan};
+use scan::{Place, Scan, scan};
 
 /// A chapter's source that is larger is parsed in pieces: what the parser holds grows with them.
 const PIECE_BYTES: usize = 256 << 10;
@@ -31,28 +32,38 @@ const PIECE_BYTES: usize = 256 << 10;
 const MOST_PIECE_BYTES: usize = 1 << 20;
 
 /// Imports one file.
-pub(super) fn import_file(source: &SourceFile, sink: &mut dyn BookSink) -> Result<Imported, BookError> {
-    import(&[source], Files::single(source), sink)
+pub(super) fn import_file(
+    source: &SourceFile,
+    marks: &[ChapterMark],
+    sink: &mut dyn BookSink,
+) -> Result<Imported, BookError> {
+    import(&[source], Files::single(source), marks, sink)
 }
 
 /// Imports a folder: each Markdown file is a chapter, or several where it has several titles.
-pub(super) fn import_folder(files: &[SourceFile], sink: &mut dyn BookSink) -> Result<Imported, BookError> {
-    let mut chapters: Vec<&SourceFile> = files.iter().filter(|file| is_markdown(&file.name)).collect();
-    chapters.sort_by_cached_key(|file| natural_key(&file.name));
+pub(super) fn import_folder(
+    files: &[SourceFile],
+    marks: &[ChapterMark],
+    sink: &mut dyn BookSink,
+) -> Result<Imported, BookError> {
+    let chapters: Vec<&SourceFile> = files.iter().filter(|file| is_markdown(&file.name)).collect();
     if chapters.is_empty() {
         let first = files.first().map_or("the folder", |file| &file.name);
         return Err(BookError::input(first, "there is no Markdown file (.md) in the folder"));
     }
-    import(&chapters, Files::folder(files), sink)
+    let (chapters, note) = in_order(chapters)?;
+    let mut imported = import(&chapters, Files::folder(files), marks, sink)?;
+    note.into_iter().for_each(|note| imported.report.warn(note));
+    Ok(imported)
 }
 
-fn is_markdown(name: &str) -> bool {
+pub(super) fn is_markdown(name: &str) -> bool {
     let extension = name.rsplit_once('.').map(|(_, e)| e.to_ascii_lowercase());
     matches!(extension.as_deref(), Some("md" | "markdown" | "mkd" | "mdown"))
 }
 
 /// Sorts `2-b.md` before `10-a.md`: digits by value, letters without their case.
-fn natural_key(name: &str) -> Vec<(u64, String)> {
+pub(super) fn natural_key(name: &str) -> Vec<(u64, String)> {
     let mut key = Vec::new();
     let mut rest = name;
     while !rest.is_empty() {
@@ -68,7 +79,12 @@ fn natural_key(name: &str) -> Vec<(u64, String)> {
     key
 }
 
-fn import(files: &[&SourceFile], all: Files, sink: &mut dyn BookSink) -> Result<Imported, BookError> {
+fn import(
+    files: &[&SourceFile],
+    all: Files,
+    marks: &[ChapterMark],
+    sink: &mut dyn BookSink,
+) -> Result<Imported, BookError> {
     let mut report = Report::new(SourceFormat::Markdown);
     let mut scans = Vec::new();
     let mut anchors = Anchors::default();
@@ -79,8 +95,8 @@ fn import(files: &[&SourceFile], all: Files, sink: &mut dyn BookSink) -> Result<
         report.charset = Some(charset.encoding.name().to_owned());
         let mut lines = Lines::open(source, charset)?;
         let mut embedded = Embedded { pictures: &mut pictures, sink };
-        let scan =
-            scan(&mut lines, source, files.len() > 1, count, &mut anchors, &mut embedded, &mut report)?;
+        let place = Place { source, in_folder: files.len() > 1, first_index: count, marks };
+        let scan = scan(&mut lines, &place, &mut anchors, &mut embedded, &mut report)?;
         count += scan.chapters;
         if count > MOST_CHAPTERS {
             return Err(BookError::input(&source.name, "the book has more than 50,000 chapters"));
@@ -108,6 +124,7 @@ fn import(files: &[&SourceFile], all: Files, sink: &mut dyn BookSink) -> Result<
             scan,
             chapters: &mut chapters,
             all: &all,
+            marks,
             anchors: &anchors,
             pictures: &mut pictures,
         }
@@ -128,11 +145,20 @@ fn cover_picture(
     chapters: &mut Chapters<'_>,
 ) -> Result<Option<String>, BookError> {
     let Some(cover) = cover else { return Ok(None) };
-    let name = resolve::picture(&cover, &source.name, all, pictures, chapters)?;
+    let name = resolve::picture(&cover, &source.name, all, pictures, chapters.sink())?;
     if name.is_none() {
         chapters.report.warn(format!("the cover {cover:?} was not found or is no picture"));
     }
     Ok(name)
+}
+
+/// Whether a chapter begins at a heading: where that is said, else at those of a level.
+fn begins(marks: &[ChapterMark], most: u8, level: u8, title: impl FnOnce() -> String) -> bool {
+    if marks.is_empty() {
+        return level <= most;
+    }
+    let title = title();
+    marks.iter().any(|mark| mark.is_heading(level, &title))
 }
 
 /// The second pass over a file.
@@ -141,6 +167,7 @@ struct Writer<'a, 's> {
     scan: &'a mut Scan,
     chapters: &'a mut Chapters<'s>,
     all: &'a Files,
+    marks: &'a [ChapterMark],
     anchors: &'a Anchors,
     pictures: &'a mut Pictures,
 }
@@ -154,7 +181,9 @@ impl Writer<'_, '_> {
             match kind {
                 Line::Front => continue,
                 Line::Definition if self.scan.definitions.has(line, &scanner) => continue,
-                Line::Heading(level) if level <= self.scan.level => {
+                Line::Heading(level)
+                    if begins(self.marks, self.scan.level, level, || scanner.title(line)) =>
+                {
                     let title = scanner.title(line);
                     scanner.take_back(&mut text);
                     // The book's own title stands in its metadata, not in a chapter.
@@ -206,7 +235,8 @@ impl Writer<'_, '_> {
         let mut manuscript = Manuscript::new(&self.source.name, *index, self.scan.level, self.anchors);
         // A picture goes to the sink that the text's events go to, so pictures are brought in before those.
         for source in resolve::image_sources(text) {
-            let name = resolve::picture(&source, &self.source.name, self.all, self.pictures, self.chapters)?;
+            let sink = self.chapters.sink();
+            let name = resolve::picture(&source, &self.source.name, self.all, self.pictures, sink)?;
             if name.is_none() {
                 let shown: String = source.chars().take(100).collect();
                 self.chapters.report.warn(format!("{}: the image {shown:?} was not found", self.source.name));

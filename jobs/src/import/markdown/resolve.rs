@@ -13,12 +13,7 @@ use base64::Engine as _;
 use presswork::domain::FileName;
 use pulldown_cmark::{Event, Parser, Tag};
 
-use super::super::{
-    BookSink, SourceFile,
-    chapters::{Chapters, file_name},
-    pictures::Pictures,
-    read_error,
-};
+use super::super::{BookSink, SourceFile, chapters::file_name, pictures::Pictures, read_error};
 use crate::book::{
     BookError, Losses,
     markdown::{Resolve, dialect, is_web, percent_decode},
@@ -30,16 +25,16 @@ const MOST_REFERENCES: usize = 100_000;
 
 /// The files that were handed in, by name.
 #[derive(Debug, Default)]
-pub(super) struct Files(HashMap<String, PathBuf>);
+pub(in crate::import) struct Files(HashMap<String, PathBuf>);
 
 impl Files {
     /// One file: no image but those inside it can be shown.
-    pub(super) fn single(file: &SourceFile) -> Self {
+    pub(in crate::import) fn single(file: &SourceFile) -> Self {
         Self::folder(std::slice::from_ref(file))
     }
 
     /// All files of a folder.
-    pub(super) fn folder(files: &[SourceFile]) -> Self {
+    pub(in crate::import) fn folder(files: &[SourceFile]) -> Self {
         let mut all: HashMap<String, PathBuf> = HashMap::new();
         let (lower, mixed): (Vec<_>, Vec<_>) =
             files.iter().partition(|file| file.name == file.name.to_lowercase());
@@ -54,7 +49,7 @@ impl Files {
 }
 
 /// A path beside `base`, from the folder's root; `None` where it leaves the folder or holds an illegal name.
-pub(super) fn beside(base: &str, target: &str) -> Option<String> {
+pub(in crate::import) fn beside(base: &str, target: &str) -> Option<String> {
     let target = percent_decode(target);
     let target = target.split(['?', '#']).next().unwrap_or_default();
     let mut segments: Vec<&str> = base.split('/').collect();
@@ -88,12 +83,12 @@ pub(super) fn image_sources(text: &str) -> Vec<String> {
 }
 
 /// Brings a picture in; `None` where there is none.
-pub(super) fn picture(
+pub(in crate::import) fn picture(
     source: &str,
     base: &str,
     all: &Files,
     pictures: &mut Pictures,
-    chapters: &mut Chapters<'_>,
+    sink: &mut dyn BookSink,
 ) -> Result<Option<String>, BookError> {
     if let Some(data) = source.strip_prefix("data:") {
         let mut hasher = DefaultHasher::new();
@@ -103,7 +98,7 @@ pub(super) fn picture(
             return Ok(known.clone());
         }
         return match inline_data(data) {
-            Some(bytes) => pictures.add(&key, "picture", &mut bytes.as_slice(), chapters.sink()),
+            Some(bytes) => pictures.add(&key, "picture", &mut bytes.as_slice(), sink),
             None => Ok(None),
         };
     }
@@ -122,7 +117,7 @@ pub(super) fn picture(
         }
         Some(path) => {
             let mut file = File::open(path).map_err(read_error(&name))?;
-            pictures.add(&key, &name, &mut file, chapters.sink())
+            pictures.add(&key, &name, &mut file, sink)
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The first pass over a Markdown file: its front matter, where its chapters begin, its definitions and anchors.
 
 use super::{
+    begins,
     definitions::Definitions,
     front_matter,
     lines::{Line, Scanner},
@@ -8,7 +9,7 @@ use super::{
 };
 use crate::{
     book::{BookError, Metadata},
-    import::{Report, SourceFile, charset::Lines, title_from_name},
+    import::{ChapterMark, Report, SourceFile, charset::Lines, title_from_name},
 };
 
 /// How many bytes a front matter has at most.
@@ -35,16 +36,27 @@ pub(super) struct Scan {
     pub(super) definitions: Definitions,
 }
 
-/// Reads a file through. `first_index` is the index of its first chapter, `in_folder` whether it is one of several.
+/// What a file is in its book.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place<'a> {
+    pub(super) source: &'a SourceFile,
+    /// Whether it is one of several.
+    pub(super) in_folder: bool,
+    /// The index of its first chapter.
+    pub(super) first_index: usize,
+    /// Where chapters begin, if that is said.
+    pub(super) marks: &'a [ChapterMark],
+}
+
+/// Reads a file through.
 pub(super) fn scan(
     lines: &mut Lines,
-    source: &SourceFile,
-    in_folder: bool,
-    first_index: usize,
+    place: &Place<'_>,
     anchors: &mut Anchors,
     embedded: &mut Embedded<'_>,
     report: &mut Report,
 ) -> Result<Scan, BookError> {
+    let Place { source, in_folder, first_index, marks } = *place;
     let (metadata, front_lines) = front(lines, source, report)?;
     let mut scanner = Scanner::new(front_lines);
     let mut definitions = Definitions::default();
@@ -92,8 +104,18 @@ pub(super) fn scan(
             source.name
         ));
     }
-    let own = !in_folder && headings.first().is_some_and(Heading::is_own);
-    let (level, skips) = if own { (1, false) } else { split_level(&counts, &headings, in_folder) };
+    let own = marks.is_empty() && !in_folder && headings.first().is_some_and(Heading::is_own);
+    let (level, skips) = match marks {
+        [] if own => (1, false),
+        [] => split_level(&counts, &headings, in_folder),
+        marks => {
+            let said = said_level(marks, &headings);
+            if said == 0 {
+                report.warn(format!("{}: no heading is where chapters were said to begin", source.name));
+            }
+            (said, false)
+        }
+    };
     let first = headings.first();
     let book_title = first.filter(|first| skips || first.level <= level).map(|first| first.title.clone());
     let book_title =
@@ -102,7 +124,8 @@ pub(super) fn scan(
         (true, 0) => title_from_name(&source.name),
         _ => String::new(),
     };
-    let (chapters, headings) = number(headings, level, skips, first_index, others);
+    let is_first = |heading: &Heading| begins(marks, level, heading.level, || heading.title.clone());
+    let (chapters, headings) = number(headings, is_first, skips, first_index, others);
     anchors.add_file(&source.name, first_index, &front_title, headings, own);
     Ok(Scan {
         metadata,
@@ -131,10 +154,16 @@ fn split_level(counts: &[usize; 7], headings: &[Heading], in_folder: bool) -> (u
     }
 }
 
+/// The lowest level of the headings at which chapters are said to begin; 0 where none do.
+fn said_level(marks: &[ChapterMark], headings: &[Heading]) -> u8 {
+    let said = headings.iter().filter(|one| begins(marks, 0, one.level, || one.title.clone()));
+    said.map(|one| one.level).max().unwrap_or(0)
+}
+
 /// Gives each heading the index of the chapter that it stands in. Answers the number of chapters.
 fn number(
     headings: Vec<Heading>,
-    level: u8,
+    is_first: impl Fn(&Heading) -> bool,
     skips: bool,
     first_index: usize,
     others: usize,
@@ -145,7 +174,7 @@ fn number(
         if skips && place == 0 {
             continue;
         }
-        let begins = heading.level <= level;
+        let begins = is_first(&heading);
         if begins && chapters == 0 && (heading.text_before || !numbered.is_empty()) {
             chapters = 1;
         }

@@ -175,3 +175,20 @@ fn pictures_whose_names_differ_by_case_stay_two() {
     assert_eq!(kept.assets.len(), 2);
     assert!(kept.assets.values().any(|(_, bytes)| *bytes == other));
 }
+
+#[test]
+fn chapters_begin_where_their_owner_says() {
+    let text = "# Part\n\na [two](#chapter-2)\n\n## Chapter 1\n\nb\n\n### Chapter 2\n\nc\n\n## Notes\n\nd\n";
+    let marked = |marks: &[&str]| {
+        let marks: Vec<ChapterMark> = marks.iter().map(|mark| mark.parse().unwrap()).collect();
+        let (_file, source) = crate::import::tests::file("book.md", text.as_bytes());
+        let mut kept = crate::import::tests::Kept::default();
+        import_file(&source, &marks, &mut kept).unwrap();
+        (kept.titles().join("|"), kept.text())
+    };
+    assert_eq!(marked(&["h1"]).0, "Part");
+    assert_eq!(marked(&["h2"]).0, "Part|Chapter 1|Notes");
+    let (titles, text) = marked(&["Chapter #"]);
+    assert_eq!(titles, "|Chapter 1|Chapter 2");
+    assert!(text.contains("[two](0003-chapter-2.md)"), "{text}");
+}

@@ -15,6 +15,8 @@ pub(super) enum Sort {
     Number,
     /// `THE DUEL` between blank lines.
     Capitals,
+    /// What the text's owner says.
+    Said,
 }
 
 const CHAPTERS: [&str; 16] = [

@@ -4,10 +4,11 @@
 //! then the second writes. `headings` knows what a heading looks like, `paragraphs` what a block of lines is.
 
 use super::{
-    BookSink, Imported, Report, SourceFile, SourceFormat,
+    BookSink, ChapterMark, Imported, Report, SourceFile, SourceFormat,
     chapters::Chapters,
     charset::{Allowed, Lines, examine},
-    one_line,
+    markdown::natural_key,
+    one_line, title_from_name,
 };
 use crate::book::{BookError, Metadata};
 
@@ -24,23 +25,76 @@ use plan::plan;
 use survey::survey;
 
 /// Imports a text file.
-pub(super) fn import(source: &SourceFile, sink: &mut dyn BookSink) -> Result<Imported, BookError> {
+pub(super) fn import_file(
+    source: &SourceFile,
+    marks: &[ChapterMark],
+    sink: &mut dyn BookSink,
+) -> Result<Imported, BookError> {
+    import(&[source], marks, sink)
+}
+
+/// Imports a folder: each text is a chapter, or several where it has several titles.
+pub(super) fn import_folder(
+    files: &[SourceFile],
+    marks: &[ChapterMark],
+    sink: &mut dyn BookSink,
+) -> Result<Imported, BookError> {
+    let mut chapters: Vec<&SourceFile> = files.iter().filter(|file| is_text(&file.name)).collect();
+    chapters.sort_by_cached_key(|file| natural_key(&file.name));
+    if chapters.is_empty() {
+        let first = files.first().map_or("the folder", |file| &file.name);
+        return Err(BookError::input(first, "there is no text file (.txt) in the folder"));
+    }
+    import(&chapters, marks, sink)
+}
+
+/// Whether a file's name says that it is plain text.
+pub(super) fn is_text(name: &str) -> bool {
+    let extension = name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
+    matches!(extension.as_deref(), Some("txt" | "text" | "asc"))
+}
+
+fn import(
+    files: &[&SourceFile],
+    marks: &[ChapterMark],
+    sink: &mut dyn BookSink,
+) -> Result<Imported, BookError> {
+    let mut chapters = Chapters::new(sink, Report::new(SourceFormat::Text), &files[0].name);
+    let (mut metadata, mut index) = (None, 0);
+    for source in files {
+        chapters.set_file(&source.name);
+        let told = one(source, marks, files.len() > 1, &mut index, &mut chapters)?;
+        metadata.get_or_insert(told);
+    }
+    Ok(Imported { metadata: metadata.unwrap_or_default(), report: chapters.finish()? })
+}
+
+/// Reads one file; `index` is the next chapter's. Answers what the file says of the book.
+fn one(
+    source: &SourceFile,
+    marks: &[ChapterMark],
+    in_folder: bool,
+    index: &mut usize,
+    chapters: &mut Chapters<'_>,
+) -> Result<Metadata, BookError> {
     let charset = examine(source, Allowed::Any)?;
-    let mut report = Report::new(SourceFormat::Text);
+    let report = &mut chapters.report;
     report.charset = Some(charset.encoding.name().to_owned());
     if charset.guessed {
         report.warn(format!("the charset was guessed: {}", charset.encoding.name()));
     }
     let mut lines = Lines::open(source, charset)?;
-    let survey = survey(&mut lines)?;
+    let survey = survey(&mut lines, marks)?;
     if lines.replaced {
         report.losses.add("character that means nothing in the charset");
     }
     if survey.licence {
         report.warn("the header and licence of Project Gutenberg were left out");
     }
-    let plan = plan(&survey);
-    if plan.is_empty() {
+    let plan = plan(&survey, marks);
+    if plan.is_empty() && !marks.is_empty() {
+        report.warn(format!("{}: no line is where chapters were said to begin", source.name));
+    } else if plan.is_empty() && !in_folder {
         report.warn("no chapter headings were found: the text is one chapter");
     }
     let metadata = Metadata {
@@ -52,10 +106,9 @@ pub(super) fn import(source: &SourceFile, sink: &mut dyn BookSink) -> Result<Imp
     };
 
     lines.rewind()?;
-    let mut chapters = Chapters::new(sink, report, &source.name);
     let mut paragraphs = Paragraphs::new(survey.layout());
     let mut headings = plan.iter().peekable();
-    let (mut number, mut index, mut open) = (0_u64, 0_usize, false);
+    let (mut number, mut open) = (0_u64, false);
     let mut skip = 0_u64;
     while let Some(line) = lines.next()? {
         number += 1;
@@ -64,11 +117,11 @@ pub(super) fn import(source: &SourceFile, sink: &mut dyn BookSink) -> Result<Imp
         }
         if let Some(heading) = headings.next_if(|heading| heading.line == number) {
             if open {
-                paragraphs.finish(&mut chapters)?;
+                paragraphs.finish(chapters)?;
                 chapters.end()?;
             }
-            chapters.begin(index, &heading.title)?;
-            (index, open, skip) = (index + 1, true, heading.lines - 1);
+            chapters.begin(*index, &heading.title)?;
+            (*index, open, skip) = (*index + 1, true, heading.lines - 1);
             continue;
         }
         if skip > 0 {
@@ -79,14 +132,19 @@ pub(super) fn import(source: &SourceFile, sink: &mut dyn BookSink) -> Result<Imp
             if line.trim().is_empty() {
                 continue;
             }
-            let title = if plan.is_empty() { metadata.title.as_str() } else { "" };
-            chapters.begin(index, title)?;
-            (index, open) = (index + 1, true);
+            let title = match (plan.is_empty(), in_folder) {
+                (true, true) => title_from_name(&source.name),
+                (true, false) => metadata.title.clone(),
+                (false, _) => String::new(),
+            };
+            chapters.begin(*index, &title)?;
+            (*index, open) = (*index + 1, true);
         }
-        paragraphs.line(line, &mut chapters)?;
+        paragraphs.line(line, chapters)?;
     }
     if open {
-        paragraphs.finish(&mut chapters)?;
+        paragraphs.finish(chapters)?;
+        chapters.end()?;
     }
-    Ok(Imported { metadata, report: chapters.finish()? })
+    Ok(metadata)
 }

@@ -7,6 +7,7 @@ use super::{
     headings::Sort,
     survey::{Candidate, Survey},
 };
+use crate::import::ChapterMark;
 
 /// Headings nearer than this to the next are entries of a list, where they occur again.
 const LIST_LINES: u64 = 4;
@@ -20,12 +21,15 @@ pub(super) struct Heading {
 }
 
 /// The chapters' beginnings, in order; empty where none could be told.
-pub(super) fn plan(survey: &Survey) -> Vec<Heading> {
+pub(super) fn plan(survey: &Survey, marks: &[ChapterMark]) -> Vec<Heading> {
     let inside: Vec<&Candidate> = survey
         .candidates
         .iter()
         .filter(|candidate| candidate.line > survey.begin && candidate.line < survey.end)
         .collect();
+    if !marks.is_empty() {
+        return with_others(without_contents(&inside), &[], Sort::Said);
+    }
     for sort in [Sort::Chapter, Sort::Cjk, Sort::Part, Sort::Number, Sort::Capitals] {
         let of: Vec<&Candidate> = inside.iter().copied().filter(|c| c.sort == sort).collect();
         let chosen = rising(without_contents(&of));

@@ -7,7 +7,10 @@ use super::{
     headings::{Sort, sort_of},
     paragraphs::Layout,
 };
-use crate::{book::BookError, import::charset::Lines};
+use crate::{
+    book::BookError,
+    import::{ChapterMark, charset::Lines},
+};
 
 /// How many candidates are kept; a text with more has no chapters that could be told.
 const MOST_CANDIDATES: usize = 50_000;
@@ -66,7 +69,7 @@ impl Survey {
 }
 
 /// Reads the text through.
-pub(super) fn survey(lines: &mut Lines) -> Result<Survey, BookError> {
+pub(super) fn survey(lines: &mut Lines, marks: &[ChapterMark]) -> Result<Survey, BookError> {
     let mut survey = Survey { end: u64::MAX, widths: vec![0; 201], ..Survey::default() };
     let mut window: VecDeque<String> = VecDeque::new();
     let (mut number, mut blank_before, mut header_open) = (0_u64, true, true);
@@ -102,7 +105,11 @@ pub(super) fn survey(lines: &mut Lines) -> Result<Survey, BookError> {
         }
         survey.measure(line);
         if blank_before && in_book && survey.candidates.len() < MOST_CANDIDATES {
-            survey.candidates.extend(candidate(number, window.make_contiguous()));
+            let window = window.make_contiguous();
+            survey.candidates.extend(match marks {
+                [] => candidate(number, window),
+                marks => said(number, window, marks),
+            });
         }
         blank_before = line_is_blank(window.front());
         window.pop_front();
@@ -129,6 +136,13 @@ impl Survey {
     }
 }
 
+/// The line alone between blank ones at which a chapter is said to begin.
+fn said(line: u64, window: &[String], marks: &[ChapterMark]) -> Option<Candidate> {
+    let title = window.first()?.trim().trim_matches(['_', '*', '=']).trim().to_owned();
+    let is_said = line_is_blank(window.get(1)) && marks.iter().any(|mark| mark.is_line(&title));
+    is_said.then_some(Candidate { line, lines: 1, sort: Sort::Said, number: 0, title })
+}
+
 /// The heading that begins with the first line of the window, if it looks like one.
 fn candidate(line: u64, window: &[String]) -> Option<Candidate> {
     let clean = |text: &str| text.trim().trim_matches(['_', '*', '=']).trim().to_owned();
@@ -140,7 +154,7 @@ fn candidate(line: u64, window: &[String]) -> Option<Candidate> {
         Sort::Cjk => text.chars().count() <= 6,
         Sort::Number => text.split_whitespace().count() == 1,
         Sort::Chapter | Sort::Part => text.split_whitespace().count() <= 2,
-        Sort::Named | Sort::Capitals => false,
+        Sort::Named | Sort::Capitals | Sort::Said => false,
     };
     let short = |place: usize| {
         window

@@ -77,3 +77,22 @@ fn the_report_names_the_charset_and_huge_texts_are_split() {
     let (kept, _) = txt(&PROSE.repeat(40_000));
     assert!(kept.chapters.len() >= 2 && kept.chapters[1].1.ends_with("(continued)"));
 }
+
+#[test]
+fn chapters_begin_where_their_owner_says() {
+    let text = format!(
+        "CHAPTER I\n\n{PROSE}Day the first\n\n{PROSE}not Day the first\n\n{PROSE}Day the last\n\n{PROSE}"
+    );
+    let marked = |marks: &[&str]| {
+        let marks: Vec<ChapterMark> = marks.iter().map(|mark| mark.parse().unwrap()).collect();
+        let (_file, source) = crate::import::tests::file("book.txt", text.as_bytes());
+        let mut kept = Kept::default();
+        let imported = import_file(&source, &marks, &mut kept).unwrap();
+        (kept.titles().join("|"), imported.report.warnings)
+    };
+    assert_eq!(marked(&["day *"]).0, "|Day the first|Day the last");
+    assert_eq!(marked(&["day *", "chapter #"]).0, "CHAPTER I|Day the first|Day the last");
+    let (told, warnings) = marked(&["numbers"]);
+    assert_eq!(told, "");
+    assert!(warnings.iter().any(|warning| warning.contains("said to begin")), "{warnings:?}");
+}

@@ -25,6 +25,6 @@ pub(super) fn alignment(element: &Element) -> Alignment {
 }
 
 /// A footnote's label from its id: of letters and digits, so that Markdown can name it.
-pub(in crate::import::epub) fn note_label(id: &str) -> String {
+pub(in crate::import) fn note_label(id: &str) -> String {
     id.chars().map(|c| if c.is_alphanumeric() || c == '-' || c == '_' { c } else { '-' }).take(100).collect()
 }

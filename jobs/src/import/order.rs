@@ -1,0 +1,100 @@
+//! The order of a folder's chapters: as its `SUMMARY.md` lists them, where there is one that does (mdBook's and GitBook's way), else
+//! by name, numbers in them by value.
+
+use std::{
+    collections::{HashMap, HashSet},
+    fs::File,
+    io::Read as _,
+};
+
+use pulldown_cmark::{Event, Parser, Tag};
+
+use super::{
+    SourceFile,
+    markdown::{natural_key, resolve::beside},
+    read_error,
+};
+use crate::book::{BookError, markdown::dialect};
+
+/// How many bytes of a summary are read.
+const MOST_SUMMARY_BYTES: u64 = 1 << 20;
+
+/// The chapters in order, and what their owner should know of it.
+pub(super) fn in_order(
+    mut chapters: Vec<&SourceFile>,
+) -> Result<(Vec<&SourceFile>, Option<String>), BookError> {
+    chapters.sort_by_cached_key(|file| natural_key(&file.name));
+    let is_summary = |file: &&SourceFile| {
+        file.name.rsplit('/').next().is_some_and(|name| name.eq_ignore_ascii_case("summary.md"))
+    };
+    let summary =
+        chapters.iter().copied().filter(is_summary).min_by_key(|file| file.name.matches('/').count());
+    let Some(summary) = summary else { return Ok((chapters, None)) };
+    let by_name: HashMap<String, &SourceFile> =
+        chapters.iter().map(|file| (file.name.to_lowercase(), *file)).collect();
+    let opened = File::open(&summary.path).map_err(read_error(&summary.name))?;
+    let mut bytes = Vec::new();
+    opened.take(MOST_SUMMARY_BYTES).read_to_end(&mut bytes).map_err(read_error(&summary.name))?;
+    let text = String::from_utf8_lossy(&bytes);
+    let mut seen: HashSet<&str> = HashSet::new();
+    let targets = Parser::new_ext(&text, dialect()).filter_map(|event| match event {
+        Event::Start(Tag::Link { dest_url, .. }) => beside(&summary.name, &dest_url),
+        _ => None,
+    });
+    let listed = targets.filter_map(|name| by_name.get(&name.to_lowercase()).copied());
+    let listed: Vec<&SourceFile> =
+        listed.filter(|file| file.name != summary.name && seen.insert(&file.name)).collect();
+    if listed.is_empty() {
+        return Ok((chapters, None));
+    }
+    let others: Vec<&str> = chapters
+        .iter()
+        .map(|file| file.name.as_str())
+        .filter(|name| *name != summary.name && !seen.contains(name))
+        .collect();
+    let note = (!others.is_empty()).then(|| {
+        let shown: Vec<&str> = others.iter().copied().take(5).collect();
+        format!(
+            "{} lists {} chapters; {} files that it does not list were left out: {}…",
+            summary.name,
+            listed.len(),
+            others.len(),
+            shown.join(", ")
+        )
+    });
+    Ok((listed, note))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::import::{
+        Source, SourceFormat, import,
+        tests::{Kept, file},
+    };
+
+    fn titles(parts: &[(&str, &str)]) -> (String, Vec<String>) {
+        let held: Vec<_> = parts.iter().map(|(name, text)| file(name, text.as_bytes())).collect();
+        let files = held.iter().map(|(_, source)| source.clone()).collect();
+        let mut kept = Kept::default();
+        let imported = import(SourceFormat::Markdown, &Source::Folder(files), &mut kept).unwrap();
+        (kept.titles().join("|"), imported.report.warnings)
+    }
+
+    #[test]
+    fn a_summary_says_the_order_and_what_belongs_to_the_book() {
+        let summary = "# Summary\n\n[Intro](README.md)\n\n- [Z](z.md)\n  - [A](sub/a%20b.md#x)\n- [Z again](z.md)\n- [out](../x.md)\n";
+        let chapters = [
+            ("src/SUMMARY.md", summary),
+            ("src/sub/a b.md", "# A\n\na\n"),
+            ("src/z.md", "# Z\n\nz\n"),
+            ("src/readme.md", "# Intro\n\ni\n"),
+            ("src/draft.md", "# Draft\n\nd\n"),
+        ];
+        let (told, warnings) = titles(&chapters);
+        assert_eq!(told, "Intro|Z|A");
+        assert!(warnings[0].contains("src/draft.md"), "{warnings:?}");
+        let (told, _) =
+            titles(&[("10.md", "# T\n\nt\n"), ("summary.md", "# Not a list\n\ns\n"), ("9.md", "# N\n\nn\n")]);
+        assert_eq!(told, "N|T|Not a list");
+    }
+}

@@ -1,0 +1,185 @@
+//! A manuscript in a ZIP archive: its chapters and pictures as files of a folder. The archive's own bounds hold; an archive inside of it
+//! is not looked into.
+
+use std::{
+    collections::BTreeSet,
+    fs::File,
+    io::{self, BufWriter, Write as _},
+    path::Path,
+};
+
+use super::{
+    SourceFile, SourceFormat,
+    archive::Archive,
+    html::is_html,
+    markdown::is_markdown,
+    pictures::{MOST_PICTURE_BYTES, own_error},
+    text::is_text,
+};
+use crate::book::BookError;
+
+/// How many bytes a chapter's file in an archive has at most.
+const MOST_FILE_BYTES: u64 = 1 << 30;
+const PICTURES: [&str; 6] = ["png", "jpg", "jpeg", "gif", "webp", "svg"];
+
+fn is_picture(name: &str) -> bool {
+    let extension = name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
+    extension.is_some_and(|extension| PICTURES.contains(&extension.as_str()))
+}
+
+/// Whether a file of a folder is or may be part of a book.
+pub(super) fn is_part(name: &str) -> bool {
+    is_markdown(name) || is_html(name) || is_text(name) || is_picture(name)
+}
+
+/// What a folder's chapters are: Markdown where there is any, else HTML, else plain text.
+///
+/// # Errors
+/// `Input` where it holds none.
+pub(super) fn format_of(files: &[SourceFile], name: &str) -> Result<SourceFormat, BookError> {
+    let has = |is: fn(&str) -> bool| files.iter().any(|file| is(&file.name));
+    match () {
+        () if has(is_markdown) => Ok(SourceFormat::Markdown),
+        () if has(is_html) => Ok(SourceFormat::Html),
+        () if has(is_text) => Ok(SourceFormat::Text),
+        () => Err(BookError::input(name, "there are no chapters in it: no Markdown, HTML or text files")),
+    }
+}
+
+/// Writes an archive's chapters and pictures to `folder`, under names of their own.
+///
+/// # Errors
+/// `Input` where it is no archive, leads outside, or grows too large; `Storage` where the folder can't be written to.
+pub(super) fn unpack(source: &SourceFile, folder: &Path) -> Result<Vec<SourceFile>, BookError> {
+    let mut archive = Archive::open(source, "a ZIP archive of chapters")?;
+    let names: BTreeSet<String> = archive.names().filter(|name| !is_hidden(name) && is_part(name)).collect();
+    if names.is_empty() {
+        let problem = "a ZIP archive, but neither an EPUB nor a DOCX, and there are no chapters in it: no Markdown, HTML or text files";
+        return Err(BookError::input(&source.name, problem));
+    }
+    let mut files = Vec::new();
+    for (number, name) in names.into_iter().enumerate() {
+        let path = folder.join(format!("unpacked-{number}"));
+        let most = if is_picture(&name) { MOST_PICTURE_BYTES } else { MOST_FILE_BYTES };
+        let doing = || format!("unpacking {}", source.name);
+        let mut entry = archive.open_entry(&name, most)?;
+        let file = File::create_new(&path).map_err(|error| BookError::storage(doing(), error))?;
+        let mut file = BufWriter::new(file);
+        io::copy(&mut entry, &mut file).map_err(own_error(&name))?;
+        file.flush().map_err(|error| BookError::storage(doing(), error))?;
+        files.push(SourceFile { name, path });
+    }
+    Ok(files)
+}
+
+/// What programs leave in archives for themselves.
+fn is_hidden(name: &str) -> bool {
+    name.split('/').any(|segment| segment.starts_with('.') || segment == "__MACOSX")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::import::{
+        Source,
+        epub::tests::zip_of,
+        import,
+        tests::{Kept, PNG, file},
+    };
+
+    fn unpacked(entries: &[(&str, &[u8])]) -> Result<(Kept, SourceFormat), BookError> {
+        let entries: Vec<(String, Vec<u8>)> =
+            entries.iter().map(|(name, bytes)| ((*name).to_owned(), bytes.to_vec())).collect();
+        read(&zip_of(&entries))
+    }
+
+    fn read(bytes: &[u8]) -> Result<(Kept, SourceFormat), BookError> {
+        let (_file, source) = file("book.zip", bytes);
+        let folder = tempfile::tempdir().unwrap();
+        let files = unpack(&source, folder.path())?;
+        let format = format_of(&files, &source.name)?;
+        let mut kept = Kept::default();
+        import(format, &Source::Folder(files), &mut kept)?;
+        Ok((kept, format))
+    }
+
+    #[test]
+    fn chapters_of_an_archive_are_a_book_in_their_natural_order() {
+        let (kept, format) = unpacked(&[
+            ("b/10.md", b"# Ten\n\nc ![p](img/x.png)\n"),
+            ("b/2.md", b"# Two\n\nb\n"),
+            ("__MACOSX/b/2.md", b"# Not\n"),
+            ("b/.hidden.md", b"# Not\n"),
+            ("b/img/x.png", PNG),
+            ("b/run.exe", b"MZ"),
+            ("b/1.md", b"# One\n\na\n"),
+        ])
+        .unwrap();
+        assert_eq!((kept.titles(), format), (vec!["One", "Two", "Ten"], SourceFormat::Markdown));
+        assert_eq!(kept.assets.len(), 1);
+        let (kept, format) = unpacked(&[("x.html", b"<h1>A</h1>b"), ("y.txt", b"z")]).unwrap();
+        assert_eq!((kept.titles(), format), (vec!["A"], SourceFormat::Html));
+        let (kept, _) = unpacked(&[("2.txt", b"Second."), ("1.txt", b"First.")]).unwrap();
+        assert_eq!(kept.titles(), ["1", "2"]);
+    }
+
+    #[test]
+    fn an_archive_that_lies_or_leads_outside_is_refused_with_its_reason() {
+        let bomb = vec![b'a'; 8 << 20];
+        for (entries, word) in [
+            (&[("../x.md", &b"# A\n"[..])][..], "leads outside"),
+            (&[("/x.md", b"# A\n")], "leads outside"),
+            (&[("a\\..\\x.md", b"# A\n")], "leads outside"),
+            (&[("c:x.md", b"# A\n")], "leads outside"),
+            (&[("x.md", &bomb)], "bomb"),
+            (&[("inner.zip", b"PK\x03\x04"), ("x.exe", b"MZ")], "no chapters"),
+        ] {
+            let refused = unpacked(entries).map(drop).unwrap_err().to_string();
+            assert!(refused.starts_with("book.zip") && refused.contains(word), "{word}: {refused}");
+        }
+    }
+
+    #[test]
+    fn sizes_that_lie_and_entries_that_share_their_bytes_are_refused() {
+        let good = zip_of(&[("a.md".to_owned(), [&b"# A\n\n"[..], &b"some words\n".repeat(50)].concat())]);
+        // The sizes in the list of entries and before the entry itself.
+        for (mark, size_at) in [(&b"PK\x01\x02"[..], 24), (b"PK\x03\x04", 22)] {
+            let at = good.windows(4).position(|window| window == mark).unwrap() + size_at;
+            for size in [1_u32, 100_000] {
+                let mut lying = good.clone();
+                lying[at..at + 4].copy_from_slice(&size.to_le_bytes());
+                if let Ok((kept, _)) = read(&lying) {
+                    assert_eq!(kept.titles(), ["A"], "a size that nobody believes");
+                }
+            }
+        }
+        // One body under many names.
+        let same = overlapping(&good, 2_000);
+        let refused = read(&same).map(drop).unwrap_err().to_string();
+        assert!(refused.contains("share their bytes"), "{refused}");
+        for cut in [good.len() / 3, good.len() - 5, 10] {
+            assert!(matches!(read(&good[..cut]), Err(BookError::Input { .. })), "{cut}");
+        }
+    }
+
+    /// An archive whose list names its first entry many times.
+    fn overlapping(zip: &[u8], times: u16) -> Vec<u8> {
+        let list = zip.windows(4).position(|window| window == b"PK\x01\x02").unwrap();
+        let end = zip.windows(4).position(|window| window == b"PK\x05\x06").unwrap();
+        let mut out = zip[..list].to_vec();
+        for number in 0..times {
+            let mut entry = zip[list..end].to_vec();
+            let name = format!("a{number:04}.md");
+            entry[28..30].copy_from_slice(&(name.len() as u16).to_le_bytes());
+            entry.splice(46..46 + 4, name.bytes());
+            out.extend(entry);
+        }
+        let bytes = (out.len() - list) as u32;
+        let mut tail = zip[end..].to_vec();
+        tail[8..10].copy_from_slice(&times.to_le_bytes());
+        tail[10..12].copy_from_slice(&times.to_le_bytes());
+        tail[12..16].copy_from_slice(&bytes.to_le_bytes());
+        out.extend(tail);
+        out
+    }
+}
