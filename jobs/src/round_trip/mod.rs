@@ -18,6 +18,7 @@ use crate::{
 };
 
 mod books;
+mod characters;
 mod marks;
 mod same;
 mod tests;

@@ -21,6 +21,7 @@ use super::{
 use crate::book::{BookError, Metadata};
 
 mod front;
+mod marks;
 mod plan;
 mod survey;
 #[cfg(test)]

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 
 use super::{
+    marks::{marked, short},
     plan::{Links, Planned},
-    survey::{Survey, is_header, is_left_out, marked, short},
+    survey::{Survey, is_header, is_left_out},
     tree::{Step, Tree},
 };
 use crate::{
