@@ -109,6 +109,7 @@ impl Engine {
             folder: settings.data_dir.clone(),
             retention: settings.retention,
             keep_finished: settings.keep_finished,
+            models: settings.models.clone().map(Arc::new),
             scratch: Arc::default(),
         })
     }

@@ -101,6 +101,7 @@ pub struct Engine {
     folder: PathBuf,
     retention: Duration,
     keep_finished: Option<u64>,
+    models: Option<Arc<serde_json::Value>>,
     scratch: Arc<Mutex<Option<Scratch>>>,
 }
 
@@ -253,6 +254,7 @@ impl Engine {
             folder,
             retention: settings.retention,
             keep_finished: settings.keep_finished,
+            models: settings.models.clone().map(Arc::new),
             scratch: Arc::default(),
         })
     }
@@ -277,6 +279,8 @@ impl Engine {
             cache: self.cache.clone(),
             keyring: self.keyring.clone(),
             vault: self.vault.clone(),
+            outgoing: self.outgoing.clone(),
+            models: self.models.clone(),
             registry,
             scratch,
             clock: self.clock.clone(),

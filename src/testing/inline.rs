@@ -23,6 +23,7 @@ use crate::{
     queue::{Claim, Lease},
     security::{
         Acting, Keyring, MasterKeys, MasterSource,
+        outgoing::{Outgoing, OutgoingRules},
         vault::{SecretName, Vault},
     },
     store::Records,
@@ -39,6 +40,8 @@ pub struct Inline<K> {
     storage: Arc<dyn ObjectStore>,
     limits: LimitRules,
     secrets: Vec<(SecretName, SecretString)>,
+    outgoing: OutgoingRules,
+    models: Option<Arc<Value>>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
 }
@@ -73,6 +76,8 @@ impl<K: Kind> Inline<K> {
             storage: Arc::new(InMemory::new()),
             limits: LimitRules(BTreeMap::new()),
             secrets: Vec::new(),
+            outgoing: OutgoingRules::default(),
+            models: None,
             clock: Arc::new(ManualClock::at(START)),
             random: Arc::new(SeededRandom::new(1)),
         }
@@ -118,6 +123,18 @@ impl<K: Kind> Inline<K> {
         self
     }
 
+    /// The same where calls may go elsewhere than to the public internet, too: to a server of the test's own.
+    #[must_use]
+    pub fn calls(self, outgoing: OutgoingRules) -> Self {
+        Self { outgoing, ..self }
+    }
+
+    /// The same with these models, as `[models]` of the settings would have them.
+    #[must_use]
+    pub fn models(self, models: Value) -> Self {
+        Self { models: Some(Arc::new(models)), ..self }
+    }
+
     /// The same for another tenant.
     #[must_use]
     pub fn for_tenant(self, tenant: TenantId) -> Self {
@@ -154,6 +171,8 @@ impl<K: Kind> Inline<K> {
             cache: Cache::in_memory(CacheOptions::default(), clock, random),
             keyring,
             vault,
+            outgoing: Outgoing::new(self.outgoing),
+            models: self.models,
             registry: Arc::new(Registry::new().register::<K>()),
             scratch: folder.path().to_owned(),
             clock: self.clock,

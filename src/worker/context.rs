@@ -13,6 +13,7 @@ use object_store::{ObjectStore, path::Path, prefix::PrefixStore};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
+    ContextArtifact,
     checkpoint::{Checkpoints, Unreadable},
     keeper::{LeaseHandle, Order},
     kind::{Kind, new_job},
@@ -21,7 +22,7 @@ use super::{
     secrets::{self, Told},
 };
 use crate::{
-    artifact::{ArtifactError, ArtifactOptions, ArtifactStore, ArtifactWriter, Maker, UploadState, key},
+    artifact::{ArtifactError, ArtifactOptions, ArtifactStore, Maker, UploadState, key},
     cache::{Cache, TenantCache},
     domain::{
         ArtifactPointer, Clock, Failure, FileName, Job, JobId, KindName, NewJob, Payload, ProjectId, Random,
@@ -29,11 +30,8 @@ use crate::{
     },
     limits::{Limiter, Resource, Rules},
     queue::{Queue, Refusal},
-    security::{Keyring, vault::Vault},
+    security::{Keyring, outgoing::Outgoing, vault::Vault},
 };
-
-/// When a job is offered again whose tenant's keys this worker can't get at.
-const WAIT_FOR_KEYS: Duration = Duration::from_secs(30);
 
 /// What a handler may know of its job.
 #[derive(Clone, Debug)]
@@ -63,6 +61,8 @@ pub(crate) struct Surroundings {
     pub(crate) cache: Cache,
     pub(crate) keyring: Keyring,
     pub(crate) vault: Vault,
+    pub(crate) outgoing: Outgoing,
+    pub(crate) models: Option<Arc<serde_json::Value>>,
     pub(crate) scratch: PathBuf,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
@@ -149,7 +149,7 @@ impl Context {
         let maker = Maker { tenant: tenant.clone(), job: *id, epoch: *epoch };
         let (ledger, left) = (self.0.checkpoints.clone(), self.0.checkpoints.upload(name).await);
         let writer = self.0.surroundings.artifacts.begin(maker, name, options, ledger, left).await?;
-        Ok(ContextArtifact { writer, context: self.clone() })
+        Ok(ContextArtifact::new(writer, self.clone()))
     }
 
     /// What an earlier attempt has saved, where there is something and `T` can be read from it: else the attempt
@@ -220,6 +220,16 @@ impl Context {
         reserve::park(&self.0.surroundings, &self.0.job.tenant, resource, wait).await
     }
 
+    /// The one way out to addresses that somebody else has chosen: what is not of the public internet is refused.
+    pub fn outgoing(&self) -> &Outgoing {
+        &self.0.surroundings.outgoing
+    }
+
+    /// `[models]` of the settings, as it stands there: which models there are, for the kinds that ask them.
+    pub fn models(&self) -> Option<&serde_json::Value> {
+        self.0.surroundings.models.as_deref()
+    }
+
     /// An empty folder on this machine, for input that must be seekable. Removed when the value is dropped.
     ///
     /// # Errors
@@ -282,9 +292,19 @@ impl Context {
         &*self.0.surroundings.clock
     }
 
+    /// The same, for what outlives a borrow.
+    pub fn shared_clock(&self) -> Arc<dyn Clock> {
+        self.0.surroundings.clock.clone()
+    }
+
     /// Where randomness comes from.
     pub fn random(&self) -> &dyn Random {
         &*self.0.surroundings.random
+    }
+
+    /// Notes what was finished.
+    pub(super) fn finished(&self, pointer: ArtifactPointer) {
+        self.made().finished.push(pointer);
     }
 
     /// The pointers to what was finished, in order; empties the list.
@@ -334,67 +354,5 @@ impl Context {
 impl std::fmt::Debug for Context {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Context").field(&self.0.job).finish()
-    }
-}
-
-impl From<ArtifactError> for Failure {
-    /// Storage may be better soon; nothing else about an artifact will.
-    fn from(error: ArtifactError) -> Self {
-        match error {
-            ArtifactError::LeaseLost => Self::LeaseLost,
-            ArtifactError::Storage { .. } | ArtifactError::Stopped(_) | ArtifactError::StartOver(_) => {
-                Self::retry(error)
-            }
-            // Not the job's fault: another worker has the key, or this one is given it.
-            ArtifactError::Keys { soon: true, .. } => {
-                Self::Snooze { wait: WAIT_FOR_KEYS, reason: Reason::new(error.to_string()) }
-            }
-            ArtifactError::Missing { .. }
-            | ArtifactError::Damaged { .. }
-            | ArtifactError::Invalid(_)
-            | ArtifactError::Removed { .. }
-            | ArtifactError::Keys { soon: false, .. }
-            | ArtifactError::Seal(_) => Self::fatal(error),
-        }
-    }
-}
-
-/// An artifact being written. Dropped unfinished, it is gone.
-pub struct ContextArtifact {
-    writer: ArtifactWriter,
-    context: Context,
-}
-
-impl ContextArtifact {
-    /// Writes a piece, waiting where storage is slower than the handler.
-    ///
-    /// # Errors
-    /// [`ArtifactError`]; the artifact can't be finished then.
-    pub async fn write(&mut self, bytes: &[u8]) -> Result<(), ArtifactError> {
-        self.writer.write(bytes).await
-    }
-
-    /// The same from a thread that may block (`spawn_blocking`).
-    ///
-    /// # Errors
-    /// As [`write`](Self::write).
-    pub fn write_blocking(&mut self, bytes: &[u8]) -> Result<(), ArtifactError> {
-        self.writer.write_blocking(bytes)
-    }
-
-    /// Makes it whole and durable, to be published when the job completes.
-    ///
-    /// # Errors
-    /// [`ArtifactError`]; it is gone then.
-    pub async fn finish(self) -> Result<ArtifactPointer, ArtifactError> {
-        let pointer = self.writer.finish().await?;
-        self.context.made().finished.push(pointer.clone());
-        Ok(pointer)
-    }
-}
-
-impl std::fmt::Debug for ContextArtifact {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ContextArtifact").field("job", &self.context.0.job.id).finish_non_exhaustive()
     }
 }

@@ -318,7 +318,10 @@ mod tests {
         limits::{LimitRules, MemoryLimiter, Rules},
         progress::sqlite::SqliteProgress,
         queue::sqlite::{MIGRATIONS, SqliteQueue},
-        security::{Keyring, MasterSource},
+        security::{
+            Keyring, MasterSource,
+            outgoing::{Outgoing, OutgoingRules},
+        },
         store::{
             Records,
             sqlite::{Database, SqliteRecords},
@@ -349,6 +352,8 @@ mod tests {
             cache: Cache::in_memory(CacheOptions::default(), clock.clone(), random.clone()),
             vault: no_vault(&records, clock.clone(), random.clone()),
             keyring: Keyring::new(&records, MasterSource::Absent, clock.clone(), random.clone()),
+            outgoing: Outgoing::new(OutgoingRules::default()),
+            models: None,
             scratch: folder.path().to_owned(),
             clock: clock.clone(),
             random,

@@ -20,6 +20,7 @@ mod reserve;
 mod secrets;
 mod settle;
 pub mod shutdown;
+mod writing;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -41,13 +42,14 @@ use crate::{
     limits::{Limiter, Rules},
     progress::ProgressBus,
     queue::{BoxError, Queue},
-    security::{Keyring, vault::Vault},
+    security::{Keyring, outgoing::Outgoing, vault::Vault},
 };
 
-pub use context::{Context, ContextArtifact, JobFacts};
+pub use context::{Context, JobFacts};
 pub use kind::{Kind, PayloadError, new_job};
 pub use registry::Registry;
 pub use reserve::Reserve;
+pub use writing::ContextArtifact;
 
 /// What a worker works with.
 #[derive(Clone)]
@@ -68,6 +70,10 @@ pub struct Parts {
     pub keyring: Keyring,
     /// Secrets of all tenants.
     pub vault: Vault,
+    /// Calls to addresses that others have chosen.
+    pub outgoing: Outgoing,
+    /// The settings of the models that write, as the kinds read them that ask them.
+    pub models: Option<Arc<serde_json::Value>>,
     /// The kinds that can be run.
     pub registry: Arc<Registry>,
     /// A folder on this machine for handlers' temporary files; made when needed.
@@ -271,6 +277,8 @@ fn surroundings(parts: &Parts, publisher: Publisher) -> Surroundings {
         cache: parts.cache.clone(),
         keyring: parts.keyring.clone(),
         vault: parts.vault.clone(),
+        outgoing: parts.outgoing.clone(),
+        models: parts.models.clone(),
         scratch: parts.scratch.clone(),
         clock: parts.clock.clone(),
         random: parts.random.clone(),

@@ -15,7 +15,12 @@ use presswork::{
     },
     limits::{LimitRules, RecordsLimiter, Rules},
     progress::{ProgressBus, ProgressError, Publication},
-    security::{Keyring, MasterSource, Recorder as AuditRecorder, audit::Entry, vault::Vault},
+    security::{
+        Keyring, MasterSource, Recorder as AuditRecorder,
+        audit::Entry,
+        outgoing::{Outgoing, OutgoingRules},
+        vault::Vault,
+    },
     store::{Records, sqlite::SqliteRecords},
     worker::{Kind, Options, Parts, Registry, Summary, Worker, WorkerError, new_job},
 };
@@ -175,6 +180,8 @@ impl World {
             cache: Cache::in_memory(CacheOptions::default(), clock, random),
             keyring: self.keyring(),
             vault: self.vault(),
+            outgoing: Outgoing::new(OutgoingRules::default()),
+            models: None,
             registry: Arc::new(registry),
             scratch: self.folder.path().join("tmp"),
             clock: self.clock.clone(),

@@ -20,7 +20,12 @@ use presswork::{
     limits::{LimitRules, RedisLimiter, Rules},
     progress::redis::RedisProgress,
     queue::redis::RedisQueue,
-    security::{Keyring, MasterSource, Recorder, audit::Entry, vault::Vault},
+    security::{
+        Keyring, MasterSource, Recorder,
+        audit::Entry,
+        outgoing::{Outgoing, OutgoingRules},
+        vault::Vault,
+    },
     store::{
         Records,
         redis::{Redis, RedisRecords},
@@ -155,6 +160,8 @@ fn a_worker_to_be_broken() {
             artifacts: ArtifactStore::new(Storage::folder(storage_of(&orders.folder)).unwrap()),
             vault: Vault::new(&records, &keyring, Arc::new(Silent), clock.clone(), random.clone()),
             keyring,
+            outgoing: Outgoing::new(OutgoingRules::default()),
+            models: None,
             registry: Arc::new(Registry::new().register::<Task>()),
             scratch: orders.folder.join("tmp"),
             clock,
