@@ -124,9 +124,9 @@ struct ListedAsset<'a> {
 
 impl<'a> ProjectDocument<'a> {
     fn of(project: ProjectId, book: &'a Book) -> Self {
-        let chapter = |(place, entry): (usize, &'a ChapterEntry)| ListedChapter {
+        let chapter = |(place, entry): (usize, ChapterEntry<'a>)| ListedChapter {
             number: place + 1,
-            title: &entry.title,
+            title: entry.title,
             name: entry.name(),
         };
         let asset = |asset: &'a Asset| ListedAsset {

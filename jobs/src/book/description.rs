@@ -10,6 +10,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::chapter_list::ChapterList;
+
 /// The file's `format`.
 pub const FORMAT: &str = "presswork-book";
 /// The newest `version` that this program reads and the one that it writes.
@@ -25,7 +27,7 @@ pub struct Book {
     /// What a title page says.
     pub metadata: Metadata,
     /// In reading order.
-    pub chapters: Vec<ChapterEntry>,
+    pub chapters: ChapterList,
     /// By name.
     #[serde(default)]
     pub assets: Vec<Asset>,
@@ -68,22 +70,6 @@ pub struct Metadata {
     pub cover: Option<String>,
 }
 
-/// A chapter of a book.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ChapterEntry {
-    /// Its file, from the project's root: `r1/chapters/0001-the-beginning.md`.
-    pub file: String,
-    /// Its title, plain text.
-    pub title: String,
-}
-
-impl ChapterEntry {
-    /// The file's own name, by which links from other chapters find it: `0001-the-beginning.md`.
-    pub fn name(&self) -> &str {
-        self.file.rsplit('/').next().unwrap_or_default()
-    }
-}
-
 /// A picture of a book.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Asset {
@@ -120,7 +106,7 @@ impl Book {
             format: FORMAT.to_owned(),
             version: VERSION,
             metadata,
-            chapters: Vec::new(),
+            chapters: ChapterList::default(),
             assets: Vec::new(),
         }
     }
@@ -156,7 +142,7 @@ mod tests {
     fn links_lead_out_to_a_chapter_or_nowhere() {
         let mut book = Book::new(Metadata::default());
         for file in ["r1/chapters/0001-a.md", "r1/chapters/0002-b.md"] {
-            book.chapters.push(ChapterEntry { file: file.into(), title: String::new() });
+            book.chapters.push(file, "");
         }
         let link = |target| Book::link(|name| book.chapters.iter().position(|c| c.name() == name), 0, target);
         assert_eq!(link("https://example.org/a#b"), LinkTarget::External("https://example.org/a#b"));

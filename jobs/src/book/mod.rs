@@ -11,6 +11,7 @@
 //! - [`writer`]: events written as a chapter's Markdown.
 //! - [`error`]: what can go wrong, one variant per next action.
 
+mod chapter_list;
 pub mod characters;
 pub mod check;
 pub mod description;
@@ -25,9 +26,10 @@ pub mod names;
 pub mod project;
 pub mod writer;
 
+pub use chapter_list::{ChapterEntry, ChapterList};
 pub use characters::{Character, CharacterId, Characters, Stored};
 pub use check::Checked;
-pub use description::{Asset, Book, ChapterEntry, LinkTarget, Metadata};
+pub use description::{Asset, Book, LinkTarget, Metadata};
 pub use error::BookError;
 pub use event::{Alignment, EndTag, Event, EventSink, Losses, Tag};
 pub use project::{ProjectReader, ProjectWriter};

@@ -29,7 +29,7 @@ use super::{
     sheets::Sheets,
 };
 use crate::book::{
-    Asset, Book, BookError, Characters, Checked, Event, EventSink, Losses,
+    Asset, Book, BookError, ChapterEntry, Characters, Checked, Event, EventSink, Losses,
     markdown::read_chapter,
     project::{Found, MOST_CHAPTER_BYTES, ProjectReader, pieces::Pieces},
 };
@@ -230,9 +230,8 @@ fn fetch_ahead(reader: Arc<ProjectReader>, book: Arc<Book>) -> mpsc::Receiver<Fe
     let (ahead, chapters) = mpsc::channel(64);
     let room = Arc::new(Semaphore::new(AHEAD_BYTES as usize));
     tokio::spawn(async move {
-        let all = 0..book.chapters.len();
-        let find = async |index: usize| reader.find(&book.chapters[index]).await;
-        let mut found = std::pin::pin!(stream::iter(all).map(find).buffered(SIDE_BY_SIDE));
+        let find = async |entry: ChapterEntry<'_>| reader.find(entry).await;
+        let mut found = std::pin::pin!(stream::iter(book.chapters.iter()).map(find).buffered(SIDE_BY_SIDE));
         while let Some(chapter) = found.next().await {
             let chapter = match chapter {
                 Ok(chapter) => with_room(chapter, &room).await,
@@ -274,8 +273,8 @@ fn write_book(
     for (index, entry) in book.chapters.iter().enumerate() {
         let gone = || BookError::storage("reading the project", "the reader has stopped");
         let (source, _share) = chapters.blocking_recv().ok_or_else(gone)??;
-        read_chapter(&source, &entry.file, index, &mut stream, &mut losses)?;
-        context.progress(index as u64 + 1, total, &entry.title);
+        read_chapter(&source, &entry.file(), index, &mut stream, &mut losses)?;
+        context.progress(index as u64 + 1, total, entry.title);
     }
     stream.event(Event::BookEnd)?;
     let (sink, mended) = stream.into_parts();

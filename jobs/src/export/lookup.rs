@@ -32,7 +32,7 @@ impl Lookup {
         let most = u32::try_from(book.chapters.len()).unwrap_or(u32::MAX);
         let mut chapters: Vec<u32> = (0..most).collect();
         // Stable: of double names the first stays in front.
-        chapters.sort_by_key(|index| book.chapters[*index as usize].name());
+        chapters.sort_by_key(|index| book.chapters.name(*index as usize));
         let mut assets = BTreeMap::new();
         for (index, asset) in book.assets.iter().enumerate() {
             assets.entry(Box::from(asset.name.as_str())).or_insert(index);
@@ -62,7 +62,7 @@ impl Lookup {
 
     /// The chapter whose file has this name.
     fn chapter(&self, name: &str) -> Option<usize> {
-        let name_of = |index: u32| self.book.chapters[index as usize].name();
+        let name_of = |index: u32| self.book.chapters.name(index as usize);
         let place = self.chapters.partition_point(|index| name_of(*index) < name);
         self.chapters.get(place).filter(|index| name_of(**index) == name).map(|index| *index as usize)
     }

@@ -6,7 +6,7 @@ use std::{fmt, num::NonZeroU32, ops::Range, str::FromStr, sync::Arc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::{lookup::Lookup, loss};
-use crate::book::{Book, BookError, EndTag, Event, LinkTarget, Losses, Tag};
+use crate::book::{Book, BookError, ChapterList, EndTag, Event, LinkTarget, Losses, Tag};
 
 /// Which chapters go out, counted from 1 as readers count: `3`, `2-5`, or `2-` for all from the second on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,11 +121,12 @@ impl Part {
         let of = named.into_iter().find(|name| !name.is_empty());
         metadata.identifier =
             format!("{} of {}", chapters.label(), of.unwrap_or_else(|| "an untitled book".to_owned()));
-        let mut entries = whole.chapters[places.clone()].to_vec();
-        for (entry, place) in entries.iter_mut().zip(places.clone()) {
+        let mut entries = ChapterList::default();
+        for (place, entry) in places.clone().filter_map(|place| Some((place, whole.chapters.get(place)?))) {
             // A chapter without a title keeps the number that it has in the book.
-            if entry.title.trim().is_empty() {
-                entry.title = format!("Chapter {}", place + 1);
+            match entry.title.trim().is_empty() {
+                true => entries.push(&entry.file(), &format!("Chapter {}", place + 1)),
+                false => entries.push(&entry.file(), entry.title),
             }
         }
         let book =
@@ -190,7 +191,7 @@ impl Boundary {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::book::{ChapterEntry, Metadata};
+    use crate::book::Metadata;
 
     fn chapters(text: &str) -> Chapters {
         text.parse().unwrap()
@@ -199,9 +200,9 @@ mod tests {
     fn book(total: usize) -> Arc<Book> {
         let metadata = Metadata { title: "Novel".into(), cover: Some("c.png".into()), ..Metadata::default() };
         let mut book = Book::new(metadata);
-        let entry = |number: usize| ChapterEntry {
-            file: format!("r/chapters/{number:04}-x.md"),
-            title: if number == 3 { String::new() } else { format!("The {number}") },
+        let entry = |number: usize| {
+            let title = if number == 3 { String::new() } else { format!("The {number}") };
+            (format!("r/chapters/{number:04}-x.md"), title)
         };
         book.chapters = (1..=total).map(entry).collect();
         Arc::new(book)
@@ -245,7 +246,7 @@ mod tests {
     fn a_part_is_a_book_of_its_own_without_a_cover() {
         let whole = book(7);
         let part = Part::of(&whole, Some(chapters("2-4"))).unwrap();
-        let titles: Vec<_> = part.book().chapters.iter().map(|entry| entry.title.as_str()).collect();
+        let titles: Vec<_> = part.book().chapters.iter().map(|entry| entry.title).collect();
         assert_eq!(titles, ["The 2", "Chapter 3", "The 4"]);
         let metadata = &part.book().metadata;
         assert_eq!((metadata.title.as_str(), &metadata.cover), ("Novel", &None));

@@ -9,10 +9,7 @@ use std::{
 };
 
 use crate::{
-    book::{
-        Asset, Book, BookError, ChapterEntry, Checked, Event, EventSink, Losses, Metadata,
-        markdown::read_chapter,
-    },
+    book::{Asset, Book, BookError, Checked, Event, EventSink, Losses, Metadata, markdown::read_chapter},
     export::{AssetSource, Exporter, Format, PageOptions, exporter},
     import::{BookSink, Imported, Source, SourceFile, SourceFormat, import},
 };
@@ -63,7 +60,7 @@ impl Held {
     fn book(&self) -> Arc<Book> {
         let mut book = Book::new(self.metadata.clone());
         for (name, title, _) in &self.chapters {
-            book.chapters.push(ChapterEntry { file: format!("r1/chapters/{name}"), title: title.clone() });
+            book.chapters.push(&format!("r1/chapters/{name}"), title);
         }
         for (name, media_type, bytes) in &self.assets {
             book.assets.push(Asset {

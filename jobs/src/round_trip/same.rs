@@ -36,7 +36,7 @@ pub(super) fn lines(held: &Held, format: Format) -> Vec<String> {
         match event {
             Event::ChapterStart { index: at, title } => {
                 index = at;
-                let entry = &book.chapters[at];
+                let entry = book.chapters.get(at).unwrap();
                 lines.push(format!("chapter {at} {title:?} {:?} {:?}", entry.title, entry.name()));
             }
             Event::ChapterEnd => {

@@ -60,9 +60,10 @@ fn check(book: &Book) -> Result<(), BookError> {
     // Hashes alone: there may be tens of thousands of chapters. Two that are equal are looked at again.
     let (mut hashes, state) = (HashSet::new(), RandomState::new());
     for (place, chapter) in book.chapters.iter().enumerate() {
-        checked_path(&chapter.file)?;
+        checked_path(&chapter.file())?;
         let name = chapter.name().to_lowercase();
-        let is_double = || book.chapters[..place].iter().any(|before| before.name().to_lowercase() == name);
+        let is_double =
+            || book.chapters.iter().take(place).any(|before| before.name().to_lowercase() == name);
         if !hashes.insert(state.hash_one(&name)) && is_double() {
             return wrong(format!("two chapters have the file name {:?}", chapter.name()));
         }

@@ -13,7 +13,8 @@ use tokio::runtime::Handle;
 
 use super::{DESCRIPTION, MOST_CHAPTER_BYTES, check, checked_path, pieces::Pieces};
 use crate::book::{
-    description::{Asset, Book, ChapterEntry},
+    chapter_list::ChapterEntry,
+    description::{Asset, Book},
     error::BookError,
 };
 
@@ -109,7 +110,7 @@ impl ProjectReader {
     /// # Errors
     /// `Input` where the file is missing, above [`MOST_CHAPTER_BYTES`] or no UTF-8 (the place of the first bad byte is
     /// named), `Storage` where storage fails.
-    pub async fn chapter(&self, entry: &ChapterEntry) -> Result<String, BookError> {
+    pub async fn chapter(&self, entry: ChapterEntry<'_>) -> Result<String, BookError> {
         self.find(entry).await?.text().await
     }
 
@@ -117,17 +118,18 @@ impl ProjectReader {
     ///
     /// # Errors
     /// As [`ProjectReader::chapter`].
-    pub(crate) async fn find(&self, entry: &ChapterEntry) -> Result<Found, BookError> {
+    pub(crate) async fn find(&self, entry: ChapterEntry<'_>) -> Result<Found, BookError> {
         let place = format!("chapter {:?}", entry.title);
         let missing = |file: &str| {
             BookError::at(file, place.clone(), "the file is missing: put it back or import the book again")
         };
-        let got = self.get(&entry.file, missing).await?;
+        let file = entry.file();
+        let got = self.get(&file, missing).await?;
         if got.meta.size > MOST_CHAPTER_BYTES as u64 {
             let problem = format!("the chapter has {} bytes, more than 4 MiB: split it", got.meta.size);
-            return Err(BookError::at(&entry.file, place, problem));
+            return Err(BookError::at(&file, place, problem));
         }
-        Ok(Found { got, file: entry.file.clone(), place })
+        Ok(Found { got, file, place })
     }
 
     /// How many bytes the files have, all together, of the folders that a book's chapters lie in: its text or more.
@@ -135,8 +137,7 @@ impl ProjectReader {
     /// # Errors
     /// `Storage` where storage fails.
     pub(crate) async fn text_bytes(&self, book: &Book) -> Result<u64, BookError> {
-        let folders: BTreeSet<&str> =
-            book.chapters.iter().filter_map(|chapter| Some(chapter.file.rsplit_once('/')?.0)).collect();
+        let folders: BTreeSet<&str> = book.chapters.iter().filter_map(|chapter| chapter.folder()).collect();
         let mut bytes = 0;
         for folder in folders {
             let mut files = self.storage.list(Some(&checked_path(folder)?));

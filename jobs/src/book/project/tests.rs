@@ -39,7 +39,7 @@ async fn a_book_is_read_back_as_it_was_published_and_older_files_are_gone() {
     let book = revision(&storage, "r2").await.publish(titled("Two")).await.unwrap();
     let reader = ProjectReader::open(storage.clone()).await.unwrap();
     assert_eq!(**reader.book(), book);
-    assert_eq!(reader.chapter(&book.chapters[0]).await.unwrap(), "# A\n\ntext\n");
+    assert_eq!(reader.chapter(book.chapters.get(0).unwrap()).await.unwrap(), "# A\n\ntext\n");
     let pieces: Vec<Bytes> = reader.asset(&book.assets[0]).await.unwrap().try_collect().await.unwrap();
     assert_eq!(pieces.concat(), b"pq");
     assert_eq!(
@@ -55,7 +55,7 @@ async fn an_import_that_crashes_leaves_the_old_book_whole() {
     drop(revision(&storage, "r2").await);
     let reader = ProjectReader::open(storage.clone()).await.unwrap();
     assert_eq!(**reader.book(), before);
-    assert!(reader.chapter(&before.chapters[0]).await.is_ok());
+    assert!(reader.chapter(before.chapters.get(0).unwrap()).await.is_ok());
 }
 
 #[tokio::test]
@@ -66,7 +66,7 @@ async fn the_last_of_two_imports_at_once_wins_with_all_its_files() {
     let book = slow.publish(titled("Slow")).await.unwrap();
     let reader = ProjectReader::open(storage.clone()).await.unwrap();
     assert_eq!(**reader.book(), book);
-    assert!(reader.chapter(&book.chapters[0]).await.is_ok());
+    assert!(reader.chapter(book.chapters.get(0).unwrap()).await.is_ok());
     assert!(files(&storage).await.iter().all(|file| !file.starts_with("r2/")));
 }
 
@@ -98,7 +98,7 @@ async fn a_book_that_is_replaced_while_it_is_read_is_a_reason_to_try_again() {
     let book = revision(&storage, "r1").await.publish(titled("One")).await.unwrap();
     let reader = ProjectReader::open(storage.clone()).await.unwrap();
     revision(&storage, "r2").await.publish(titled("Two")).await.unwrap();
-    let error = reader.chapter(&book.chapters[0]).await.unwrap_err();
+    let error = reader.chapter(book.chapters.get(0).unwrap()).await.unwrap_err();
     assert!(matches!(error, BookError::Storage { .. }), "{error}");
 }
 
@@ -109,12 +109,14 @@ async fn missing_and_broken_chapters_are_named() {
     let reader = ProjectReader::open(storage.clone()).await.unwrap();
     let place = Path::from("r1/chapters/0001-a.md");
     storage.put(&place, PutPayload::from_static(b"good\n\xff")).await.unwrap();
-    let error = reader.chapter(&book.chapters[0]).await.unwrap_err().to_string();
+    let error = reader.chapter(book.chapters.get(0).unwrap()).await.unwrap_err().to_string();
     assert!(error.starts_with("r1/chapters/0001-a.md, chapter \"A\", line 2, byte 5"), "{error}");
     storage.put(&place, PutPayload::from(vec![b'x'; MOST_CHAPTER_BYTES + 1])).await.unwrap();
-    assert!(reader.chapter(&book.chapters[0]).await.unwrap_err().to_string().contains("split it"));
+    assert!(
+        reader.chapter(book.chapters.get(0).unwrap()).await.unwrap_err().to_string().contains("split it")
+    );
     storage.delete(&place).await.unwrap();
-    assert!(reader.chapter(&book.chapters[0]).await.unwrap_err().to_string().contains("missing"));
+    assert!(reader.chapter(book.chapters.get(0).unwrap()).await.unwrap_err().to_string().contains("missing"));
 }
 
 #[tokio::test]

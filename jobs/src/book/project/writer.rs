@@ -10,8 +10,9 @@ use tokio::task::JoinSet;
 
 use super::{DESCRIPTION, MEDIA_TYPES, MOST_CHAPTER_BYTES, ProjectReader, check, checked_path};
 use crate::book::{
+    chapter_list::ChapterList,
     characters::FOLDER,
-    description::{Asset, Book, ChapterEntry, Metadata},
+    description::{Asset, Book, Metadata},
     error::BookError,
     names::UniqueNames,
 };
@@ -30,7 +31,7 @@ pub struct ProjectWriter {
     revision: FileName,
     names: UniqueNames,
     pictures: UniqueNames,
-    chapters: Vec<ChapterEntry>,
+    chapters: ChapterList,
     assets: Vec<Asset>,
     /// Chapters on their way to storage; each answers its size.
     under_way: JoinSet<Result<usize, BookError>>,
@@ -60,7 +61,7 @@ impl ProjectWriter {
             revision,
             names,
             pictures,
-            chapters: Vec::new(),
+            chapters: ChapterList::default(),
             assets: Vec::new(),
             under_way: JoinSet::new(),
             bytes_under_way: 0,
@@ -94,7 +95,7 @@ impl ProjectWriter {
         self.bytes_under_way += text.len();
         let (storage, path, bytes) = (self.storage.clone(), file.clone(), text.len());
         self.under_way.spawn(async move { put(&*storage, &path, text.into()).await.map(|()| bytes) });
-        self.chapters.push(ChapterEntry { file, title: title.to_owned() });
+        self.chapters.push(&file, title);
         Ok(())
     }
 
@@ -175,9 +176,9 @@ impl ProjectWriter {
             .try_collect()
             .await
             .map_err(|error| BookError::storage("listing the new revision", error))?;
-        let files = book.chapters.iter().map(|c| &c.file).chain(book.assets.iter().map(|a| &a.file));
+        let files = book.chapters.iter().map(|c| c.file()).chain(book.assets.iter().map(|a| a.file.clone()));
         for file in files {
-            if !there.contains(&checked_path(file)?) {
+            if !there.contains(&checked_path(&file)?) {
                 return Err(BookError::storage(
                     format!("looking for {file}"),
                     "it has gone: another import of this project has run meanwhile",
@@ -201,12 +202,11 @@ impl ProjectWriter {
     pub(in crate::book) async fn clear(&self, before: Option<&Book>, left_behind: Duration) {
         let revision = |file: &str| file.split_once('/').map(|(revision, _)| revision.to_owned());
         let own = Some(self.revision.to_string());
-        let replaced: HashSet<String> = before
-            .map(|book| book.chapters.iter().map(|c| &c.file).chain(book.assets.iter().map(|a| &a.file)))
-            .into_iter()
-            .flatten()
-            .filter_map(|file| revision(file))
-            .collect();
+        let files = |book: &Book| {
+            let chapters = book.chapters.iter().filter_map(|c| revision(&c.file())).collect::<HashSet<_>>();
+            chapters.into_iter().chain(book.assets.iter().filter_map(|a| revision(&a.file))).collect()
+        };
+        let replaced: HashSet<String> = before.map(files).unwrap_or_default();
         let Ok(listed) = self.storage.list(None).try_collect::<Vec<_>>().await else { return };
         // Storage's own time, as the machines' may differ.
         let newest = listed.iter().map(|object| object.last_modified).max();

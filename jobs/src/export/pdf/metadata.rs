@@ -20,7 +20,7 @@ pub(super) fn identity(book: &Book) -> [u8; 16] {
         metadata.language
     );
     let first = hash(&whole);
-    for chapter in &book.chapters {
+    for chapter in book.chapters.iter() {
         // Rolled up, so that a book of many chapters makes no long text.
         // Of a file only its own name: its folder is new with each import.
         whole = format!("{:x}{}{}", hash(&whole), chapter.name(), chapter.title);

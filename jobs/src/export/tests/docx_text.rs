@@ -7,7 +7,7 @@ use super::{
     sample::{Pictures, Script, book, send},
 };
 use crate::{
-    book::{Alignment, Book, ChapterEntry, Event, Metadata, Tag},
+    book::{Alignment, Book, Event, Metadata, Tag},
     export::{Format, PageOptions, exporter},
 };
 
@@ -81,7 +81,7 @@ fn a_paragraph_that_runs_the_other_way_says_so() {
 fn document(language: &str, chapter: impl FnOnce(&mut Script)) -> String {
     let mut alone =
         Book::new(Metadata { title: "T".into(), language: language.into(), ..Metadata::default() });
-    alone.chapters.push(ChapterEntry { file: "a.md".into(), title: "One".into() });
+    alone.chapters.push("a.md", "One");
     alone.assets.clone_from(&book().assets);
     let (mut script, mut out) = (Script::default(), Vec::new());
     script.add(Event::BookStart).add(Event::ChapterStart { index: 0, title: "One".into() });

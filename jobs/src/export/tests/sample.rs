@@ -6,10 +6,7 @@ use std::{
 };
 
 use crate::{
-    book::{
-        Alignment, Asset, Book, BookError, ChapterEntry, Event, EventSink, Losses, Metadata, Tag,
-        event::Tag as T,
-    },
+    book::{Alignment, Asset, Book, BookError, Event, EventSink, Losses, Metadata, Tag, event::Tag as T},
     export::{AssetSource, Exporter, Format, exporter},
 };
 
@@ -55,8 +52,7 @@ pub(in crate::export) fn book() -> Arc<Book> {
         ..Metadata::default()
     });
     for (name, title) in [("0001-a.md", "One"), ("0002-b.md", HOSTILE), ("0003-c.md", "")] {
-        let (file, title) = (format!("r1/chapters/{name}"), title.to_owned());
-        book.chapters.push(ChapterEntry { file, title });
+        book.chapters.push(&format!("r1/chapters/{name}"), title);
     }
     for (name, media_type, bytes) in [
         ("cover.png", "image/png", PIXEL.len()),
