@@ -1,6 +1,6 @@
-//! Parts on their way to storage: one put where a part is not filled, a multipart upload by explicit ids where one is. Two
-//! parts are on their way while a third one fills: the three parts of memory that a writer is allowed. To a disk of this
-//! machine a part goes in pieces ([`pieces`](super::pieces)).
+//! Parts on their way to storage: one put where a part is not filled (to a disk of this machine: where there is at most 1 MiB), a
+//! multipart upload by explicit ids where there is more. Two parts are on their way while a third one fills: the three parts of
+//! memory that a writer is allowed. To a disk a part goes in pieces ([`pieces`](super::pieces)).
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -28,6 +28,8 @@ use crate::domain::Hex;
 
 /// Parts on their way beside the one that fills.
 const UNDER_WAY: usize = 2;
+/// What has more bytes goes to a disk in pieces, without waiting for a whole part.
+const ONE_PUT_TO_DISK: usize = 1 << 20;
 
 /// An object that grows part by part.
 pub(super) struct Upload {
@@ -127,6 +129,12 @@ impl Upload {
         match (&self.stand, &mut self.pieces) {
             (Stand::Complete, _) => {}
             (_, Some(pieces)) => pieces.write(self.part, bytes).await?,
+            (Stand::New, None) if self.place.storage.disk().is_some() => {
+                self.filling.extend_from_slice(bytes);
+                if self.filling.len() > ONE_PUT_TO_DISK {
+                    return self.begin_pieces().await;
+                }
+            }
             (_, None) => {
                 if self.filling.capacity() == 0 {
                     self.filling = self.spare.pop().unwrap_or_else(|| BytesMut::with_capacity(PART_BYTES));
@@ -135,6 +143,16 @@ impl Upload {
             }
         }
         Ok(())
+    }
+
+    /// There is to be an upload to a disk: what has waited for that goes to it.
+    async fn begin_pieces(&mut self) -> Result<(), ArtifactError> {
+        let (upload, waited) = (self.begun().await?, std::mem::take(&mut self.filling));
+        self.pieces = Pieces::of(&self.place, &upload);
+        match &mut self.pieces {
+            Some(pieces) => pieces.write(self.part, &waited).await,
+            None => Ok(()),
+        }
     }
 
     /// The part that fills is full; waits while two others are on their way.
@@ -154,8 +172,6 @@ impl Upload {
         let (part, bytes) = (self.part, std::mem::take(&mut self.filling).freeze());
         self.part += 1;
         let upload = self.begun().await?;
-        // The first part waited until it was known whether there would be an upload.
-        self.pieces = Pieces::of(&self.place, &upload);
         if let Some(stored) = self.listed.remove(&part) {
             let is_other = is_other(&stored, &bytes);
             if let Some(id) = same(stored, &bytes) {
