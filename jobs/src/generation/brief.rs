@@ -121,7 +121,9 @@ pub(super) fn line(what: &str, given: &str) -> Result<(), String> {
 /// Whether a text is short enough.
 pub(super) fn text(what: &str, given: &str, most: usize) -> Result<(), String> {
     match given.chars().count() {
-        count if count > most => Err(format!("{what} has {count} characters, at most {most} are taken: shorten it")),
+        count if count > most => {
+            Err(format!("{what} has {count} characters, at most {most} are taken: shorten it"))
+        }
         _ => Ok(()),
     }
 }
@@ -136,7 +138,8 @@ pub(super) fn words(of: &str, words: u32) -> Result<(), String> {
 
 /// Whether it looks like a language's name.
 pub(super) fn language(name: &str) -> Result<(), String> {
-    let is_part = |part: &str| (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let is_part =
+        |part: &str| (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric());
     if name.len() <= 35 && name.split('-').all(is_part) {
         return Ok(());
     }
@@ -152,7 +155,8 @@ pub(super) fn number(number: u32) -> Result<(), String> {
 pub(super) fn asked(model: &str, templates: Option<&str>) -> Result<(), String> {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte);
     if model.is_empty() || model.len() > 60 || !model.bytes().all(plain) {
-        return Err("model is the name of a table below [models] of the settings: 1 to 60 of a-z 0-9 - _ .".to_owned());
+        return Err("model is the name of a table below [models] of the settings: 1 to 60 of a-z 0-9 - _ ."
+            .to_owned());
     }
     templates.map_or(Ok(()), check_set)
 }

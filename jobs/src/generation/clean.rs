@@ -53,7 +53,11 @@ impl Kept {
 
 /// A piece of text as subscribers may see it: without what would steer their terminal.
 pub(super) fn shown(piece: &str) -> Cow<'_, str> {
-    if piece.chars().all(is_legal) { Cow::Borrowed(piece) } else { piece.chars().filter(|c| is_legal(*c)).collect() }
+    if piece.chars().all(is_legal) {
+        Cow::Borrowed(piece)
+    } else {
+        piece.chars().filter(|c| is_legal(*c)).collect()
+    }
 }
 
 /// The text without what models put around it: thoughts that are told, a code fence around all of it.
@@ -234,7 +238,8 @@ mod tests {
                        [go](javascript:alert(1)) [out](https://evil.example) \u{1b}[31mred\u{0}\u{202e}\n\n\
                        [ref]\n\n[ref]: file:///etc/passwd\n\n![x](../images/none.png)\n";
         let markdown = cleaned(hostile);
-        for gone in ["<script", "<img", "javascript:", "evil.example", "\u{1b}", "\u{0}", "passwd", "images/"] {
+        for gone in ["<script", "<img", "javascript:", "evil.example", "\u{1b}", "\u{0}", "passwd", "images/"]
+        {
             assert!(!markdown.contains(gone), "{gone}: {markdown}");
         }
         assert!(markdown.starts_with("# The \\*Start\\*\n"), "{markdown}");
@@ -264,6 +269,10 @@ mod tests {
             &Kept::of(before),
         )
         .unwrap();
-        assert!(cleaned.markdown.contains("![M](../images/map.png), N and [there](0002-b.md#x)"), "{}", cleaned.markdown);
+        assert!(
+            cleaned.markdown.contains("![M](../images/map.png), N and [there](0002-b.md#x)"),
+            "{}",
+            cleaned.markdown
+        );
     }
 }

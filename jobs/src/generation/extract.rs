@@ -23,7 +23,28 @@ fn sentence_ends(text: &str) -> impl Iterator<Item = usize> + '_ {
             }
             let mut end = at + c.len_utf8();
             let closes = |c: char| {
-                matches!(c, '.' | '!' | '?' | '…' | '"' | '\'' | '”' | '’' | '»' | '«' | '“' | ')' | ']' | '」' | '』' | '*' | '_' | '。' | '！' | '？')
+                matches!(
+                    c,
+                    '.' | '!'
+                        | '?'
+                        | '…'
+                        | '"'
+                        | '\''
+                        | '”'
+                        | '’'
+                        | '»'
+                        | '«'
+                        | '“'
+                        | ')'
+                        | ']'
+                        | '」'
+                        | '』'
+                        | '*'
+                        | '_'
+                        | '。'
+                        | '！'
+                        | '？'
+                )
             };
             while let Some((at, c)) = letters.next_if(|(_, c)| closes(*c)) {
                 end = at + c.len_utf8();

@@ -6,10 +6,7 @@ use presswork::domain::Failure;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{
-    clean::unwrapped,
-    extract::cut,
-};
+use super::{Brief, clean::unwrapped, extract::cut};
 use crate::book::markdown::plain_text;
 
 /// The file in a project.
@@ -36,6 +33,9 @@ pub struct Outline {
     pub format: String,
     /// The version of this form.
     pub version: u32,
+    /// What book it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub brief: Option<Brief>,
     /// In order.
     pub chapters: Vec<Planned>,
 }
@@ -59,7 +59,7 @@ pub struct Planned {
 impl Outline {
     /// Of these chapters.
     pub fn new(chapters: Vec<Planned>) -> Self {
-        Self { format: FORMAT.to_owned(), version: VERSION, chapters }
+        Self { format: FORMAT.to_owned(), version: VERSION, brief: None, chapters }
     }
 
     /// The one that a project has, if it has one.
@@ -110,7 +110,9 @@ pub(super) fn filled_up(mut chapters: Vec<Planned>, wanted: usize) -> Vec<Planne
     while chapters.len() < wanted {
         let number = chapters.len() + 1;
         let plan = match number * 4 / wanted.max(1) {
-            _ if number == 1 => "The beginning: who is there, where they are, what they want, and what happens to them.",
+            _ if number == 1 => {
+                "The beginning: who is there, where they are, what they want, and what happens to them."
+            }
             _ if number == wanted => "The end: what was open is decided, and everybody finds a place.",
             0 | 1 => "The way begins: first steps, first obstacles, and what is at stake.",
             2 => "The middle: a turn that nobody has foreseen makes all that was planned useless.",
@@ -215,7 +217,10 @@ fn named(text: &str) -> Option<Planned> {
     let text = text.trim();
     let bold = text.strip_prefix("**").and_then(|text| text.split_once("**"));
     let parted = bold.or_else(|| {
-        [": ", " – ", " — ", " - "].iter().filter_map(|sign| text.split_once(sign)).min_by_key(|(title, _)| title.len())
+        [": ", " – ", " — ", " - "]
+            .iter()
+            .filter_map(|sign| text.split_once(sign))
+            .min_by_key(|(title, _)| title.len())
     });
     let (title, plan) = parted.unwrap_or((text, ""));
     let plan = plan.trim_start_matches([':', '-', '–', '—', ' ']);
@@ -267,7 +272,8 @@ mod tests {
             assert_eq!(found.len(), 2, "{answer}: {found:?}");
             assert!(expected == 2 || found == ["One", "Two"], "{answer}: {found:?}");
         }
-        let read = read(r#"{"chapters": [{"title": "One", "plan": "p", "characters": ["Ann", 7]}]}"#, 1).unwrap();
+        let read =
+            read(r#"{"chapters": [{"title": "One", "plan": "p", "characters": ["Ann", 7]}]}"#, 1).unwrap();
         assert_eq!((&*read[0].plan, &read[0].characters), ("p", &vec!["Ann".to_owned()]));
         let below = super::read("## Chapter 1: One\n\nAnn wakes.\nShe *goes*.", 1).unwrap();
         assert_eq!(below[0].plan, "Ann wakes. She *goes*.");
@@ -275,12 +281,17 @@ mod tests {
 
     #[test]
     fn what_is_no_plan_is_told_and_a_plain_one_takes_its_place() {
-        for answer in ["", "I can't do that.", "[]", "{\"chapters\": 3}", "3 men in a boat", "{\"a\":[[[[[[]]]]]]}"] {
+        for answer in
+            ["", "I can't do that.", "[]", "{\"chapters\": 3}", "3 men in a boat", "{\"a\":[[[[[[]]]]]]}"]
+        {
             assert_eq!(read(answer, 3), None, "{answer}");
         }
         assert_eq!(titles("1. One", 3), None, "less than half");
         let filled = filled_up(read("1. One\n2. Two", 4).unwrap(), 4);
-        assert_eq!(filled.iter().map(|chapter| &*chapter.title).collect::<Vec<_>>(), ["One", "Two", "3", "4"]);
+        assert_eq!(
+            filled.iter().map(|chapter| &*chapter.title).collect::<Vec<_>>(),
+            ["One", "Two", "3", "4"]
+        );
         assert!(filled[3].plan.starts_with("The end"));
         assert_eq!(filled_up(Vec::new(), 200).len(), 200);
     }

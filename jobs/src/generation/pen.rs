@@ -63,7 +63,9 @@ pub(super) struct Prose {
 
 /// What is asked does not fit into the model's window, however short it is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("what the model {model_window} tokens wide is to be asked has {input}: choose one with a larger context, or shorten it")]
+#[error(
+    "what the model {model_window} tokens wide is to be asked has {input}: choose one with a larger context, or shorten it"
+)]
 pub(super) struct TooLong {
     model_window: u64,
     input: u64,
@@ -99,7 +101,10 @@ impl Pen {
     /// How many tokens an answer of so many words may take.
     pub(super) fn output(&self, words: u32) -> u32 {
         // Two tokens a word are enough for most languages; what is cut is gone on with.
-        words.saturating_mul(2).saturating_add(256).min(self.asker.max_output_tokens().unwrap_or(USUAL_OUTPUT))
+        words
+            .saturating_mul(2)
+            .saturating_add(256)
+            .min(self.asker.max_output_tokens().unwrap_or(USUAL_OUTPUT))
     }
 
     /// The request that says the most of those that fit.
@@ -159,7 +164,7 @@ impl Pen {
     /// # Errors
     /// As [`prose`](Self::prose).
     pub(super) async fn prose_of(&mut self, wanted: &Wanted<'_>, request: Request) -> Result<Prose, Failure> {
-        let (mut text, mut finish) = self.first(wanted.step, request).await?;
+        let (mut text, mut finish) = self.once(wanted.step, request).await?;
         let mut continued = 0;
         while finish == Finish::Length && continued < MOST_CONTINUATIONS && text.len() < MOST_BYTES {
             let words = u32::try_from(WordCount::of(&text)).unwrap_or(u32::MAX);
@@ -174,7 +179,8 @@ impl Pen {
                 values.with("words", more.to_string())
             };
             let Ok(request) = self.request(wanted.continuation, &shown, self.output(more))? else { break };
-            let answered = self.streamed(&format!("{}, continuation {continued}", wanted.step), &request).await?;
+            let answered =
+                self.streamed(&format!("{}, continuation {continued}", wanted.step), &request).await?;
             let next = unwrapped(&answered.text);
             if WordCount::of(next) == 0 {
                 break;
@@ -192,13 +198,17 @@ impl Pen {
         Ok(Prose { text, continued, is_cut })
     }
 
-    /// Something that has words, and why it ended.
-    async fn first(&mut self, step: &str, request: Request) -> Result<(String, Finish), Failure> {
+    /// Asks for a text and passes it on as it comes; one that has words, and why it ended.
+    ///
+    /// # Errors
+    /// As [`prose`](Self::prose).
+    pub(super) async fn once(&mut self, step: &str, request: Request) -> Result<(String, Finish), Failure> {
         for attempt in 1..=MOST_TRIES {
             let mut request = request.clone();
             if let Some(last) = request.messages.last_mut().filter(|_| attempt > 1) {
                 // Another question: the same one may be answered from the cache.
-                last.text.push_str(&format!("\n\nThe answer was empty. Write the text. (Attempt {attempt}.)"));
+                last.text
+                    .push_str(&format!("\n\nThe answer was empty. Write the text. (Attempt {attempt}.)"));
             }
             let answered = self.streamed(step, &request).await?;
             let text = unwrapped(&answered.text);
@@ -207,7 +217,10 @@ impl Pen {
                 return Ok((text, answered.finish));
             }
         }
-        Err(Failure::fatal(format_args!("{step}: the model {} was asked {MOST_TRIES} times and wrote nothing", self.model)))
+        Err(Failure::fatal(format_args!(
+            "{step}: the model {} was asked {MOST_TRIES} times and wrote nothing",
+            self.model
+        )))
     }
 
     async fn streamed(&mut self, step: &str, request: &Request) -> Result<Answered, Failure> {

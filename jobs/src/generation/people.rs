@@ -1,7 +1,7 @@
 //! Who is in the book, as models are told: sheets of the project's characters, read when a chapter needs them and kept in the
 //! tenant's cache, where what the next chapter needs is brought while one is being written.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -37,7 +37,11 @@ impl People {
     ///
     /// # Errors
     /// Fatal where there is no character of a name; Retry where storage fails.
-    pub(super) async fn of(context: &Context, project: &ProjectId, names: &[String]) -> Result<Self, Failure> {
+    pub(super) async fn of(
+        context: &Context,
+        project: &ProjectId,
+        names: &[String],
+    ) -> Result<Self, Failure> {
         let characters = Characters::of(context.project(project));
         let known = &characters;
         let find = |name: String| async move {
@@ -60,7 +64,7 @@ impl People {
     /// # Errors
     /// Where a sheet can't be read.
     pub(super) async fn all(&self) -> Result<Vec<String>, Failure> {
-        self.sheets(self.cast.iter().map(|(_, id)| id)).await
+        self.sheets(self.cast.iter().map(|(_, id)| id.clone()).collect()).await
     }
 
     /// The sheets of those who are in a chapter.
@@ -74,37 +78,41 @@ impl People {
     /// Brings what a chapter will need into the cache. What can't be had now is tried again when it is needed.
     pub(super) async fn bring(&self, planned: Option<&Planned>) {
         let Some(planned) = planned else { return };
-        let ids = self.cast_of(planned);
-        let keys = ids.iter().filter_map(|id| Some((self.key(id)?, *id))).collect::<Vec<_>>();
-        let warmed = self
-            .cache
-            .warm(keys.iter().map(|(key, _)| key.clone()), KEPT, SIDE_BY_SIDE, |key| {
-                let id = keys.iter().find(|(known, _)| *known == key).map(|(_, id)| (*id).clone());
-                async move {
-                    match id {
-                        Some(id) => self.read(&id).await,
-                        None => Err(Failure::fatal("no such key")),
-                    }
+        let ids: BTreeMap<CacheKey, CharacterId> =
+            self.cast_of(planned).into_iter().filter_map(|id| Some((self.key(&id)?, id))).collect();
+        let keys: Vec<CacheKey> = ids.keys().cloned().collect();
+        let load = |key: CacheKey| {
+            let id = ids.get(&key).cloned();
+            async move {
+                match id {
+                    Some(id) => self.read(&id).await,
+                    None => Err(Failure::fatal("nobody of this key was asked for")),
                 }
-            })
-            .await;
+            }
+        };
+        let warmed = self.cache.warm(keys, KEPT, SIDE_BY_SIDE, load).await;
         tracing::debug!(?warmed, "brought what the next chapter needs");
     }
 
     /// Who is in a chapter: those whom its plan names; else the first ones of the book.
-    fn cast_of(&self, planned: &Planned) -> Vec<&CharacterId> {
-        let text = format!("{} {} {}", planned.characters.join(" "), planned.title, planned.plan).to_lowercase();
+    fn cast_of(&self, planned: &Planned) -> Vec<CharacterId> {
+        let text =
+            format!("{} {} {}", planned.characters.join(" "), planned.title, planned.plan).to_lowercase();
         let is_named = |name: &str, id: &CharacterId| {
             let first = name.split_whitespace().next().unwrap_or(name);
             [name, id.as_str(), first].iter().any(|name| has_word(&text, &name.to_lowercase()))
         };
-        let named: Vec<_> = self.cast.iter().filter(|(name, id)| is_named(name, id)).map(|(_, id)| id).collect();
-        if named.is_empty() { self.cast.iter().take(USUAL_CAST).map(|(_, id)| id).collect() } else { named }
+        let mut named: Vec<_> =
+            self.cast.iter().filter(|(name, id)| is_named(name, id)).map(|(_, id)| id.clone()).collect();
+        if named.is_empty() {
+            named.extend(self.cast.iter().take(USUAL_CAST).map(|(_, id)| id.clone()));
+        }
+        named
     }
 
-    async fn sheets(&self, ids: impl IntoIterator<Item = &CharacterId>) -> Result<Vec<String>, Failure> {
-        let ids: Vec<&CharacterId> = ids.into_iter().collect();
-        stream::iter(ids).map(|id| self.sheet(id)).buffered(SIDE_BY_SIDE).try_collect().await
+    async fn sheets(&self, ids: Vec<CharacterId>) -> Result<Vec<String>, Failure> {
+        let one = |id: CharacterId| async move { self.sheet(&id).await };
+        stream::iter(ids).map(one).buffered(SIDE_BY_SIDE).try_collect().await
     }
 
     async fn sheet(&self, id: &CharacterId) -> Result<String, Failure> {
@@ -118,7 +126,9 @@ impl People {
     async fn read(&self, id: &CharacterId) -> Result<Bytes, Failure> {
         match self.characters.get(id).await? {
             Some(character) => Ok(Bytes::from(sheet(&character))),
-            None => Err(Failure::fatal(format_args!("project {} no longer has the character {id}", self.project))),
+            None => {
+                Err(Failure::fatal(format_args!("project {} no longer has the character {id}", self.project)))
+            }
         }
     }
 
@@ -128,13 +138,13 @@ impl People {
     }
 }
 
-
 /// Whether a text has a name as words of its own; both in lower case.
 fn has_word(text: &str, name: &str) -> bool {
     let is_letter = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
     !name.is_empty()
         && text.match_indices(name).any(|(place, found)| {
-            !is_letter(text[..place].chars().next_back()) && !is_letter(text[place + found.len()..].chars().next())
+            !is_letter(text[..place].chars().next_back())
+                && !is_letter(text[place + found.len()..].chars().next())
         })
 }
 

@@ -42,7 +42,8 @@ pub async fn put_chapter(
     if text.len() > MOST_CHAPTER_BYTES {
         return Err(BookError::input(title, "the chapter is larger than 4 MiB: split it"));
     }
-    let folder: FileName = revision.parse().map_err(|error| BookError::input(revision, format!("{error}")))?;
+    let folder: FileName =
+        revision.parse().map_err(|error| BookError::input(revision, format!("{error}")))?;
     if folder.as_str().eq_ignore_ascii_case(FOLDER) {
         return Err(BookError::input(revision, "is the folder of the project's characters"));
     }
@@ -86,6 +87,18 @@ pub async fn put_chapter(
         tracing::warn!(file = replaced.file, %error, "a chapter that was replaced was left behind");
     }
     Ok((book, index))
+}
+
+/// Sets what a book's title page says it is about.
+///
+/// # Errors
+/// `Input` where the project has no book, `Storage` where storage fails.
+pub async fn describe_book(storage: Arc<dyn ObjectStore>, description: String) -> Result<Book, BookError> {
+    let reader = ProjectReader::open(storage.clone()).await?;
+    let mut book = Book::clone(reader.book());
+    book.metadata.description = description;
+    describe(&*storage, &book).await?;
+    Ok(book)
 }
 
 enum Name {

@@ -120,22 +120,31 @@ impl Growing {
         let there: HashSet<Path> = self.objects().await?.into_iter().collect();
         for chapter in &book.chapters {
             if !there.contains(&checked_path(&chapter.file)?) {
-                let problem = "it has gone: another book has been put into the project meanwhile, and removed it";
+                let problem =
+                    "it has gone: another book has been put into the project meanwhile, and removed it";
                 return Err(BookError::input(&chapter.file, problem));
             }
         }
         self.describe(&book).await?;
         clear(&*self.storage, foreign.as_deref(), LEFT_BEHIND, |folder| {
             // A chapter that was edited meanwhile lies in the folder of that job.
-            self.is_own_folder(folder) || book.chapters.iter().any(|chapter| revision_of(&chapter.file) == Some(folder))
+            self.is_own_folder(folder)
+                || book.chapters.iter().any(|chapter| revision_of(&chapter.file) == Some(folder))
         })
         .await;
         Ok(book)
     }
 
-    /// Removes what this book's attempts have stored and `book` does not name, as far as that succeeds.
-    pub async fn sweep(&self, book: &Book) {
-        let named: HashSet<&str> = book.chapters.iter().map(|chapter| &*chapter.file).collect();
+    /// Removes what this book's attempts have stored and the project's book does not name, as far as that succeeds: for when
+    /// nothing more comes.
+    pub async fn sweep(&self) {
+        let Ok(current) = self.current().await else { return };
+        let book = match current {
+            Current::Own(book) => Some(book),
+            Current::None | Current::Foreign(_) => None,
+        };
+        let named: HashSet<&str> =
+            book.iter().flat_map(|book| &book.chapters).map(|chapter| &*chapter.file).collect();
         let Ok(objects) = self.objects().await else { return };
         for object in objects {
             if self.is_own(object.as_ref()) && !named.contains(object.as_ref()) {
@@ -182,7 +191,10 @@ impl Growing {
         let ours = chapters.iter().map(|chapter| edited(chapter.name()).unwrap_or(chapter).clone());
         book.chapters = ours.collect();
         let names: HashSet<String> = book.chapters.iter().map(|chapter| chapter.name().to_owned()).collect();
-        let added = before.chapters.iter().filter(|chapter| !names.contains(chapter.name()) && !self.is_own(&chapter.file));
+        let added = before
+            .chapters
+            .iter()
+            .filter(|chapter| !names.contains(chapter.name()) && !self.is_own(&chapter.file));
         book.chapters.extend(added.cloned());
         book
     }
@@ -195,7 +207,8 @@ impl Growing {
 /// Makes a book that was checked the project's, in one step.
 pub(super) async fn describe(storage: &dyn ObjectStore, book: &Book) -> Result<(), BookError> {
     check(book)?;
-    let json = serde_json::to_vec_pretty(book).map_err(|error| BookError::storage("describing the book", error))?;
+    let json =
+        serde_json::to_vec_pretty(book).map_err(|error| BookError::storage("describing the book", error))?;
     let put = storage.put(&Path::from(DESCRIPTION), PutPayload::from(json)).await;
     put.map(drop).map_err(|error| BookError::storage("writing book.json", error))
 }
@@ -245,9 +258,12 @@ mod tests {
         assert!(second.show(&titled("T"), &chapters).await.unwrap());
         let reader = ProjectReader::open(storage.clone()).await.unwrap();
         assert_eq!(reader.chapter(&reader.book().chapters[1]).await.unwrap(), "# C\n\n2\n");
-        let book = second.finish(&titled("T"), &chapters).await.unwrap();
-        second.sweep(&book).await;
-        assert_eq!(files(&storage).await, ["book.json", "job-1/chapters/0001-c.md", "job-2/chapters/0002-c.md"]);
+        second.finish(&titled("T"), &chapters).await.unwrap();
+        second.sweep().await;
+        assert_eq!(
+            files(&storage).await,
+            ["book.json", "job-1/chapters/0001-c.md", "job-2/chapters/0002-c.md"]
+        );
     }
 
     #[tokio::test]
@@ -281,10 +297,15 @@ mod tests {
         growing.show(&titled("T"), &chapters).await.unwrap();
         let place = Place::At(chapters[0].clone());
         put_chapter(storage.clone(), "edit-1", place, "Mended", "# Mended\n".into()).await.unwrap();
-        put_chapter(storage.clone(), "edit-2", Place::End(titled("T")), "Added", "# Added\n".into()).await.unwrap();
-        chapters.push(ChapterEntry { title: "C".into(), file: growing.chapter("0003-c.md", "# C\n".into()).await.unwrap() });
+        put_chapter(storage.clone(), "edit-2", Place::End(titled("T")), "Added", "# Added\n".into())
+            .await
+            .unwrap();
+        chapters.push(ChapterEntry {
+            title: "C".into(),
+            file: growing.chapter("0003-c.md", "# C\n".into()).await.unwrap(),
+        });
         let book = growing.finish(&titled("T"), &chapters).await.unwrap();
-        growing.sweep(&book).await;
+        growing.sweep().await;
         let titles: Vec<&str> = book.chapters.iter().map(|chapter| &*chapter.title).collect();
         assert_eq!(titles, ["Mended", "C", "Added"]);
         let reader = ProjectReader::open(storage).await.unwrap();

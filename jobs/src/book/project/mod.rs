@@ -24,7 +24,7 @@ use super::{
     error::BookError,
 };
 
-pub use edit::{Place, put_chapter};
+pub use edit::{Place, describe_book, put_chapter};
 pub use growing::Growing;
 pub(crate) use reader::Found;
 pub use reader::ProjectReader;

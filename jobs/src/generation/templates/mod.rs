@@ -78,24 +78,73 @@ impl Name {
     /// What may stand in `{{…}}`.
     pub(super) const fn known(self) -> &'static [&'static str] {
         match self {
-            Self::Outline => {
-                &["title", "genre", "style", "premise", "notes", "author", "language", "chapters", "words", "characters"]
-            }
+            Self::Outline => &[
+                "title",
+                "genre",
+                "style",
+                "premise",
+                "notes",
+                "author",
+                "language",
+                "chapters",
+                "words",
+                "characters",
+            ],
             Self::Chapter => &[
-                "title", "genre", "style", "premise", "notes", "author", "language", "chapters", "words",
-                "characters", "outline", "so_far", "previous", "number", "chapter_title", "plan",
+                "title",
+                "genre",
+                "style",
+                "premise",
+                "notes",
+                "author",
+                "language",
+                "chapters",
+                "words",
+                "characters",
+                "outline",
+                "so_far",
+                "previous",
+                "number",
+                "chapter_title",
+                "plan",
             ],
             Self::Summary => &["title", "language", "words", "number", "chapter_title", "text"],
             Self::Revision => &[
-                "title", "genre", "style", "notes", "language", "words", "characters", "so_far", "number",
-                "chapter_title", "plan", "text",
+                "title",
+                "genre",
+                "style",
+                "notes",
+                "language",
+                "words",
+                "characters",
+                "so_far",
+                "number",
+                "chapter_title",
+                "plan",
+                "text",
             ],
             Self::Rewrite => &[
-                "title", "language", "characters", "so_far", "number", "chapter_title", "instruction", "text",
+                "title",
+                "language",
+                "characters",
+                "so_far",
+                "number",
+                "chapter_title",
+                "instruction",
+                "text",
             ],
             Self::Continuation => &[
-                "title", "style", "language", "words", "characters", "so_far", "number", "chapter_title", "plan",
-                "instruction", "text",
+                "title",
+                "style",
+                "language",
+                "words",
+                "characters",
+                "so_far",
+                "number",
+                "chapter_title",
+                "plan",
+                "instruction",
+                "text",
             ],
             Self::Synopsis => &["title", "genre", "author", "language", "words", "text"],
             Self::CharacterSheet => &["title", "genre", "premise", "notes", "language", "name", "characters"],
@@ -128,7 +177,8 @@ impl Templates {
             let template = Template::parse(&shown, text, name.known()).map_err(Failure::fatal)?;
             Ok::<_, Failure>((own.is_some(), template))
         };
-        let all: Vec<(bool, Template)> = stream::iter(Name::ALL).map(read).buffered(Name::ALL.len()).try_collect().await?;
+        let all: Vec<(bool, Template)> =
+            stream::iter(Name::ALL).map(read).buffered(Name::ALL.len()).try_collect().await?;
         if let Some(set) = set
             && !all.iter().any(|(own, _)| *own)
         {
@@ -171,7 +221,9 @@ pub(super) fn check_set(set: &str) -> Result<(), String> {
     }
     Name::ALL.into_iter().try_for_each(|name| {
         let file = format!("{set}.{}.md", name.as_str());
-        file.parse::<FileName>().map(drop).map_err(|error| format!("a template set is named like a file: {error}"))
+        file.parse::<FileName>()
+            .map(drop)
+            .map_err(|error| format!("a template set is named like a file: {error}"))
     })
 }
 
@@ -197,9 +249,15 @@ mod tests {
             let filled = templates.get(name).fill(&Values::new([(name.known()[0], "X".to_owned())]));
             assert_eq!(filled, (None, "mine: X".to_owned()));
         }
-        storage.put(&key([FOLDER, "noir.summary.md"]), PutPayload::from_static(b"a\nb {{titel}}")).await.unwrap();
+        storage
+            .put(&key([FOLDER, "noir.summary.md"]), PutPayload::from_static(b"a\nb {{titel}}"))
+            .await
+            .unwrap();
         let wrong = Templates::load(&*storage, Some("noir")).await.unwrap_err().to_string();
-        assert!(wrong.contains("files/noir.summary.md, line 2, column 3") && wrong.contains("titel"), "{wrong}");
+        assert!(
+            wrong.contains("files/noir.summary.md, line 2, column 3") && wrong.contains("titel"),
+            "{wrong}"
+        );
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! One template: text with `{{name}}` in it, and `{{#name}}…{{/name}}` around what is left out where the name has no value. A
 //! line `---` parts how the model is to behave from what it is asked. What is filled in is never read as a template again.
 
+use crate::generation::extract::cut;
+
 /// A template that was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::generation) struct Template {
@@ -50,6 +52,20 @@ impl Values {
     pub(in crate::generation) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.set(name, value.into());
         self
+    }
+
+    /// Cuts one at a word, where it has more characters; one that has not is left as it is.
+    pub(in crate::generation) fn shorten(&mut self, name: &str, most: usize) {
+        let long =
+            self.0.iter_mut().find(|(known, value)| *known == name && value.chars().nth(most).is_some());
+        if let Some((_, value)) = long {
+            *value = cut(value, most);
+        }
+    }
+
+    /// Whether nothing would stand there.
+    pub(in crate::generation) fn is_empty(&self, name: &str) -> bool {
+        self.get(name).is_empty()
     }
 
     fn get(&self, name: &str) -> &str {
@@ -134,7 +150,9 @@ impl<'a> Reader<'a> {
                 Some(("#", name)) => {
                     let name = self.name(begin, name.trim())?;
                     if self.open.len() >= MOST_DEPTH {
-                        return Err(self.wrong(begin, format!("more than {MOST_DEPTH} sections stand in each other")));
+                        return Err(
+                            self.wrong(begin, format!("more than {MOST_DEPTH} sections stand in each other"))
+                        );
                     }
                     self.skip_line_end(begin);
                     self.open.push((begin, name, std::mem::take(&mut self.pieces)));
@@ -159,7 +177,9 @@ impl<'a> Reader<'a> {
         let rest = &self.text[self.at..self.end];
         self.text(rest);
         match self.open.pop() {
-            Some((begin, name, _)) => Err(self.wrong(begin, format!("{{{{#{name}}}}} is not ended by {{{{/{name}}}}}"))),
+            Some((begin, name, _)) => {
+                Err(self.wrong(begin, format!("{{{{#{name}}}}} is not ended by {{{{/{name}}}}}")))
+            }
             None => Ok(self.pieces),
         }
     }
@@ -209,7 +229,10 @@ mod tests {
     fn values_are_filled_in_and_never_read_again() {
         let values = Values::new([("title", "{{notes}} {{#title}} ---\n---".to_owned())]);
         assert_eq!(filled("a {{ title }} b", &values).1, "a {{notes}} {{#title}} ---\n--- b");
-        assert_eq!(filled("Be kind.\n---\nWrite {{title}}", &values.clone().with("title", "X")), (Some("Be kind.".into()), "Write X".into()));
+        assert_eq!(
+            filled("Be kind.\n---\nWrite {{title}}", &values.clone().with("title", "X")),
+            (Some("Be kind.".into()), "Write X".into())
+        );
         assert_eq!(filled("---\n{{title}}{{notes}}.", &Values::default()), (None, ".".into()));
     }
 
@@ -217,7 +240,10 @@ mod tests {
     fn a_section_without_a_value_is_left_out_with_its_lines() {
         let text = "a\n{{#notes}}\nNotes: {{notes}}\n{{/notes}}\nb{{#title}} {{title}}{{/title}}";
         assert_eq!(filled(text, &Values::new([("notes", " \n".to_owned())])).1, "a\nb");
-        assert_eq!(filled(text, &Values::default().with("notes", "n").with("title", "t")).1, "a\nNotes: n\nb t");
+        assert_eq!(
+            filled(text, &Values::default().with("notes", "n").with("title", "t")).1,
+            "a\nNotes: n\nb t"
+        );
     }
 
     #[test]
