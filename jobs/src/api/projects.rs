@@ -20,7 +20,7 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{PROJECTS, SIDE_BY_SIDE, exists, storage_of, unknown};
-use crate::book::{Asset, Book, ChapterEntry, Metadata, project::ProjectReader};
+use crate::book::{self, Asset, Book, Metadata, project::ProjectReader};
 
 /// Descriptions of books that are large, and are read at one time: each is held whole.
 static LARGE: Semaphore = Semaphore::const_new(4);
@@ -124,7 +124,7 @@ struct ListedAsset<'a> {
 
 impl<'a> ProjectDocument<'a> {
     fn of(project: ProjectId, book: &'a Book) -> Self {
-        let chapter = |(place, entry): (usize, ChapterEntry<'a>)| ListedChapter {
+        let chapter = |(place, entry): (usize, book::ListedChapter<'a>)| ListedChapter {
             number: place + 1,
             title: entry.title,
             name: entry.name(),

@@ -11,8 +11,24 @@ use serde::{
 };
 
 /// A chapter of a book.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChapterEntry {
+    /// Its file, from the project's root: `r1/chapters/0001-the-beginning.md`.
+    pub file: String,
+    /// Its title, plain text.
+    pub title: String,
+}
+
+impl ChapterEntry {
+    /// The file's own name, by which links from other chapters find it: `0001-the-beginning.md`.
+    pub fn name(&self) -> &str {
+        ListedChapter::from(self).name
+    }
+}
+
+/// The same as it stands in a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ChapterEntry<'a> {
+pub struct ListedChapter<'a> {
     /// Ends with a slash, where there is one.
     folder: &'a str,
     name: &'a str,
@@ -20,7 +36,7 @@ pub struct ChapterEntry<'a> {
     pub title: &'a str,
 }
 
-impl<'a> ChapterEntry<'a> {
+impl<'a> ListedChapter<'a> {
     /// The file's own name, by which links from other chapters find it: `0001-the-beginning.md`.
     pub fn name(&self) -> &'a str {
         self.name
@@ -35,6 +51,28 @@ impl<'a> ChapterEntry<'a> {
     pub fn folder(&self) -> Option<&'a str> {
         self.folder.strip_suffix('/')
     }
+
+    /// The first folder on the way to its file: that of the book's revision.
+    pub fn revision(&self) -> Option<&'a str> {
+        self.folder.split_once('/').map(|(revision, _)| revision)
+    }
+
+    /// The same for itself.
+    pub fn entry(&self) -> ChapterEntry {
+        ChapterEntry { file: self.file(), title: self.title.to_owned() }
+    }
+}
+
+impl<'a> From<&'a ChapterEntry> for ListedChapter<'a> {
+    fn from(entry: &'a ChapterEntry) -> Self {
+        let (folder, name) = folder_and_name(&entry.file);
+        Self { folder, name, title: &entry.title }
+    }
+}
+
+/// A file's folder, with the slash at its end, and its name.
+fn folder_and_name(file: &str) -> (&str, &str) {
+    file.split_at(file.rfind('/').map_or(0, |slash| slash + 1))
 }
 
 /// Chapters in reading order. As JSON a list of `{"file": "r1/chapters/0001-the-beginning.md", "title": "The Beginning"}`.
@@ -58,7 +96,7 @@ struct Place {
 impl ChapterList {
     /// Adds a chapter by its file, from the project's root, and its title.
     pub fn push(&mut self, file: &str, title: &str) {
-        let (folder, name) = file.split_at(file.rfind('/').map_or(0, |slash| slash + 1));
+        let (folder, name) = folder_and_name(file);
         if self.folders.last().is_none_or(|last| last != folder) {
             self.folders.push(folder.to_owned());
         }
@@ -79,13 +117,13 @@ impl ChapterList {
     }
 
     /// The chapter at a place, from 0.
-    pub fn get(&self, index: usize) -> Option<ChapterEntry<'_>> {
+    pub fn get(&self, index: usize) -> Option<ListedChapter<'_>> {
         let Place { folder, name_ends, title_ends } = *self.places.get(index)?;
         let begins = index
             .checked_sub(1)
             .and_then(|before| self.places.get(before))
             .map_or(0, |before| before.title_ends);
-        Some(ChapterEntry {
+        Some(ListedChapter {
             folder: self.folders.get(folder)?,
             name: self.text.get(begins..name_ends)?,
             title: self.text.get(name_ends..title_ends)?,
@@ -97,10 +135,15 @@ impl ChapterList {
         self.get(index).map_or("", |entry| entry.name)
     }
 
+    /// All of them, each for itself: for books that are not large.
+    pub fn to_vec(&self) -> Vec<ChapterEntry> {
+        self.iter().map(|chapter| chapter.entry()).collect()
+    }
+
     /// All of them, in order.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = ChapterEntry<'_>> + ExactSizeIterator {
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = ListedChapter<'_>> + ExactSizeIterator {
         (0..self.len())
-            .map(|index| self.get(index).unwrap_or(ChapterEntry { folder: "", name: "", title: "" }))
+            .map(|index| self.get(index).unwrap_or(ListedChapter { folder: "", name: "", title: "" }))
     }
 }
 
@@ -118,21 +161,14 @@ impl fmt::Debug for ChapterList {
     }
 }
 
-impl<File: AsRef<str>, Title: AsRef<str>> FromIterator<(File, Title)> for ChapterList {
-    fn from_iter<T: IntoIterator<Item = (File, Title)>>(files: T) -> Self {
+impl FromIterator<ChapterEntry> for ChapterList {
+    fn from_iter<T: IntoIterator<Item = ChapterEntry>>(entries: T) -> Self {
         let mut chapters = Self::default();
-        for (file, title) in files {
-            chapters.push(file.as_ref(), title.as_ref());
+        for ChapterEntry { file, title } in entries {
+            chapters.push(&file, &title);
         }
         chapters
     }
-}
-
-/// How a chapter stands in `book.json`.
-#[derive(Serialize, Deserialize)]
-struct Written {
-    file: String,
-    title: String,
 }
 
 impl Serialize for ChapterList {
@@ -155,7 +191,7 @@ impl<'de> Deserialize<'de> for ChapterList {
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<ChapterList, A::Error> {
                 let mut chapters = ChapterList::default();
-                while let Some(Written { file, title }) = list.next_element()? {
+                while let Some(ChapterEntry { file, title }) = list.next_element()? {
                     chapters.push(&file, &title);
                 }
                 Ok(chapters)
@@ -169,6 +205,10 @@ impl<'de> Deserialize<'de> for ChapterList {
 mod tests {
     use super::*;
 
+    fn entry(file: &str, title: &str) -> ChapterEntry {
+        ChapterEntry { file: file.to_owned(), title: title.to_owned() }
+    }
+
     #[test]
     fn every_file_and_title_comes_back_as_it_was_pushed() {
         let pushed = [
@@ -180,12 +220,14 @@ mod tests {
             ("r1/chapters/", "E"),
             ("", ""),
         ];
-        let chapters: ChapterList = pushed.into_iter().collect();
+        let chapters: ChapterList = pushed.into_iter().map(|(file, title)| entry(file, title)).collect();
         assert_eq!(chapters.len(), pushed.len());
+        assert_eq!(chapters.to_vec().into_iter().collect::<ChapterList>(), chapters);
         for (entry, (file, title)) in chapters.iter().zip(pushed) {
             assert_eq!((entry.file().as_str(), entry.title), (file, title));
             assert_eq!(entry.name(), file.rsplit('/').next().unwrap_or_default());
             assert_eq!(entry.folder(), file.rsplit_once('/').map(|(folder, _)| folder));
+            assert_eq!(entry.revision(), file.split_once('/').map(|(revision, _)| revision));
         }
         assert_eq!(chapters.get(pushed.len()), None);
         let json = serde_json::to_string(&chapters).unwrap();
@@ -197,7 +239,7 @@ mod tests {
     #[test]
     fn chapters_of_one_folder_name_it_once() {
         let chapters: ChapterList =
-            (0..1_000).map(|n| (format!("a-long-revision-name/chapters/{n}.md"), "T")).collect();
+            (0..1_000).map(|n| entry(&format!("a-long-revision-name/chapters/{n}.md"), "T")).collect();
         assert_eq!(chapters.folders.len(), 1);
         assert!(chapters.text.len() < 8_000, "{}", chapters.text.len());
     }

@@ -8,6 +8,7 @@
 //! - [`characters`]: who is in the book, beside it in the project.
 //! - [`names`]: names of chapters, pictures and anchors, made from titles.
 //! - [`markdown`]: a chapter's Markdown read as events.
+//! - [`words`]: how many a text has.
 //! - [`writer`]: events written as a chapter's Markdown.
 //! - [`error`]: what can go wrong, one variant per next action.
 
@@ -24,9 +25,10 @@ mod markdown_tags;
 mod markdown_text;
 pub mod names;
 pub mod project;
+pub mod words;
 pub mod writer;
 
-pub use chapter_list::{ChapterEntry, ChapterList};
+pub use chapter_list::{ChapterEntry, ChapterList, ListedChapter};
 pub use characters::{Character, CharacterId, Characters, Stored};
 pub use check::Checked;
 pub use description::{Asset, Book, LinkTarget, Metadata};

@@ -29,7 +29,7 @@ use super::{
     sheets::Sheets,
 };
 use crate::book::{
-    Asset, Book, BookError, ChapterEntry, Characters, Checked, Event, EventSink, Losses,
+    Asset, Book, BookError, Characters, Checked, Event, EventSink, ListedChapter, Losses,
     markdown::read_chapter,
     project::{Found, MOST_CHAPTER_BYTES, ProjectReader, pieces::Pieces},
 };
@@ -230,7 +230,7 @@ fn fetch_ahead(reader: Arc<ProjectReader>, book: Arc<Book>) -> mpsc::Receiver<Fe
     let (ahead, chapters) = mpsc::channel(64);
     let room = Arc::new(Semaphore::new(AHEAD_BYTES as usize));
     tokio::spawn(async move {
-        let find = async |entry: ChapterEntry<'_>| reader.find(entry).await;
+        let find = async |entry: ListedChapter<'_>| reader.find(entry).await;
         let mut found = std::pin::pin!(stream::iter(book.chapters.iter()).map(find).buffered(SIDE_BY_SIDE));
         while let Some(chapter) = found.next().await {
             let chapter = match chapter {

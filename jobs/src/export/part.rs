@@ -191,7 +191,7 @@ impl Boundary {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::book::Metadata;
+    use crate::book::{ChapterEntry, Metadata};
 
     fn chapters(text: &str) -> Chapters {
         text.parse().unwrap()
@@ -202,7 +202,7 @@ mod tests {
         let mut book = Book::new(metadata);
         let entry = |number: usize| {
             let title = if number == 3 { String::new() } else { format!("The {number}") };
-            (format!("r/chapters/{number:04}-x.md"), title)
+            ChapterEntry { file: format!("r/chapters/{number:04}-x.md"), title }
         };
         book.chapters = (1..=total).map(entry).collect();
         Arc::new(book)

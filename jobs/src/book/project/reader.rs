@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 
 use super::{DESCRIPTION, MOST_CHAPTER_BYTES, check, checked_path, pieces::Pieces};
 use crate::book::{
-    chapter_list::ChapterEntry,
+    chapter_list::ListedChapter,
     description::{Asset, Book},
     error::BookError,
 };
@@ -110,15 +110,15 @@ impl ProjectReader {
     /// # Errors
     /// `Input` where the file is missing, above [`MOST_CHAPTER_BYTES`] or no UTF-8 (the place of the first bad byte is
     /// named), `Storage` where storage fails.
-    pub async fn chapter(&self, entry: ChapterEntry<'_>) -> Result<String, BookError> {
-        self.find(entry).await?.text().await
+    pub async fn chapter<'a>(&self, entry: impl Into<ListedChapter<'a>>) -> Result<String, BookError> {
+        self.find(entry.into()).await?.text().await
     }
 
     /// A chapter's file, of which no more than the size is known to be there: the text may be large.
     ///
     /// # Errors
     /// As [`ProjectReader::chapter`].
-    pub(crate) async fn find(&self, entry: ChapterEntry<'_>) -> Result<Found, BookError> {
+    pub(crate) async fn find(&self, entry: ListedChapter<'_>) -> Result<Found, BookError> {
         let place = format!("chapter {:?}", entry.title);
         let missing = |file: &str| {
             BookError::at(file, place.clone(), "the file is missing: put it back or import the book again")
