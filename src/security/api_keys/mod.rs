@@ -2,8 +2,9 @@
 //! what is written down of uses and refusals. Must not know: HTTP. The text is shown once, when a key is made; only its hash
 //! is kept.
 //!
-//! A key's record is read after each request that shows it has come, once for all that have come meanwhile: what was revoked
-//! is refused from then on by every process.
+//! A key's record is read after a request that shows it has come, once for all that have come meanwhile, and what it says is
+//! trusted for a quarter of a second ([`Trust`]): what was revoked is refused at once by the process that has revoked it, and by
+//! every other one within that time.
 
 mod key;
 mod ledger;
@@ -11,6 +12,7 @@ mod range;
 #[cfg(test)]
 mod tests;
 mod text;
+mod trust;
 
 use std::sync::Arc;
 
@@ -18,7 +20,10 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use self::ledger::{Ledger, Refusal};
+use self::{
+    ledger::{Ledger, Refusal},
+    trust::{Digest as Digested, Trust},
+};
 use super::{Acting, Recorder, audit::Action, text::hex};
 use crate::{
     domain::{Clock, Random, TenantId, Timestamp},
@@ -28,6 +33,7 @@ use crate::{
 pub use key::{ApiKey, KeyUse, NewApiKey, Standing};
 pub use range::{AddressRange, AddressRangeError};
 pub use text::{ApiKeyText, ApiKeyTextError, find_keys};
+pub use trust::Known;
 
 /// How long a key that has ended can still be looked up.
 const KEPT_AFTER_END: std::time::Duration = std::time::Duration::from_secs(90 * 86_400);
@@ -64,7 +70,8 @@ pub struct ApiKeys {
     /// By tenant and id.
     places: Collection<Place>,
     /// Those of one key who ask at the same time.
-    finds: Arc<Together<String, Found>>,
+    finds: Arc<Together<Digested, Found>>,
+    trust: Arc<Trust>,
     ledger: Arc<Ledger>,
     audit: Arc<dyn Recorder>,
     clock: Arc<dyn Clock>,
@@ -84,7 +91,8 @@ impl ApiKeys {
             Collection::new(records.clone(), "api_key_places"),
         );
         let ledger = Arc::new(Ledger::new(records, audit.clone(), clock.clone()));
-        Self { keys, places, finds: Arc::default(), ledger, audit, clock, random }
+        let trust = Arc::new(Trust::new(clock.clone()));
+        Self { keys, places, finds: Arc::default(), trust, ledger, audit, clock, random }
     }
 
     /// Makes a key; its text is never to be had again.
@@ -107,26 +115,55 @@ impl ApiKeys {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn verify(&self, text: &str, by: &Acting) -> Result<Option<ApiKey>, StoreError> {
+    pub async fn verify(&self, text: &str, by: &Acting) -> Result<Option<Arc<Known>>, StoreError> {
         let Ok(text) = text.parse::<ApiKeyText>() else {
             self.ledger.refused(Refusal::Malformed, None, by).await;
             return Ok(None);
         };
-        let Some(key) = self.find(&text).await? else {
-            self.ledger.refused(Refusal::Unknown, None, by).await;
-            return Ok(None);
-        };
-        let refusal = match key.standing(self.clock.now()) {
-            Standing::Holds if key.takes(by.address) => {
-                self.ledger.used(&key, by);
-                return Ok(Some(key));
+        let digest = digest(&text);
+        let known = match self.trust.get(&digest) {
+            Some(known) => known,
+            None => {
+                let begun = self.trust.begin();
+                let Some(key) = self.read(digest).await? else {
+                    self.ledger.refused(Refusal::Unknown, None, by).await;
+                    return Ok(None);
+                };
+                let known = Arc::new(Known::new(key));
+                self.trust.keep(digest, &known, begun);
+                known
             }
-            Standing::Holds => Refusal::Address,
-            Standing::Expired => Refusal::Expired,
-            Standing::Revoked => Refusal::Revoked,
         };
-        self.ledger.refused(refusal, Some(&key), by).await;
-        Ok(None)
+        match self.refusal(&known.key, by) {
+            None => {
+                self.ledger.used(&known, by);
+                Ok(Some(known))
+            }
+            Some(refusal) => {
+                self.ledger.refused(refusal, Some(&known.key), by).await;
+                Ok(None)
+            }
+        }
+    }
+
+    /// The same where what is known of the key is trusted still and it holds: at once. Else nothing, and nothing is written down.
+    pub fn recall(&self, text: &str, by: &Acting) -> Option<Arc<Known>> {
+        let known = self.trust.get(&digest(&text.parse().ok()?))?;
+        if self.refusal(&known.key, by).is_some() {
+            return None;
+        }
+        self.ledger.used(&known, by);
+        Some(known)
+    }
+
+    /// Why a key does not hold now, there.
+    fn refusal(&self, key: &ApiKey, by: &Acting) -> Option<Refusal> {
+        match key.standing(self.clock.now()) {
+            Standing::Holds if key.takes(by.address) => None,
+            Standing::Holds => Some(Refusal::Address),
+            Standing::Expired => Some(Refusal::Expired),
+            Standing::Revoked => Some(Refusal::Revoked),
+        }
     }
 
     /// Notes that an access token was refused, as refusals of keys are noted: whoever makes tokens up fills no log.
@@ -143,11 +180,14 @@ impl ApiKeys {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn find(&self, text: &ApiKeyText) -> Result<Option<ApiKey>, StoreError> {
-        let hash = hash(text);
-        let (keys, key) = (self.keys.clone(), hash.clone());
-        // Read after each of them has asked, so that none is let in by a key that was revoked before.
-        let answer = self.finds.ask(hash, move |callers| find(keys.clone(), key.clone(), callers)).await;
+    pub async fn find(&self, text: &ApiKeyText) -> Found {
+        self.read(digest(text)).await
+    }
+
+    async fn read(&self, digest: Digested) -> Found {
+        let keys = self.keys.clone();
+        // Read after each of them has asked, so that none is let in by what was read before.
+        let answer = self.finds.ask(digest, move |callers| find(keys.clone(), hex(&digest), callers)).await;
         let lost =
             || StoreError::Unavailable { doing: "look up an API key", cause: "the call was given up".into() };
         answer.unwrap_or_else(|| Err(lost()))
@@ -332,10 +372,15 @@ impl ApiKeys {
             let mut key = found.value.clone();
             change(&mut key);
             if key == found.value {
+                // Another process has done it, perhaps within the moment.
+                self.trust.forget();
                 return Ok(Some(key));
             }
             let gone = gone_at(&key);
-            match self.keys.put(hash, &key, Expect::Version(found.version), gone).await {
+            let put = self.keys.put(hash, &key, Expect::Version(found.version), gone).await;
+            // Also where it has failed: it may be written.
+            self.trust.forget();
+            match put {
                 Err(StoreError::Conflict { .. }) if tries < MOST_TRIES => tries += 1,
                 Err(error) => return Err(error),
                 Ok(_) => {
@@ -380,8 +425,12 @@ fn words(key: &ApiKey) -> String {
 }
 
 /// 256 random bits need no slow hash.
+fn digest(text: &ApiKeyText) -> Digested {
+    Sha256::digest(text.reveal()).into()
+}
+
 fn hash(text: &ApiKeyText) -> String {
-    hex(&Sha256::digest(text.reveal()))
+    hex(&digest(text))
 }
 
 fn id(hash: &str) -> String {
