@@ -202,7 +202,7 @@ mod tests {
             [("GET", 200, 400), ("GET", 404, 3_000), ("BREW", 405, 1), ("STEEP", 405, 60_000_000)]
         {
             let took = Duration::from_micros(micros);
-            requests.count(&method.parse().unwrap(), "/v1/jobs/{job}", status, took);
+            requests.count(&method.parse().unwrap(), Some("/v1/jobs/{job}"), status, took);
         }
         let mut text = Text::default();
         requests.write(&mut text);
