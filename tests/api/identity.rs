@@ -205,6 +205,21 @@ async fn a_bcrypt_hash_lets_in_once_and_is_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn codes_that_confirm_a_second_factor_are_not_tried_without_end() {
+    let world = World::start().await;
+    user(&world, "acme", "jo", Role::Viewer).await;
+    let (access, _) = login(&world, "acme", "jo").await;
+    let begun = world.post("/v1/auth/totp", &access, &json!({ "password": PASSWORD })).await;
+    assert_eq!(begun.0, StatusCode::OK);
+    let wrong = json!({ "code": "no code" });
+    for _ in 0..5 {
+        assert_eq!(world.post("/v1/auth/totp/confirm", &access, &wrong).await.0, StatusCode::FORBIDDEN);
+    }
+    let (status, problem) = world.post("/v1/auth/totp/confirm", &access, &wrong).await;
+    assert_eq!(status, StatusCode::TOO_MANY_REQUESTS, "{problem}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_second_factor_is_asked_for_and_no_code_holds_twice() {
     let world = World::start().await;
     let jo = user(&world, "acme", "jo", Role::Viewer).await;

@@ -13,6 +13,7 @@ mod range;
 mod tests;
 mod text;
 mod trust;
+mod verify;
 
 use std::sync::Arc;
 
@@ -21,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use self::{
-    ledger::{Ledger, Refusal},
+    ledger::Ledger,
     trust::{Digest as Digested, Trust},
 };
 use super::{Acting, Recorder, audit::Action, text::hex};
@@ -37,8 +38,12 @@ pub use trust::Known;
 
 /// How long a key that has ended can still be looked up.
 const KEPT_AFTER_END: std::time::Duration = std::time::Duration::from_secs(90 * 86_400);
-/// The most keys of a tenant, ended ones included.
+/// The most keys of a tenant that have not ended.
 const MOST_KEYS: usize = 1_000;
+/// The most with those that have ended and can still be looked up.
+const MOST_KEPT: usize = 10_000;
+/// How many places are read at a time to count them.
+const COUNTED_AT_ONCE: usize = 1_000;
 /// How many keys of a page are read at one time.
 const AT_ONCE: usize = 16;
 /// How often a change is tried where somebody else is faster.
@@ -48,6 +53,15 @@ const MOST_TRIES: usize = 32;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Place {
     hash: String,
+    /// When the key ends, or has ended; what was written before this was says nothing, and counts as if it held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ends_at: Option<Timestamp>,
+}
+
+impl Place {
+    fn of(hash: &str, key: &ApiKey) -> Self {
+        Self { hash: hash.to_owned(), ends_at: end_of(key) }
+    }
 }
 
 /// What is known of a key.
@@ -99,7 +113,7 @@ impl ApiKeys {
     ///
     /// # Errors
     /// [`StoreError`]; [`StoreError::Invalid`] where the name is not 1 to 100 characters, the end is not ahead, there are too
-    /// many ranges, or the tenant has 1,000 keys.
+    /// many ranges, or the tenant has 1,000 keys that hold.
     pub async fn create(&self, new: NewApiKey, by: &Acting) -> Result<(ApiKey, ApiKeyText), StoreError> {
         self.check(&new)?;
         let made = self.make(new, by).await?;
@@ -108,98 +122,6 @@ impl ApiKeys {
         let entry = entry.with("name", &key.name).with("permissions", words(key));
         self.audit.record(entry).await;
         Ok(made)
-    }
-
-    /// The key of this text, where it holds now and may be used from there. Uses and refusals are written down and audited:
-    /// samples of them, each with the number that it stands for. The caller learns nothing of what was wrong.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn verify(&self, text: &str, by: &Acting) -> Result<Option<Arc<Known>>, StoreError> {
-        let Ok(text) = text.parse::<ApiKeyText>() else {
-            self.ledger.refused(Refusal::Malformed, None, by).await;
-            return Ok(None);
-        };
-        let digest = digest(&text);
-        let known = match self.trust.get(&digest) {
-            Some(known) => known,
-            None => {
-                let begun = self.trust.begin();
-                let Some(key) = self.read(digest).await? else {
-                    self.ledger.refused(Refusal::Unknown, None, by).await;
-                    return Ok(None);
-                };
-                let known = Arc::new(Known::new(key));
-                self.trust.keep(digest, &known, begun);
-                known
-            }
-        };
-        match self.refusal(&known.key, by) {
-            None => {
-                self.ledger.used(&known, by);
-                Ok(Some(known))
-            }
-            Some(refusal) => {
-                self.ledger.refused(refusal, Some(&known.key), by).await;
-                Ok(None)
-            }
-        }
-    }
-
-    /// The same where what is known of the key is trusted still and it holds: at once. Else nothing, and nothing is written down.
-    pub fn recall(&self, text: &str, by: &Acting) -> Option<Arc<Known>> {
-        let known = self.trust.get(&digest(&text.parse().ok()?))?;
-        if self.refusal(&known.key, by).is_some() {
-            return None;
-        }
-        self.ledger.used(&known, by);
-        Some(known)
-    }
-
-    /// Why a key does not hold now, there.
-    fn refusal(&self, key: &ApiKey, by: &Acting) -> Option<Refusal> {
-        match key.standing(self.clock.now()) {
-            Standing::Holds if key.takes(by.address) => None,
-            Standing::Holds => Some(Refusal::Address),
-            Standing::Expired => Some(Refusal::Expired),
-            Standing::Revoked => Some(Refusal::Revoked),
-        }
-    }
-
-    /// Notes that an access token was refused, as refusals of keys are noted: whoever makes tokens up fills no log.
-    pub async fn refused_token(&self, by: &Acting) {
-        self.ledger.refused(Refusal::Token, None, by).await;
-    }
-
-    /// Notes that a session was refused, in the same way.
-    pub async fn refused_session(&self, by: &Acting) {
-        self.ledger.refused(Refusal::Session, None, by).await;
-    }
-
-    /// What is known of the key of this text, whether it holds or not: for those who have found one. No use of it.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn find(&self, text: &ApiKeyText) -> Found {
-        self.read(digest(text)).await
-    }
-
-    async fn read(&self, digest: Digested) -> Found {
-        let keys = self.keys.clone();
-        // Read after each of them has asked, so that none is let in by what was read before.
-        let answer = self.finds.ask(digest, move |callers| find(keys.clone(), hex(&digest), callers)).await;
-        let lost =
-            || StoreError::Unavailable { doing: "look up an API key", cause: "the call was given up".into() };
-        answer.unwrap_or_else(|| Err(lost()))
-    }
-
-    /// The key of this text, where it holds now. No use of it: for what goes on after a use.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn look(&self, text: &ApiKeyText) -> Result<Option<ApiKey>, StoreError> {
-        let found = self.find(text).await?;
-        Ok(found.filter(|key| key.standing(self.clock.now()) == Standing::Holds))
     }
 
     /// A tenant's key, and how it was used.
@@ -324,12 +246,7 @@ impl ApiKeys {
     }
 
     async fn make(&self, new: NewApiKey, by: &Acting) -> Result<(ApiKey, ApiKeyText), StoreError> {
-        let known = self.places.list(&format!("{}/", new.tenant), None, MOST_KEYS).await?;
-        if known.items.len() >= MOST_KEYS {
-            let problem =
-                format!("the tenant has {MOST_KEYS} keys, which are the most; ended ones count for 90 days");
-            return Err(StoreError::Invalid(problem));
-        }
+        self.check_room(&new.tenant).await?;
         let text = ApiKeyText::new(&*self.random);
         let hash = hash(&text);
         let NewApiKey { tenant, name, grants, from, expires_at } = new;
@@ -350,9 +267,36 @@ impl ApiKeys {
         let place = place(&key.tenant, &key.id).ok_or_else(no_id)?;
         let gone = gone_at(&key);
         // The place first: a key that nobody can list could not be revoked.
-        self.places.put(&place, &Place { hash: hash.clone() }, Expect::Nothing, gone).await?;
+        self.places.put(&place, &Place::of(&hash, &key), Expect::Nothing, gone).await?;
         self.keys.put(&hash, &key, Expect::Nothing, gone).await?;
         Ok((key, text))
+    }
+
+    /// Whether a tenant may have one more.
+    async fn check_room(&self, tenant: &TenantId) -> Result<(), StoreError> {
+        let (prefix, now) = (format!("{tenant}/"), self.clock.now());
+        let (mut holding, mut kept, mut after) = (0, 0, None);
+        loop {
+            let page = self.places.list(&prefix, after.as_deref(), COUNTED_AT_ONCE).await?;
+            kept += page.items.len();
+            holding +=
+                page.items.iter().filter(|item| item.value.ends_at.is_none_or(|end| end > now)).count();
+            if holding >= MOST_KEYS {
+                let problem =
+                    format!("the tenant has {MOST_KEYS} keys, which are the most: revoke one of them first");
+                return Err(StoreError::Invalid(problem));
+            }
+            if kept >= MOST_KEPT {
+                let problem = format!(
+                    "the tenant has made {MOST_KEPT} keys within 90 days, which are the most: the oldest that have ended are forgotten first"
+                );
+                return Err(StoreError::Invalid(problem));
+            }
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return Ok(()),
+            }
+        }
     }
 
     async fn hash_of(&self, tenant: &TenantId, id: &str) -> Result<Option<String>, StoreError> {
@@ -385,9 +329,8 @@ impl ApiKeys {
                 Err(error) => return Err(error),
                 Ok(_) => {
                     let place = place(&key.tenant, &key.id).ok_or_else(no_id)?;
-                    let value = Place { hash: hash.to_owned() };
-                    // Not before the key itself: where this fails it stays longer than it need.
-                    self.places.put(&place, &value, Expect::Anything, gone).await?;
+                    // Not before the key itself: where this fails it stays, and counts, longer than it need.
+                    self.places.put(&place, &Place::of(hash, &key), Expect::Anything, gone).await?;
                     return Ok(Some(key));
                 }
             }
@@ -401,22 +344,14 @@ impl std::fmt::Debug for ApiKeys {
     }
 }
 
-/// Reads a key for so many callers.
-async fn find(keys: Collection<ApiKey>, hash: String, callers: usize) -> Vec<Found> {
-    let found = keys.get(&hash).await.map(|found| found.map(|found| found.value));
-    let again = |_| match &found {
-        Ok(key) => Ok(key.clone()),
-        Err(error) => Err(error.again()),
-    };
-    let mut all: Vec<Found> = (1..callers).map(again).collect();
-    all.push(found);
-    all
-}
-
 /// When nothing is known of a key any more.
 fn gone_at(key: &ApiKey) -> Option<Timestamp> {
-    let ends = [key.expires_at, key.revoked_at].into_iter().flatten();
-    ends.min().map(|end| end.after(KEPT_AFTER_END))
+    end_of(key).map(|end| end.after(KEPT_AFTER_END))
+}
+
+/// When it ends, or has ended.
+fn end_of(key: &ApiKey) -> Option<Timestamp> {
+    [key.expires_at, key.revoked_at].into_iter().flatten().min()
 }
 
 fn words(key: &ApiKey) -> String {
