@@ -32,7 +32,12 @@ async fn add(world: &World, tenant: &str, name: &str, role: Role, password: Opti
     world.engine.identity.users.create(new).await.unwrap()
 }
 
-async fn try_login(world: &World, tenant: &str, name: &str, password: &str) -> (StatusCode, Value) {
+pub(crate) async fn try_login(
+    world: &World,
+    tenant: &str,
+    name: &str,
+    password: &str,
+) -> (StatusCode, Value) {
     let body = json!({ "tenant": tenant, "name": name, "password": password });
     world.post("/v1/auth/login", "", &body).await
 }
