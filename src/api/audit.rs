@@ -35,8 +35,8 @@ pub(super) fn routes() -> Routes {
 
 /// Who reaches beyond his tenant.
 const ROOT: Permission = Permission::literal("tenants:manage");
-/// How many pages a report reads at most.
-const MOST_PAGES: usize = 400;
+/// How many pages a report reads at most, each of [`PAGE`] entries or of the batches that one call reads.
+const MOST_PAGES: usize = 800;
 /// How many entries are read at a time for a report.
 const PAGE: usize = 500;
 /// Checks and reports read much: one at a time, and others wait so long.
@@ -160,7 +160,8 @@ impl From<ShipError> for Problem {
 
 /// Read the audit log
 ///
-/// Newest first. What other nodes have recorded is here within seconds.
+/// Newest first. What other nodes have recorded is here within seconds. A page may be short, or empty, and yet have a `next`:
+/// one call reads a bounded part of the log, whatever is asked of it.
 #[utoipa::path(
     get,
     path = "/v1/audit",

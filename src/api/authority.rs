@@ -22,7 +22,7 @@ use utoipa::openapi::{
 
 use super::{
     caller::Origin,
-    credential,
+    credential, csrf,
     problem::{Problem, ProblemType},
     state::ApiState,
 };
@@ -170,9 +170,9 @@ pub(super) async fn admit(State(state): State<ApiState>, mut request: Request, n
         Err(problem) => return limits.refused(&origin, problem).await.into_response(),
     };
     let (principal, other) = match acting(headers, &principal) {
-        Ok(Some(tenant)) => (Arc::new(Principal { tenant, ..principal }), None),
-        Ok(None) => (Arc::new(principal), None),
-        Err(other) => (Arc::new(principal), Some(other)),
+        Ok(Some(tenant)) => (Arc::new(Principal { tenant, ..Principal::clone(&principal) }), None),
+        Ok(None) => (principal, None),
+        Err(other) => (principal, Some(other)),
     };
     // Also who names a tenant that is not his is counted, before the log hears of him.
     let told = match limits.principal(&principal, &origin).await {
@@ -194,6 +194,9 @@ pub(super) async fn admit(State(state): State<ApiState>, mut request: Request, n
     }
     if need.is_administrative(request.method()) && !state.engine().audit.is_healthy() {
         return told.onto(unrecorded().into_response());
+    }
+    if let Err(problem) = csrf::guard(&principal, &request, &state.settings().cors_origins) {
+        return told.onto(problem.into_response());
     }
     request.extensions_mut().insert(principal);
     told.onto(next.run(request).await)

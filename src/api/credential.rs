@@ -1,7 +1,7 @@
 //! From a request's credential to a [`Principal`]. Owns: where a credential stands in a request, and which kind it is. Must not
 //! know: how any kind is checked.
 
-use std::fmt::Display;
+use std::{fmt::Display, sync::Arc};
 
 use axum::http::{HeaderMap, header};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -41,13 +41,17 @@ pub(super) async fn principal(
     state: &ApiState,
     headers: &HeaderMap,
     origin: &Origin,
-) -> Result<Principal, Problem> {
+) -> Result<Arc<Principal>, Problem> {
     // Refusals are audited as often as the policy of keys says: by anybody's wish there are a thousand a second.
     let keys = &state.engine().api_keys;
     let found = match shown(headers)? {
         Some(Shown::ApiKey(text)) => {
             let by = origin.acting();
-            asked(state, keys.verify(text, &by), is_refusal).await?.map(|key| key.principal())
+            let known = match keys.recall(text, &by) {
+                Some(known) => Some(known),
+                None => asked(state, keys.verify(text, &by), is_refusal).await?,
+            };
+            return known.map(|known| known.principal.clone()).ok_or_else(refused);
         }
         Some(Shown::Session(text)) => {
             let found = match text.parse() {
@@ -76,7 +80,7 @@ pub(super) async fn principal(
             ));
         }
     };
-    found.ok_or_else(refused)
+    found.map(Arc::new).ok_or_else(refused)
 }
 
 /// A credential that is kept while something goes on for which it was shown.

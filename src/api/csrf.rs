@@ -9,19 +9,14 @@
 //! though: a browser sends it from pages of the same site alone, so `https://app.books.io` may use the sessions of
 //! `https://api.books.io`, and a page of another site may not, whether it is named or not: that one uses access tokens.
 
-use std::sync::Arc;
-
 use axum::{
-    extract::{Request, State},
+    extract::Request,
     http::{HeaderMap, HeaderName, Method, header},
-    middleware::Next,
-    response::{IntoResponse, Response},
 };
 
 use super::{
     browser::session_text,
     problem::{Problem, ProblemType},
-    state::ApiState,
 };
 use crate::{
     config::CorsOrigin,
@@ -35,20 +30,19 @@ use crate::{
 pub(super) const TOKEN: HeaderName = HeaderName::from_static("x-csrf-token");
 const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Lets a request through that is authenticated by a session's cookie where it comes from a page of the session, and every
-/// request that is not. Stands behind the layer that finds out who calls.
-pub(super) async fn guard(State(state): State<ApiState>, request: Request, next: Next) -> Response {
-    let is_session = |principal: &Arc<Principal>| matches!(principal.subject, Subject::Session { .. });
-    if request.extensions().get().is_some_and(is_session) {
-        let checked = match session_text(request.headers()) {
-            Some(text) => check(request.method(), request.headers(), &state.settings().cors_origins, &text),
-            None => Err(Problem::internal("a session without its cookie")),
-        };
-        if let Err(problem) = checked {
-            return problem.into_response();
-        }
+/// Whether a request of this caller may go on: one that is authenticated by a session's cookie where it comes from a page of the
+/// session, and every request that is not.
+///
+/// # Errors
+/// [`Problem`] where it may not.
+pub(super) fn guard(principal: &Principal, request: &Request, allowed: &[CorsOrigin]) -> Result<(), Problem> {
+    if !matches!(principal.subject, Subject::Session { .. }) {
+        return Ok(());
     }
-    next.run(request).await
+    match session_text(request.headers()) {
+        Some(text) => check(request.method(), request.headers(), allowed, &text),
+        None => Err(Problem::internal("a session without its cookie")),
+    }
 }
 
 /// Whether a request that is authenticated by a session's cookie comes from a page of that session.

@@ -11,15 +11,7 @@ use std::{
     time::Duration,
 };
 
-use axum::{
-    extract::{MatchedPath, Request, State},
-    http::Method,
-    middleware::Next,
-    response::Response,
-};
-use tokio::time::Instant;
-
-use super::state::ApiState;
+use axum::http::Method;
 
 /// The upper bounds of the latencies' buckets, in microseconds.
 const BOUNDS: [u64; 12] =
@@ -91,8 +83,9 @@ impl Requests {
         table.entry(method.clone()).or_default().entry(route.to_owned()).or_default().clone()
     }
 
-    fn count(&self, method: &Method, route: &str, status: u16, took: Duration) {
-        let route = self.slot(method, route);
+    /// Counts a request when its answer's head is there. A stream counts when it begins.
+    pub(super) fn count(&self, method: &Method, route: Option<&str>, status: u16, took: Duration) {
+        let route = self.slot(method, route.unwrap_or(NO_ROUTE));
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let bucket = BOUNDS.iter().position(|bound| micros <= *bound).unwrap_or(BOUNDS.len());
         route.buckets[bucket].fetch_add(1, Relaxed);
@@ -159,16 +152,6 @@ fn name(method: &Method) -> &str {
     if *method == Method::TRACE { "other" } else { method.as_str() }
 }
 
-/// Counts a request when its answer's head is there. A stream counts when it begins.
-pub(super) async fn measure(State(state): State<ApiState>, request: Request, next: Next) -> Response {
-    let (begun, method) = (Instant::now(), request.method().clone());
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let response = next.run(request).await;
-    let route = route.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
-    state.requests().count(&method, route, response.status().as_u16(), begun.elapsed());
-    response
-}
-
 /// Prometheus' text format, version 0.0.4, as it is written.
 #[derive(Debug, Default)]
 pub(super) struct Text {
@@ -219,7 +202,7 @@ mod tests {
             [("GET", 200, 400), ("GET", 404, 3_000), ("BREW", 405, 1), ("STEEP", 405, 60_000_000)]
         {
             let took = Duration::from_micros(micros);
-            requests.count(&method.parse().unwrap(), "/v1/jobs/{job}", status, took);
+            requests.count(&method.parse().unwrap(), Some("/v1/jobs/{job}"), status, took);
         }
         let mut text = Text::default();
         requests.write(&mut text);

@@ -141,15 +141,15 @@ impl Api {
         let most_bytes = state.settings().most_body_bytes;
         let layers = Layers::new(state.clone(), operations);
         let router = router
-            .layer(DefaultBodyLimit::max(most_bytes))
-            .route_layer(middleware::from_fn_with_state(state.clone(), csrf::guard))
-            .route_layer(middleware::from_fn_with_state(state.clone(), authority::admit))
+            .route_layer((
+                middleware::from_fn_with_state(state.clone(), authority::admit),
+                DefaultBodyLimit::max(most_bytes),
+            ))
             .fallback(async || Problem::not_found("such path"))
             .method_not_allowed_fallback(async || {
                 Problem::new(ProblemType::MethodNotAllowed, "the OpenAPI document lists what each path takes")
             })
-            .with_state(state.clone());
-        // Outside of all that may answer instead of a handler, such as time.
-        layers.around(router).layer(middleware::from_fn_with_state(state, metrics::measure))
+            .with_state(state);
+        layers.around(router)
     }
 }

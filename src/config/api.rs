@@ -30,7 +30,7 @@ pub struct ApiSettings {
     pub most_body_bytes: usize,
     /// The most connections at one time. Default 4,096.
     pub most_connections: usize,
-    /// The most of them from one address that is no trusted proxy's. Default 1,024.
+    /// The most of them from one address that is no trusted proxy's. Default 256.
     pub most_connections_per_address: usize,
     /// How long a request's head may take, counted from the connection or from the answer before it. Default 10 s.
     pub header_timeout: Duration,
@@ -40,6 +40,10 @@ pub struct ApiSettings {
     pub request_timeout: Duration,
     /// The most bytes of a file that is uploaded. Default 10 GiB.
     pub most_upload_bytes: u64,
+    /// The most files of a tenant. Default 10,000.
+    pub most_files: usize,
+    /// The most bytes of all its files together. Default 100 GiB.
+    pub most_bytes_of_files: u64,
     /// How long a file's sender or receiver may leave the line idle. Default 60 s.
     pub transfer_idle_timeout: Duration,
     /// The most event streams of one tenant at one time, in one process. Default 1,000.
@@ -58,11 +62,13 @@ impl Default for ApiSettings {
             tls_key: None,
             most_body_bytes: 1 << 20,
             most_connections: 4_096,
-            most_connections_per_address: 1_024,
+            most_connections_per_address: 256,
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(30),
             request_timeout: Duration::from_secs(30),
             most_upload_bytes: 10 << 30,
+            most_files: 10_000,
+            most_bytes_of_files: 100 << 30,
             transfer_idle_timeout: Duration::from_secs(60),
             most_streams: 1_000,
         }
@@ -101,6 +107,10 @@ pub struct ApiLayer {
     pub request_timeout: Option<TimeSpan>,
     /// [`ApiSettings::most_upload_bytes`].
     pub most_upload_bytes: Option<ByteSize>,
+    /// [`ApiSettings::most_files`].
+    pub most_files: Option<usize>,
+    /// [`ApiSettings::most_bytes_of_files`].
+    pub most_bytes_of_files: Option<ByteSize>,
     /// [`ApiSettings::transfer_idle_timeout`].
     pub transfer_idle_timeout: Option<TimeSpan>,
     /// [`ApiSettings::most_streams`].
@@ -159,6 +169,8 @@ impl ApiSettings {
             idle_timeout: span(layer.idle_timeout, self.idle_timeout),
             request_timeout: span(layer.request_timeout, self.request_timeout),
             most_upload_bytes: layer.most_upload_bytes.map_or(self.most_upload_bytes, |size| size.0),
+            most_files: layer.most_files.unwrap_or(self.most_files),
+            most_bytes_of_files: layer.most_bytes_of_files.map_or(self.most_bytes_of_files, |size| size.0),
             transfer_idle_timeout: span(layer.transfer_idle_timeout, self.transfer_idle_timeout),
             most_streams: layer.most_streams.unwrap_or(self.most_streams),
         }
@@ -179,11 +191,12 @@ mod tests {
     fn the_door_is_set_in_the_file_and_by_variables_with_lists() {
         let text = "environment = \"production\"\n[api]\nlisten = \"0.0.0.0:8080\"\nhosts = [\"api.books.io\"]\n\
             cors_origins = [\"https://app.books.io\"]\ntrusted_proxies = [\"10.0.0.0/8\"]\nproxy_header = \"forwarded\"\n\
-            idle_timeout = \"5s\"\nmost_connections_per_address = 7";
+            idle_timeout = \"5s\"\nmost_connections_per_address = 7\nmost_files = 9\nmost_bytes_of_files = \"2MiB\"";
         let layer: Layer = toml::from_str(text).unwrap();
         let settings = Settings::default().under(layer).unwrap();
         assert_eq!((settings.environment, settings.api.hosts.len()), (Environment::Production, 1));
         assert_eq!(settings.api.most_connections_per_address, 7);
+        assert_eq!((settings.api.most_files, settings.api.most_bytes_of_files), (9, 2 << 20));
         assert_eq!(settings.api.proxy_header, ProxyHeader::Forwarded);
         let variable = |name: &str| match name {
             "PRESSWORK_HOSTS" => Some("a.books.io, *.b.io".into()),

@@ -43,6 +43,14 @@ impl SeededRandom {
     pub fn new(seed: u64) -> Self {
         Self(Mutex::new(StdRng::seed_from_u64(seed)))
     }
+
+    /// A source that starts from 256 bits of another one and never asks it again: for ids by the thousand, where asking the
+    /// operating system for each costs more than all else about it. Not for keys.
+    pub fn of(source: &dyn Random) -> Self {
+        let mut seed = [0; 32];
+        source.fill(&mut seed);
+        Self(Mutex::new(StdRng::from_seed(seed)))
+    }
 }
 
 impl fmt::Debug for SeededRandom {
@@ -69,5 +77,7 @@ mod tests {
             assert_eq!(drawn, two.below(bound));
             assert!(drawn < bound.max(1));
         }
+        let drawn = [SeededRandom::of(&one), SeededRandom::of(&one)].map(|source| source.below(u64::MAX));
+        assert_ne!(drawn[0], drawn[1], "each has a seed of its own");
     }
 }

@@ -9,8 +9,8 @@ use std::{
 use async_trait::async_trait;
 
 use super::{
-    Bucket, Decision, Health, LimitError, Limiter, MemoryLimiter, Reservation, Reserved, ResourceStatistics,
-    Settlement, redis::is_refusal, statistics::Counters,
+    Bucket, Decision, Health, LimitError, Limiter, MemoryLimiter, Reservation, Reserved, Resource,
+    ResourceStatistics, Settlement, redis::is_refusal, statistics::Counters,
 };
 use crate::{
     domain::{Clock, Random, Rate, Timestamp},
@@ -209,6 +209,10 @@ impl Limiter for FallbackLimiter {
 
     fn health(&self) -> Health {
         self.breaker.health()
+    }
+
+    fn count(&self, resource: &Resource, decision: &Decision) {
+        self.counters.count(resource, decision);
     }
 
     fn statistics(&self) -> Vec<ResourceStatistics> {

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use lru::LruCache;
 
 use super::{
-    Bucket, Decision, LimitError, Limiter, Reservation, Reserved, ResourceStatistics, Settlement,
+    Bucket, Decision, LimitError, Limiter, Reservation, Reserved, Resource, ResourceStatistics, Settlement,
     level::Level, new_reservation, statistics::Counters,
 };
 use crate::domain::{Clock, Random, Rate};
@@ -146,6 +146,10 @@ impl Limiter for MemoryLimiter {
 
     async fn level(&self, bucket: &Bucket, rate: Rate) -> Result<Decision, LimitError> {
         Ok(self.level_now(bucket, rate))
+    }
+
+    fn count(&self, resource: &Resource, decision: &Decision) {
+        self.counters.count(resource, decision);
     }
 
     fn statistics(&self) -> Vec<ResourceStatistics> {

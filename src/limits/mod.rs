@@ -6,6 +6,7 @@
 //! [`Limiter::settle`] puts it right. A provider that says "too many requests" is heard by the whole fleet through
 //! [`Limiter::park`].
 
+mod advance;
 mod fallback;
 mod level;
 mod memory;
@@ -19,6 +20,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+pub use advance::Advance;
 pub use fallback::FallbackLimiter;
 pub use memory::MemoryLimiter;
 pub use names::{Bucket, Resource, ResourceError, Scope};
@@ -196,6 +198,9 @@ pub trait Limiter: Send + Sync {
     fn health(&self) -> Health {
         Health::Well
     }
+
+    /// Counts a call that somebody has answered of tokens which he took before.
+    fn count(&self, resource: &Resource, decision: &Decision);
 
     /// What this process was answered so far, a resource.
     fn statistics(&self) -> Vec<ResourceStatistics>;

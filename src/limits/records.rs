@@ -11,7 +11,7 @@ use bytes::Bytes;
 use tokio::sync::Mutex;
 
 use super::{
-    Bucket, Decision, LimitError, Limiter, Reservation, Reserved, ResourceStatistics, Settlement,
+    Bucket, Decision, LimitError, Limiter, Reservation, Reserved, Resource, ResourceStatistics, Settlement,
     level::Level, new_reservation, statistics::Counters,
 };
 use crate::{
@@ -135,6 +135,10 @@ impl Limiter for RecordsLimiter {
     async fn level(&self, bucket: &Bucket, rate: Rate) -> Result<Decision, LimitError> {
         let (level, _) = self.read(bucket, "read a level").await?;
         Ok(level.level(rate, self.clock.now()))
+    }
+
+    fn count(&self, resource: &Resource, decision: &Decision) {
+        self.counters.count(resource, decision);
     }
 
     fn statistics(&self) -> Vec<ResourceStatistics> {

@@ -11,7 +11,7 @@ use ::redis::{ErrorKind, FromRedisValue as _, RedisError, ServerErrorKind, Value
 use async_trait::async_trait;
 
 use super::{
-    Bucket, Decision, LimitError, Limiter, Reservation, Reserved, ResourceStatistics, Settlement,
+    Bucket, Decision, LimitError, Limiter, Reservation, Reserved, Resource, ResourceStatistics, Settlement,
     new_reservation, statistics::Counters,
 };
 use crate::{
@@ -228,6 +228,10 @@ impl Limiter for RedisLimiter {
 
     async fn level(&self, bucket: &Bucket, rate: Rate) -> Result<Decision, LimitError> {
         self.buckets.ask(bucket, rate, 1, "read a level", [&"peek", &"", &0]).await
+    }
+
+    fn count(&self, resource: &Resource, decision: &Decision) {
+        self.counters.count(resource, decision);
     }
 
     fn statistics(&self) -> Vec<ResourceStatistics> {

@@ -91,7 +91,34 @@ impl Rules {
     /// [`StoreError`].
     pub async fn rate(&self, tenant: &TenantId, resource: &Resource) -> Result<Option<Rate>, StoreError> {
         let set = self.overrides(tenant).await?;
-        Ok(set.get(resource).copied().unwrap_or_else(|| self.defaults.0.get(resource).copied()))
+        Ok(self.of(&set, resource))
+    }
+
+    /// The rates of several of its buckets.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn rates<const N: usize>(
+        &self,
+        tenant: &TenantId,
+        resources: [&Resource; N],
+    ) -> Result<[Option<Rate>; N], StoreError> {
+        let set = self.overrides(tenant).await?;
+        Ok(resources.map(|resource| self.of(&set, resource)))
+    }
+
+    /// The same where it is known without asking: where it was read within a second.
+    pub fn recall<const N: usize>(
+        &self,
+        tenant: &TenantId,
+        resources: [&Resource; N],
+    ) -> Option<[Option<Rate>; N]> {
+        let set = self.fresh(tenant, self.clock.now())?;
+        Some(resources.map(|resource| self.of(&set, resource)))
+    }
+
+    fn of(&self, set: &Overrides, resource: &Resource) -> Option<Rate> {
+        set.get(resource).copied().unwrap_or_else(|| self.defaults.0.get(resource).copied())
     }
 
     /// All that holds for a tenant; what is named with `None` is not limited.
@@ -151,16 +178,20 @@ impl Rules {
 
     async fn overrides(&self, tenant: &TenantId) -> Result<Arc<Overrides>, StoreError> {
         let now = self.clock.now();
-        let found = self.remembered().get(tenant).cloned();
-        if let Some((read_at, set)) = found
-            && now.since(read_at) < FRESH
-        {
+        if let Some(set) = self.fresh(tenant, now) {
             return Ok(set);
         }
         let set =
             Arc::new(self.set.get(tenant.as_str()).await?.map(|document| document.value).unwrap_or_default());
         self.remembered().put(tenant.clone(), (now, set.clone()));
         Ok(set)
+    }
+
+    /// What was read lately.
+    fn fresh(&self, tenant: &TenantId, now: Timestamp) -> Option<Arc<Overrides>> {
+        let mut remembered = self.remembered();
+        let (read_at, set) = remembered.get(tenant)?;
+        (now.since(*read_at) < FRESH).then(|| set.clone())
     }
 
     fn forget(&self, tenant: &TenantId) {

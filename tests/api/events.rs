@@ -31,13 +31,13 @@ const LONG: Duration = Duration::from_secs(60);
 const PERMISSIONS: [&str; 2] = ["jobs:create", "jobs:read"];
 
 /// A stream of server-sent events, read.
-struct Sse {
+pub(crate) struct Sse {
     bytes: BoxStream<'static, reqwest::Result<Bytes>>,
     text: String,
 }
 
 impl Sse {
-    async fn open(world: &World, key: &str, job: JobId, after: Option<u64>) -> Self {
+    pub(crate) async fn open(world: &World, key: &str, job: JobId, after: Option<u64>) -> Self {
         Self::of(ask(world, key, job, after).await)
     }
 
@@ -61,7 +61,7 @@ impl Sse {
     }
 
     /// The next event: its id and its data.
-    async fn event(&mut self) -> Option<(u64, Value)> {
+    pub(crate) async fn event(&mut self) -> Option<(u64, Value)> {
         loop {
             let block = self.block().await?;
             let line = |name: &str| block.lines().find_map(|line| line.strip_prefix(name));

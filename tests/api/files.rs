@@ -190,6 +190,31 @@ async fn what_is_too_large_too_slow_or_cut_off_leaves_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_tenants_files_are_bounded_in_number_and_bytes_and_what_is_replaced_makes_room() {
+    let world = World::start_with(|settings| {
+        (settings.api.most_files, settings.api.most_bytes_of_files) = (2, 1_000);
+    })
+    .await;
+    let (key, other) = (world.key("acme", BOTH).await, world.key("globex", BOTH).await);
+    let (made, replaced, full) = (StatusCode::CREATED, StatusCode::OK, StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(put(&world, "a", &key, &[], noise(900)).await.0, made);
+    for body in [noise(101).into(), in_pieces(noise(101))] {
+        let (status, problem) = put(&world, "b", &key, &[], body).await;
+        assert_eq!(status, full);
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains("of which 100 are left: remove some"), "{detail}");
+    }
+    assert_eq!(objects(&world), ["acme/files/a"]);
+    assert_eq!(put(&world, "b", &key, &[], noise(100)).await.0, made);
+    let (status, problem) = put(&world, "c", &key, &[], "").await;
+    assert_eq!(status, full);
+    assert!(problem["detail"].as_str().unwrap().contains("2 files"), "{problem}");
+    assert_eq!(put(&world, "a", &key, &[], noise(900)).await.0, replaced);
+    assert_eq!(put(&world, "a", &key, &[], noise(901)).await.0, full);
+    assert_eq!(put(&world, "a", &other, &[], noise(1_000)).await.0, made, "each tenant has its own");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_upload_that_has_come_waits_for_whoever_changes_the_file_just_then() {
     let world = World::start().await;
     let key = world.key("acme", BOTH).await;

@@ -32,7 +32,12 @@ async fn add(world: &World, tenant: &str, name: &str, role: Role, password: Opti
     world.engine.identity.users.create(new).await.unwrap()
 }
 
-async fn try_login(world: &World, tenant: &str, name: &str, password: &str) -> (StatusCode, Value) {
+pub(crate) async fn try_login(
+    world: &World,
+    tenant: &str,
+    name: &str,
+    password: &str,
+) -> (StatusCode, Value) {
     let body = json!({ "tenant": tenant, "name": name, "password": password });
     world.post("/v1/auth/login", "", &body).await
 }
@@ -202,6 +207,21 @@ async fn a_bcrypt_hash_lets_in_once_and_is_replaced() {
         assert_eq!(try_login(&world, "acme", "jo", "correctbatteryhorsestapler").await.0, StatusCode::OK);
         assert!(!kept().await.contains("$2b$") && kept().await.contains("$argon2id$v=19$m=19456,t=2,p=1$"));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn codes_that_confirm_a_second_factor_are_not_tried_without_end() {
+    let world = World::start().await;
+    user(&world, "acme", "jo", Role::Viewer).await;
+    let (access, _) = login(&world, "acme", "jo").await;
+    let begun = world.post("/v1/auth/totp", &access, &json!({ "password": PASSWORD })).await;
+    assert_eq!(begun.0, StatusCode::OK);
+    let wrong = json!({ "code": "no code" });
+    for _ in 0..5 {
+        assert_eq!(world.post("/v1/auth/totp/confirm", &access, &wrong).await.0, StatusCode::FORBIDDEN);
+    }
+    let (status, problem) = world.post("/v1/auth/totp/confirm", &access, &wrong).await;
+    assert_eq!(status, StatusCode::TOO_MANY_REQUESTS, "{problem}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,6 +13,7 @@ mod audit;
 mod batches;
 mod events;
 mod files;
+mod fleet;
 mod hardening;
 mod headers;
 mod identity;

@@ -413,3 +413,52 @@ async fn a_provider_that_is_unknown_away_or_private_is_said_so_without_details()
         assert!(!problem.to_string().contains("169.254"), "{problem}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_tied_to_a_user_is_seen_and_untied_by_himself_or_who_manages_him() {
+    let provider = Provider::start().await;
+    let (world, _folder) = provider.world().await;
+    let grants = Role::Admin.grants();
+    let names: Vec<&str> = grants.0.iter().map(|grant| grant.as_str()).collect();
+    let (admin, other) = (world.key("acme", &names).await, world.key("globex", &names).await);
+    let mut browser = Browser::new(&world);
+    assert_eq!(browser.log_in("rs", "ann").await.0, StatusCode::OK);
+    let (_, session) = browser.session().await;
+    let (user, token) = (session["user"].as_str().unwrap(), session["csrf_token"].as_str().unwrap());
+    let url = browser.here("/v1/auth/accounts");
+    let (_, own) = answer(browser.go(Method::GET, &url, None).await).await;
+    assert_eq!((own["items"].as_array().unwrap().len(), &own["items"][0]["provider"]), (1, &json!("rs")));
+    let id = own["items"][0]["id"].as_str().unwrap();
+    for (account, expected) in [(id, StatusCode::CONFLICT), ("x", StatusCode::NOT_FOUND)] {
+        let response = browser.go(Method::DELETE, &format!("{url}/{account}"), Some(token)).await;
+        assert_eq!(response.status(), expected, "{account}: the only way in stays");
+    }
+
+    let path = format!("/v1/users/{user}/accounts");
+    assert_eq!(world.get(&path, &admin).await, (StatusCode::OK, own.clone()));
+    assert_eq!(world.get(&path, &other).await.0, StatusCode::NOT_FOUND);
+    let untie = async |key: &str| {
+        let sent = world.request(Method::DELETE, &format!("{path}/{id}"), key).send().await;
+        sent.unwrap().status()
+    };
+    assert_eq!(untie(&other).await, StatusCode::NOT_FOUND);
+    assert_eq!(untie(&admin).await, StatusCode::NO_CONTENT);
+    assert_eq!(untie(&admin).await, StatusCode::NOT_FOUND);
+    assert_eq!(world.get(&path, &admin).await.1["items"], json!([]));
+    // Who comes by it now is somebody new.
+    let mut again = Browser::new(&world);
+    assert_eq!(again.log_in("rs", "ann").await.0, StatusCode::OK);
+    let (_, session) = again.session().await;
+    let stranger = session["user"].as_str().unwrap();
+    assert_ne!(stranger, user);
+
+    // A password that is set anew leaves it as it is, unless it is said.
+    let (path, reset) = (format!("/v1/users/{stranger}/accounts"), format!("/v1/users/{stranger}/reset"));
+    for (query, left) in [("", 1), ("?accounts=remove", 0)] {
+        let (status, _) = world.post(&format!("{reset}{query}"), &admin, &json!({})).await;
+        assert_eq!(status, StatusCode::CREATED);
+        assert_eq!(world.get(&path, &admin).await.1["items"].as_array().unwrap().len(), left);
+    }
+    let (_, log) = world.get("/v1/audit?text=untied", &admin).await;
+    assert_eq!(log["items"].as_array().unwrap().len(), 2, "{log}");
+}

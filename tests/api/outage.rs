@@ -324,20 +324,20 @@ impl Outage {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn redis_is_killed_under_load_and_all_returns_by_itself() {
+/// Redis goes away and comes back. `refusals` is how often callers have to be told to come again meanwhile.
+async fn goes_and_comes_back(go: fn(&mut RedisServer), refusals: u64, come_back: fn(&mut RedisServer)) {
     let mut redis = RedisServer::start_durable();
     let outage = Outage::prepare(&redis).await;
     let mut callers = outage.call();
     outage.until_good(10).await;
-    redis.kill();
+    go(&mut redis);
     // Who follows already hears nothing meanwhile, and goes on hearing.
-    outage.until_away(&["gives", "reads", "token", "browser gives"], 10).await;
+    outage.until_away(&["gives", "reads", "token", "browser gives"], refusals).await;
     until("it is not ready", async || outage.status("/readyz").await == StatusCode::SERVICE_UNAVAILABLE)
         .await;
     until("limits hold in memory", async || outage.narrow_status().await == StatusCode::TOO_MANY_REQUESTS)
         .await;
-    redis.restart();
+    come_back(&mut redis);
     outage.works().await;
     outage.stopping.cancel();
     while let Some(ended) = callers.join_next().await {
@@ -348,23 +348,11 @@ async fn redis_is_killed_under_load_and_all_returns_by_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn redis_is_killed_under_load_and_all_returns_by_itself() {
+    goes_and_comes_back(RedisServer::kill, 10, RedisServer::restart).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn redis_hangs_under_load_and_nobody_waits_for_it_long() {
-    let redis = RedisServer::start_durable();
-    let outage = Outage::prepare(&redis).await;
-    let mut callers = outage.call();
-    outage.until_good(10).await;
-    redis.freeze();
-    outage.until_away(&["gives", "reads", "token", "browser gives"], 2).await;
-    until("it is not ready", async || outage.status("/readyz").await == StatusCode::SERVICE_UNAVAILABLE)
-        .await;
-    until("limits hold in memory", async || outage.narrow_status().await == StatusCode::TOO_MANY_REQUESTS)
-        .await;
-    redis.thaw();
-    outage.works().await;
-    outage.stopping.cancel();
-    while let Some(ended) = callers.join_next().await {
-        ended.unwrap();
-    }
-    outage.look();
-    outage.counts().await;
+    goes_and_comes_back(|redis| redis.freeze(), 2, |redis| redis.thaw()).await;
 }

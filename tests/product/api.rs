@@ -5,7 +5,11 @@ use std::fs;
 use presswork::{
     config::Settings,
     engine::Engine,
-    security::{Acting, access::Role, api_keys::NewApiKey},
+    security::{
+        Acting,
+        access::Role,
+        api_keys::{ApiKey, NewApiKey},
+    },
 };
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
@@ -15,40 +19,49 @@ use crate::{
     world::{Running, World, long_book, text},
 };
 
-/// A running `presswork up --listen`, and a caller with a key of the tenant that the command line works for.
-struct Door {
-    _up: Running,
+/// A running process that listens, and a caller with a key of the tenant that the command line works for.
+pub(crate) struct Door {
+    pub(crate) process: Running,
+    pub(crate) engine: Engine,
+    /// The key as it is kept.
+    pub(crate) known: ApiKey,
     address: String,
     key: String,
     client: reqwest::Client,
 }
 
 impl Door {
+    /// That of `presswork up`.
     async fn open(world: &World) -> Self {
-        let mut up = world.start(&["up", "--listen", "127.0.0.1:0", "--json"]);
-        let told = up.until(|line| line["event"] == "listening");
+        Self::of("up", world).await
+    }
+
+    /// That of `presswork api` or `presswork up`.
+    pub(crate) async fn of(command: &str, world: &World) -> Self {
+        let mut process = world.start(&[command, "--listen", "127.0.0.1:0", "--json"]);
+        let told = process.until(|line| line["event"] == "listening");
         let address = told["address"].as_str().unwrap().to_owned();
         let settings = Settings { data_dir: world.data(), ..Settings::default() };
         let engine = Engine::connect(&settings).await.unwrap();
         let new = NewApiKey {
-            tenant: settings.tenant.clone(),
+            tenant: settings.tenant,
             name: "a test's".to_owned(),
             grants: Role::Operator.grants(),
             from: Vec::new(),
             expires_at: None,
         };
-        let key = engine.api_keys.create(new, &Acting::command_line()).await.unwrap().1.reveal().to_owned();
+        let (known, text) = engine.api_keys.create(new, &Acting::command_line()).await.unwrap();
         // The process's crypto provider; reqwest asks for it also where it speaks no TLS.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self { _up: up, address, key, client }
+        Self { process, engine, known, address, key: text.reveal().to_owned(), client }
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.client.request(method, format!("http://{}{path}", self.address)).bearer_auth(&self.key)
     }
 
-    async fn get(&self, path: &str) -> Response {
+    pub(crate) async fn get(&self, path: &str) -> Response {
         self.request(Method::GET, path).send().await.unwrap()
     }
 

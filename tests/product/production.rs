@@ -8,14 +8,10 @@ use std::{
     process::{Command, Output},
 };
 
-use presswork::{
-    config::Settings,
-    engine::Engine,
-    security::{Acting, access::Role, api_keys::NewApiKey},
-};
 use reqwest::StatusCode;
 
 use crate::{
+    api::Door,
     servers::{RedisServer, S3Server, redis::RedisOptions},
     world::{World, text},
 };
@@ -172,28 +168,13 @@ fn terminate(process: u32) {
 async fn what_was_only_counted_of_a_keys_uses_is_written_down_when_the_process_ends() {
     for command in ["api", "up"] {
         let world = World::new();
-        let settings = Settings { data_dir: world.data(), ..Settings::default() };
-        let engine = Engine::connect(&settings).await.unwrap();
-        let new = NewApiKey {
-            tenant: settings.tenant.clone(),
-            name: "a test's".to_owned(),
-            grants: Role::Operator.grants(),
-            from: Vec::new(),
-            expires_at: None,
-        };
-        let (key, secret) = engine.api_keys.create(new, &Acting::command_line()).await.unwrap();
-        let mut running = world.start(&[command, "--listen", "127.0.0.1:0", "--json"]);
-        let told = running.until(|line| line["event"] == "listening");
-        let url = format!("http://{}/v1/kinds", told["address"].as_str().unwrap());
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let mut door = Door::of(command, &world).await;
         for _ in 0..7 {
-            let answer = client.get(&url).bearer_auth(secret.reveal()).send().await.unwrap();
-            assert_eq!(answer.status(), StatusCode::OK);
+            assert_eq!(door.get("/v1/kinds").await.status(), StatusCode::OK);
         }
-        terminate(running.child.id());
-        assert!(running.child.wait().unwrap().success());
-        let (_, used) = engine.api_keys.get(&settings.tenant, &key.id).await.unwrap().unwrap();
+        terminate(door.process.child.id());
+        assert!(door.process.child.wait().unwrap().success());
+        let (_, used) = door.engine.api_keys.get(&door.known.tenant, &door.known.id).await.unwrap().unwrap();
         assert_eq!(used.unwrap().uses, 7, "{command}");
     }
 }

@@ -94,10 +94,16 @@ struct ProjectDocument<'a> {
     /// What its title page says: `title`, `authors`, `language` and more.
     #[schema(value_type = Object)]
     metadata: &'a Metadata,
-    /// Its chapters in order.
+    /// How many chapters it has.
+    chapter_count: usize,
+    /// A page of them, in order.
     chapters: Vec<ListedChapter<'a>>,
-    /// Its pictures.
+    /// How many pictures it has.
+    asset_count: usize,
+    /// A page of them.
     assets: Vec<ListedAsset<'a>>,
+    /// The cursor of the next page, where there are more of either.
+    next: Option<String>,
 }
 
 /// A chapter of a book.
@@ -123,7 +129,8 @@ struct ListedAsset<'a> {
 }
 
 impl<'a> ProjectDocument<'a> {
-    fn of(project: ProjectId, book: &'a Book) -> Self {
+    /// So many chapters and pictures at most, behind the first `after` of each.
+    fn of(project: ProjectId, book: &'a Book, after: usize, most: usize) -> Self {
         let chapter = |(place, entry): (usize, book::ListedChapter<'a>)| ListedChapter {
             number: place + 1,
             title: entry.title,
@@ -137,8 +144,13 @@ impl<'a> ProjectDocument<'a> {
         Self {
             project,
             metadata: &book.metadata,
-            chapters: book.chapters.iter().enumerate().map(chapter).collect(),
-            assets: book.assets.iter().map(asset).collect(),
+            chapter_count: book.chapters.len(),
+            chapters: book.chapters.iter().enumerate().skip(after).take(most).map(chapter).collect(),
+            asset_count: book.assets.len(),
+            assets: book.assets.iter().skip(after).take(most).map(asset).collect(),
+            next: Some(after.saturating_add(most))
+                .filter(|end| *end < book.chapters.len().max(book.assets.len()))
+                .map(|end| end.to_string()),
         }
     }
 }
@@ -167,12 +179,12 @@ async fn open(
 
 /// Look at a project's book
 ///
-/// Its title page, its chapters, its pictures.
+/// Its title page, and a page of its chapters and its pictures.
 #[utoipa::path(
     get,
     path = "/v1/projects/{project}",
     tag = "projects",
-    params(("project" = String, Path, description = "Its name")),
+    params(("project" = String, Path, description = "Its name"), PageQuery),
     responses(
         (status = OK, description = "The book", body = ProjectDocument<'static>),
     ),
@@ -182,9 +194,12 @@ async fn get(
     State(state): State<ApiState>,
     caller: Caller,
     Path(project): Path<ProjectId>,
+    Query(page): Query<PageQuery>,
 ) -> Result<Response, Problem> {
+    let after = page.cursor().map(str::parse).transpose().map_err(|_| PageQuery::bad_cursor())?;
+    let most = page.limit()?;
     let (reader, _turn) = open(&state, &caller, &project).await?;
-    Ok(Json(ProjectDocument::of(project, reader.book())).into_response())
+    Ok(Json(ProjectDocument::of(project, reader.book(), after.unwrap_or(0), most)).into_response())
 }
 
 /// Read a chapter

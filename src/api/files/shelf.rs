@@ -38,6 +38,13 @@ pub(super) struct StoredFile {
     tag: Option<String>,
 }
 
+/// How much a tenant's files are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Used {
+    pub(super) files: usize,
+    pub(super) bytes: u64,
+}
+
 /// The files of a tenant.
 pub(super) struct Shelf {
     storage: Storage,
@@ -100,8 +107,20 @@ impl Shelf {
         }
     }
 
-    /// Files by name, from behind one, and the last of them where there are more. Not every storage lists in order: all are
-    /// gone through, and no more held than are asked for.
+    /// How much there is on it: all files are gone through, of which `most_files` bounds the number.
+    pub(super) async fn used(&self) -> Result<Used, Problem> {
+        let folder = key([self.tenant.as_str(), FOLDER]);
+        let mut listed = self.storage.objects().list(Some(&folder));
+        let mut used = Used::default();
+        while let Some(object) = listed.next().await {
+            used.files += 1;
+            used.bytes += object.map_err(Problem::unavailable)?.size;
+        }
+        Ok(used)
+    }
+
+    /// Files by name, from behind one, and the last of them where there are more. Not every storage lists in order: all behind
+    /// that one are gone through, of which `most_files` bounds the number, and no more held than are asked for.
     pub(super) async fn list(
         &self,
         after: Option<&FileName>,

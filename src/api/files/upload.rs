@@ -40,7 +40,8 @@ const PATIENCE: Duration = Duration::from_secs(90);
 ///
 /// Of any size up to the installation's bound, in a stream: no `Content-Length` is needed. A file of that name is replaced once
 /// the last byte has come, in one step; of an upload that is cut off nothing is seen, and nothing stays. `If-None-Match: *`
-/// replaces nothing, `If-Match` only what the caller knows. An import then names the file by its `key`.
+/// replaces nothing, `If-Match` only what the caller knows. An import then names the file by its `key`. A tenant's files are
+/// bounded, in their number and their bytes; what it is sending at the same time does not count yet.
 #[utoipa::path(
     put,
     path = "/v1/files/{name}",
@@ -64,21 +65,32 @@ pub(super) async fn upload(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let (shelf, name, place) = match admit(&state, &caller, &name, &headers).await {
+    let Admitted { shelf, name, place, most, full } = match admit(&state, &caller, &name, &headers).await {
         Ok(admitted) => admitted,
         Err(problem) => {
             transfer::pass_over(&headers, body).await;
             return Err(problem);
         }
     };
-    let settings = state.settings();
-    let incoming = Incoming::new(body, settings.most_upload_bytes, settings.transfer_idle_timeout);
+    let incoming = Incoming::new(body, most, state.settings().transfer_idle_timeout);
     // A task of its own ends as it should, also where the caller goes away and the request with him.
     let taken = tokio::spawn(async move {
         let _place = place;
-        take(shelf, name, headers, incoming).await
+        let taken = take(shelf, name, headers, incoming).await;
+        taken.map_err(|problem| full.filter(|_| problem.kind() == ProblemType::TooLarge).unwrap_or(problem))
     });
     taken.await.map_err(Problem::internal)?
+}
+
+/// A file that may come.
+struct Admitted {
+    shelf: Shelf,
+    name: FileName,
+    place: Place,
+    /// So many bytes of it.
+    most: u64,
+    /// What to say of more, where it is the tenant's files together that would be too many bytes.
+    full: Option<Problem>,
 }
 
 /// All that can be told before a byte of the file has come, so that nobody sends gigabytes for nothing.
@@ -87,7 +99,7 @@ async fn admit(
     caller: &Caller,
     name: &str,
     headers: &HeaderMap,
-) -> Result<(Shelf, FileName, Place), Problem> {
+) -> Result<Admitted, Problem> {
     let name = match name.parse::<FileName>() {
         Ok(name) => name,
         Err(error) => {
@@ -99,15 +111,38 @@ async fn admit(
         }
     };
     check(headers)?;
-    let most = state.settings().most_upload_bytes;
+    let settings = state.settings();
+    let most = settings.most_upload_bytes;
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
-    if announced.and_then(|length| length.parse::<u64>().ok()).is_some_and(|length| length > most) {
+    let announced = announced.and_then(|length| length.parse::<u64>().ok()).unwrap_or(0);
+    if announced > most {
         return Err(transfer::too_large(most));
     }
     let place = transfer::TAKING.enter(caller.tenant())?;
     let shelf = Shelf::of(state, caller.tenant());
-    condition(headers, shelf.find(&name).await?.as_ref())?;
-    Ok((shelf, name, place))
+    let there = shelf.find(&name).await?;
+    condition(headers, there.as_ref())?;
+    let used = shelf.used().await?;
+    if there.is_none() && used.files >= settings.most_files {
+        let most = settings.most_files;
+        let detail = format!("the tenant has {most} files, which are the most: remove some of them first");
+        return Err(Problem::new(ProblemType::TooLarge, detail));
+    }
+    // What it replaces makes room for it.
+    let others = used.bytes.saturating_sub(there.map_or(0, |file| file.bytes));
+    let room = settings.most_bytes_of_files.saturating_sub(others);
+    let full = (room < most).then(|| no_room(settings.most_bytes_of_files, room));
+    match full {
+        Some(problem) if announced > room || room == 0 => Err(problem),
+        full => Ok(Admitted { shelf, name, place, most: most.min(room), full }),
+    }
+}
+
+fn no_room(most: u64, room: u64) -> Problem {
+    let detail = format!(
+        "a tenant's files may have {most} bytes together, of which {room} are left: remove some of them first"
+    );
+    Problem::new(ProblemType::TooLarge, detail)
 }
 
 /// What can't be done with a body: part of a file, or one that has to be decoded first.

@@ -126,7 +126,8 @@ async fn confirm(
     Body(body): Body<CodeBody>,
 ) -> Result<Response, Problem> {
     let user = super::user(&state, &caller).await?;
-    let codes = state.engine().identity.factors.confirm(&user.tenant, &user.id, &body.code).await?;
+    let logins = &state.engine().identity.logins;
+    let codes = logins.confirm_factor(&user, &body.code, &origin(&caller.origin)).await?;
     let Some(codes) = codes else {
         changed(&state, &caller, Outcome::Refused, "confirmed").await;
         return Err(wrong());

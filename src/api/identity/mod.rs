@@ -29,7 +29,7 @@ fn origin(origin: &super::caller::Origin) -> Origin {
 ///
 /// # Errors
 /// [`Problem`] where an app does, or he was removed meanwhile.
-async fn user(state: &ApiState, caller: &Caller) -> Result<User, Problem> {
+pub(super) async fn user(state: &ApiState, caller: &Caller) -> Result<User, Problem> {
     let id = match &caller.principal.subject {
         Subject::User { user } | Subject::Session { user, .. } => user,
         Subject::ApiKey { .. } => {

@@ -1,8 +1,8 @@
-//! Giving work: one job, or many in one call.
+//! Giving work: one job.
 
 use axum::{
     Json,
-    extract::{DefaultBodyLimit, FromRequestParts, State},
+    extract::{FromRequestParts, State},
     http::{HeaderMap, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
@@ -10,19 +10,13 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
-use utoipa_axum::{
-    router::{OpenApiRouter, UtoipaMethodRouterExt as _},
-    routes,
-};
 
-use super::MOST_AT_ONCE;
 use crate::{
     api::{
-        Routes,
         caller::Caller,
         documents::UniqueDocument,
         extract::Body,
-        problem::{Problem, ProblemBody, ProblemType},
+        problem::{Problem, ProblemType},
         state::ApiState,
     },
     domain::{BatchId, IdempotencyKey, JobId, KindName, NewJob, Priority, Timestamp, Unique},
@@ -30,14 +24,6 @@ use crate::{
     security::access::Permission,
     worker::PayloadError,
 };
-
-/// The most bytes of a call that brings many jobs.
-const MOST_BYTES: usize = 8 << 20;
-
-/// What brings many jobs at once.
-pub(super) fn routes() -> Routes {
-    OpenApiRouter::new().routes(routes!(create_many).layer(DefaultBodyLimit::max(MOST_BYTES)))
-}
 
 /// Work to be done.
 #[derive(Deserialize, ToSchema)]
@@ -61,7 +47,7 @@ pub(in crate::api) struct NewJobBody {
     /// A second job with the same key, of the same kind, is answered with the first. The header `Idempotency-Key` says the same.
     #[serde(default)]
     #[schema(value_type = Option<String>, min_length = 1, max_length = 200)]
-    idempotency_key: Option<IdempotencyKey>,
+    pub(super) idempotency_key: Option<IdempotencyKey>,
     /// No second job of this key while the first is in the window.
     #[serde(default)]
     #[schema(value_type = Option<UniqueDocument>)]
@@ -86,47 +72,8 @@ struct Accepted {
     duplicate: bool,
 }
 
-/// Many jobs.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct NewJobs {
-    /// The jobs: 1 to 1,000.
-    #[schema(value_type = Vec<NewJobBody>, min_items = 1, max_items = 1000)]
-    jobs: Vec<Box<RawValue>>,
-}
-
-/// What became of one of many jobs: it has an id, or a problem.
-#[derive(Serialize, ToSchema)]
-struct OneAccepted {
-    /// Its id, where it is kept.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = String, required = false)]
-    id: Option<JobId>,
-    /// Whether it was there before, where it is kept.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = bool, required = false)]
-    duplicate: Option<bool>,
-    /// Why it was refused, where it was.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = ProblemBody, required = false)]
-    problem: Option<ProblemBody>,
-}
-
-/// What became of many jobs.
-#[derive(Serialize, ToSchema)]
-struct AllAccepted {
-    /// How many are kept that were not there before.
-    accepted: usize,
-    /// How many were there before.
-    duplicates: usize,
-    /// How many were refused.
-    refused: usize,
-    /// Each, in the order in which they came.
-    items: Vec<OneAccepted>,
-}
-
 /// The header `Idempotency-Key`: the key as it is, or as a string of RFC 9651 in its quotes.
-pub(super) struct KeyHeader(Option<IdempotencyKey>);
+pub(super) struct KeyHeader(pub(super) Option<IdempotencyKey>);
 
 impl KeyHeader {
     fn read(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Problem> {
@@ -205,7 +152,7 @@ fn place(problem: &str) -> &str {
 
 impl NewJobBody {
     /// The job that it means, under the key of the header where there is one.
-    async fn job(
+    pub(super) async fn job(
         self,
         state: &ApiState,
         caller: &Caller,
@@ -263,90 +210,7 @@ pub(super) async fn create(
     Ok((status, [(header::LOCATION, location)], accepted).into_response())
 }
 
-/// Give much work at once
-///
-/// 1 to 1,000 jobs, at most 8 MiB, in one step of the queue; each is answered on its own and one that is refused does not hold
-/// up the others. With an `Idempotency-Key` the n-th job (from 0) that has no key of its own gets the key `<key>.<n>`, so that
-/// a repeated call makes none of them twice.
-#[utoipa::path(
-    post,
-    path = "/v1/jobs/batch",
-    tag = "jobs",
-    params(("Idempotency-Key" = Option<String>, Header, description = "Your word for this very request")),
-    request_body = NewJobs,
-    responses(
-        (status = OK, description = "What became of each", body = AllAccepted),
-    ),
-    extensions(("x-permission" = json!("jobs:create:*")))
-)]
-async fn create_many(
-    State(state): State<ApiState>,
-    caller: Caller,
-    KeyHeader(key): KeyHeader,
-    Body(NewJobs { jobs }): Body<NewJobs>,
-) -> Result<Json<AllAccepted>, Problem> {
-    if !(1..=MOST_AT_ONCE).contains(&jobs.len()) {
-        let detail = format!("bring 1 to {MOST_AT_ONCE} jobs at once");
-        return Err(Problem::at(ProblemType::Unprocessable, "/jobs", detail));
-    }
-    let mut read = Vec::with_capacity(jobs.len());
-    for (place, text) in jobs.iter().enumerate() {
-        read.push(one_of_many(&state, &caller, key.as_ref(), place, text).await);
-    }
-    let (mut wanted, mut problems) = (Vec::with_capacity(read.len()), Vec::with_capacity(read.len()));
-    for job in read {
-        problems.push(job.map(|job| wanted.push(job)).err());
-    }
-    let answers = if wanted.is_empty() { Vec::new() } else { state.engine().queue.enqueue(wanted).await? };
-    let mut answers = answers.into_iter();
-    let mut all =
-        AllAccepted { accepted: 0, duplicates: 0, refused: 0, items: Vec::with_capacity(problems.len()) };
-    for problem in problems {
-        let answer = match problem {
-            Some(problem) => Err(problem),
-            None => answers.next().ok_or_else(no_answer)?.map_err(Problem::from),
-        };
-        all.count(answer);
-    }
-    Ok(Json(all))
-}
-
-async fn one_of_many(
-    state: &ApiState,
-    caller: &Caller,
-    key: Option<&IdempotencyKey>,
-    place: usize,
-    text: &RawValue,
-) -> Result<NewJob, Problem> {
-    let wrong = |detail: &dyn std::fmt::Display| {
-        Problem::at(ProblemType::Unprocessable, format!("/jobs/{place}"), detail)
-    };
-    let body: NewJobBody = serde_json::from_str(text.get()).map_err(|error| wrong(&error))?;
-    let derived = key.filter(|_| body.idempotency_key.is_none());
-    let derived =
-        derived.map(|key| format!("{}.{place}", key.as_str()).parse::<IdempotencyKey>()).transpose();
-    let derived = derived.map_err(|_| wrong(&"the Idempotency-Key is too long for so many jobs"))?;
-    body.job(state, caller, derived).await
-}
-
-impl AllAccepted {
-    fn count(&mut self, answer: Result<Enqueued, Problem>) {
-        let item = match answer {
-            Ok(answer) => {
-                let duplicate = matches!(answer, Enqueued::Duplicate(_));
-                *(if duplicate { &mut self.duplicates } else { &mut self.accepted }) += 1;
-                OneAccepted { id: Some(answer.id()), duplicate: Some(duplicate), problem: None }
-            }
-            Err(problem) => {
-                self.refused += 1;
-                OneAccepted { id: None, duplicate: None, problem: Some(problem.to_body()) }
-            }
-        };
-        self.items.push(item);
-    }
-}
-
-fn no_answer() -> Problem {
+pub(super) fn no_answer() -> Problem {
     Problem::internal("the queue gave no answer")
 }
 

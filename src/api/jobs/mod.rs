@@ -2,6 +2,7 @@
 
 mod act;
 mod create;
+mod many;
 mod wait;
 
 use axum::{
@@ -34,7 +35,7 @@ use crate::{
 pub(super) fn routes() -> Routes {
     let listing =
         OpenApiRouter::new().routes(routes!(create::create, list)).routes(routes!(get)).routes(routes!(why));
-    listing.merge(create::routes()).merge(act::routes()).merge(wait::routes())
+    listing.merge(many::routes()).merge(act::routes()).merge(wait::routes())
 }
 
 /// The most jobs that one call names or brings.

@@ -6,6 +6,7 @@
 //! is the narrower one already. Whoever has not, or was refused, takes from the bucket `anonymous` of his address.
 
 use std::{
+    fmt::Write as _,
     num::NonZeroUsize,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -26,7 +27,9 @@ use crate::{
     },
     domain::{Clock, Rate, TenantId},
     engine::Engine,
-    limits::{Bucket, Decision, LimitRules, Limiter, MemoryLimiter, Resource, Rules, Scope},
+    limits::{
+        Advance, Bucket, Decision, LimitError, LimitRules, Limiter, MemoryLimiter, Resource, Rules, Scope,
+    },
     security::{
         access::Principal,
         audit::{Action, Actor, Audit, Entry, Outcome},
@@ -46,7 +49,7 @@ const MOST: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
 
 /// Who may still call.
 pub(crate) struct Limits {
-    limiter: Arc<dyn Limiter>,
+    limiter: Door,
     rules: Arc<Rules>,
     audit: Audit,
     clock: Arc<dyn Clock>,
@@ -56,12 +59,38 @@ pub(crate) struct Limits {
     hits: Mutex<Hits>,
 }
 
+/// Where the buckets are.
+enum Door {
+    /// In Redis. A process takes some tokens in advance, where there are many.
+    Fleet(Advance),
+    /// In memory.
+    Own(MemoryLimiter),
+}
+
+impl Door {
+    async fn take(&self, bucket: &Bucket, rate: Rate) -> Result<Decision, LimitError> {
+        match self {
+            Self::Fleet(advance) => advance.take(bucket, rate).await,
+            Self::Own(own) => own.take(bucket, rate, 1).await,
+        }
+    }
+}
+
 /// What holds for the callers of a tenant; `None` is no limit.
 #[derive(Clone, Copy, Debug)]
 struct Rates {
     tenant: Option<Rate>,
     session: Option<Rate>,
     address: Option<Rate>,
+}
+
+/// What they are of, in the order in which [`Rates`] takes them.
+const RATES: [&Resource; 3] = [&LimitRules::API, &SESSION, &ADDRESS];
+
+impl From<[Option<Rate>; 3]> for Rates {
+    fn from([tenant, session, address]: [Option<Rate>; 3]) -> Self {
+        Self { tenant, session, address }
+    }
 }
 
 /// Buckets that refuse: when the audit log was told last, and how many refusals there were since.
@@ -86,10 +115,10 @@ impl Hits {
 impl Limits {
     /// On the fleet's buckets; on the embedded engine in memory, for there each change of one is a write to disk.
     pub(crate) fn new(engine: &Engine, operations: Arc<Operations>) -> Self {
-        let limiter: Arc<dyn Limiter> = if engine.is_shared() {
-            engine.limiter.clone()
+        let limiter = if engine.is_shared() {
+            Door::Fleet(Advance::new(engine.limiter.clone(), engine.clock.clone()))
         } else {
-            Arc::new(MemoryLimiter::new(engine.clock.clone(), engine.random.clone()))
+            Door::Own(MemoryLimiter::new(engine.clock.clone(), engine.random.clone()))
         };
         Self {
             limiter,
@@ -144,49 +173,38 @@ impl Limits {
     /// # Errors
     /// [`Problem`] where his tenant, his session or he from his address has called too often.
     pub(crate) async fn principal(&self, principal: &Principal, origin: &Origin) -> Result<Told, Problem> {
-        let rates = self.rates(&principal.tenant).await;
-        let name = principal.subject.name();
+        let Rates { tenant, session, address } = self.rates(&principal.tenant).await;
         let mut told = Told::default();
         // The narrowest first: what one session may not do is not taken from the others.
-        if let Some(rate) = rates.session {
-            let bucket = Bucket::new(Scope::Session(name.clone()), &SESSION);
-            self.take(&mut told, bucket, rate, origin, Some((&principal.tenant, &name))).await?;
+        if let Some(rate) = session {
+            let bucket = Bucket::new(Scope::Session(principal.subject.name()), &SESSION);
+            self.take(&mut told, bucket, rate, origin, Some(principal)).await?;
         }
-        if let (Some(rate), Some(address)) = (rates.address, origin.address) {
+        if let (Some(rate), Some(address)) = (address, origin.address) {
             // By tenant: who calls for many tenants from one machine has for each what it has.
             let bucket =
                 Bucket::new(Scope::Other(format!("{}@{}", principal.tenant, network(address))), &ADDRESS);
-            self.take(&mut told, bucket, rate, origin, Some((&principal.tenant, &name))).await?;
+            self.take(&mut told, bucket, rate, origin, Some(principal)).await?;
         }
-        if let Some(rate) = rates.tenant {
+        if let Some(rate) = tenant {
             let bucket = Bucket::new(&principal.tenant, &LimitRules::API);
-            self.take(&mut told, bucket, rate, origin, Some((&principal.tenant, &name))).await?;
+            self.take(&mut told, bucket, rate, origin, Some(principal)).await?;
         }
         Ok(told)
     }
 
     /// The tenant's rates; where they can't be read now, those that held last, else the defaults.
     async fn rates(&self, tenant: &TenantId) -> Rates {
-        let read = async {
-            Ok::<_, crate::store::StoreError>(Rates {
-                tenant: self.rules.rate(tenant, &LimitRules::API).await?,
-                session: self.rules.rate(tenant, &SESSION).await?,
-                address: self.rules.rate(tenant, &ADDRESS).await?,
-            })
-        };
-        if let Ok(Ok(rates)) = tokio::time::timeout(PATIENCE, read).await {
+        if let Some(rates) = self.rules.recall(tenant, RATES) {
+            return rates.into();
+        }
+        if let Ok(Ok(rates)) = tokio::time::timeout(PATIENCE, self.rules.rates(tenant, RATES)).await {
+            let rates = rates.into();
             lock(&self.known).put(tenant.clone(), rates);
             return rates;
         }
         let known = lock(&self.known).get(tenant).copied();
-        known.unwrap_or_else(|| {
-            let default = |resource| self.rules.defaults().0.get(resource).copied();
-            Rates {
-                tenant: default(&LimitRules::API),
-                session: default(&SESSION),
-                address: default(&ADDRESS),
-            }
-        })
+        known.unwrap_or_else(|| RATES.map(|resource| self.rules.defaults().0.get(resource).copied()).into())
     }
 
     async fn take(
@@ -195,9 +213,9 @@ impl Limits {
         bucket: Bucket,
         rate: Rate,
         origin: &Origin,
-        who: Option<(&TenantId, &str)>,
+        who: Option<&Principal>,
     ) -> Result<(), Problem> {
-        let decision = self.limiter.take(&bucket, rate, 1).await?;
+        let decision = self.limiter.take(&bucket, rate).await?;
         told.0.push((bucket.resource.clone(), rate, decision));
         if decision.allowed {
             return Ok(());
@@ -206,8 +224,8 @@ impl Limits {
         if let Some(count) = hit {
             let mut entry = Entry::new(Action::LimitHit).ended(Outcome::Refused).to(bucket.resource.as_str());
             entry = entry.with("count", count).with("rate", rate);
-            entry.actor = who.map_or(Actor::Anonymous, |(_, name)| Actor::Subject(name.to_owned()));
-            entry.tenant = who.map(|(tenant, _)| tenant.clone());
+            entry.actor = who.map_or(Actor::Anonymous, |who| Actor::Subject(who.subject.name()));
+            entry.tenant = who.map(|who| who.tenant.clone());
             (entry.address, entry.request) = (origin.address, origin.request.clone());
             self.audit.record(entry).await;
         }
@@ -260,16 +278,17 @@ impl Told {
         if self.0.is_empty() {
             return None;
         }
-        let policy = self.0.iter().map(|(resource, rate, decision)| {
+        let (mut policy, mut limit) = (String::with_capacity(64), String::with_capacity(64));
+        for (place, (resource, rate, decision)) in self.0.iter().enumerate() {
+            let comma = if place == 0 { "" } else { ", " };
             let micros = u64::try_from(rate.tolerance_micros()).unwrap_or(u64::MAX);
-            format!("\"{resource}\";q={};w={}", decision.limit, seconds(Duration::from_micros(micros)).max(1))
-        });
-        let limit = self.0.iter().map(|(resource, _, decision)| {
-            let reset = seconds(decision.reset.max(decision.retry_after));
-            format!("\"{resource}\";r={};t={reset}", decision.remaining)
-        });
-        let policy = HeaderValue::from_str(&policy.collect::<Vec<_>>().join(", ")).ok()?;
-        Some((policy, HeaderValue::from_str(&limit.collect::<Vec<_>>().join(", ")).ok()?))
+            let (quota, window) = (decision.limit, seconds(Duration::from_micros(micros)).max(1));
+            let (left, reset) = (decision.remaining, seconds(decision.reset.max(decision.retry_after)));
+            // Writing to a string can't fail.
+            let _ = write!(policy, "{comma}\"{resource}\";q={quota};w={window}");
+            let _ = write!(limit, "{comma}\"{resource}\";r={left};t={reset}");
+        }
+        Some((HeaderValue::try_from(policy).ok()?, HeaderValue::try_from(limit).ok()?))
     }
 }
 

@@ -36,18 +36,24 @@ use super::{
     problem::{Problem, ProblemType},
     state::ApiState,
 };
-use crate::{config::ApiSettings, domain::Clock};
+use crate::{
+    config::ApiSettings,
+    domain::{Clock, SeededRandom},
+};
 
 /// What the layers work with.
 pub(super) struct Layers {
     state: ApiState,
     operations: Arc<Operations>,
+    /// For ids of requests, which need not be hard to guess but many.
+    ids: SeededRandom,
 }
 
 impl Layers {
     /// For the operations of this API.
     pub(super) fn new(state: ApiState, operations: Arc<Operations>) -> Self {
-        Self { state, operations }
+        let ids = SeededRandom::of(&*state.engine().random);
+        Self { state, operations, ids }
     }
 
     fn settings(&self) -> &ApiSettings {
@@ -62,37 +68,57 @@ impl Layers {
     pub(super) fn around(self, router: Router) -> Router {
         let cors = cors::layer(&self.settings().cors_origins);
         let layers = Arc::new(self);
-        let router = router.layer(middleware::from_fn_with_state(layers.clone(), bounded));
-        let router = match cors {
-            Some(cors) => router.layer(cors),
-            None => router,
-        };
-        router.layer(middleware::from_fn_with_state(layers, told))
+        match cors {
+            // Each layer costs each request some allocations: where nothing has to stand between the halves they are one.
+            None => router.layer(middleware::from_fn_with_state(layers, whole)),
+            Some(cors) => router.layer((
+                middleware::from_fn_with_state(layers.clone(), outer),
+                cors,
+                middleware::from_fn_with_state(layers, inner),
+            )),
+        }
     }
 }
 
-/// The outer half: who calls, in which request, and what the answer tells.
-async fn told(State(layers): State<Arc<Layers>>, mut request: Request, next: Next) -> Response {
-    let (settings, random) = (layers.settings(), &*layers.state.engine().random);
+async fn whole(State(layers): State<Arc<Layers>>, request: Request, next: Next) -> Response {
+    told(&layers, request, |request| bounded(&layers, request, next)).await
+}
+
+async fn outer(State(layers): State<Arc<Layers>>, request: Request, next: Next) -> Response {
+    told(&layers, request, |request| next.run(request)).await
+}
+
+async fn inner(State(layers): State<Arc<Layers>>, request: Request, next: Next) -> Response {
+    bounded(&layers, request, next).await
+}
+
+/// The outer half: who calls, in which request, what the answer tells, and what is counted of both.
+async fn told<F>(layers: &Layers, mut request: Request, answer: impl FnOnce(Request) -> F + Send) -> Response
+where
+    F: Future<Output = Response> + Send,
+{
+    let (settings, random) = (layers.settings(), &layers.ids);
     let begun = layers.clock().elapsed();
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
     let way = origin::way(settings, peer, request.headers());
     let id = origin::request_id(request.headers(), random);
     let trace = Trace::of(request.headers(), random);
-    let method = origin::known(request.method());
+    let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
-    let is_probe = layers.operations.is_uncounted(request.method(), route.as_ref().map(MatchedPath::as_str));
+    let is_probe = layers.operations.is_uncounted(&method, route.as_ref().map(MatchedPath::as_str));
     let span = tracing::info_span!("request", id, trace = %trace.id());
     request.extensions_mut().insert(Origin { address: way.address, request: Some(id.clone()) });
     request.extensions_mut().insert(trace.clone());
     let hosted = if is_probe { Ok(()) } else { hosts::check(&settings.hosts, &request) };
     let mut response = async {
         let response = match hosted {
-            Ok(()) => caught(next.run(request)).await,
+            Ok(()) => caught(answer(request)).await,
             Err(problem) => problem.into_response(),
         };
         let took = layers.clock().elapsed().saturating_sub(begun);
-        line(method, route.as_ref(), &response, took, way.address, is_probe);
+        let status = response.status().as_u16();
+        layers.state.requests().count(&method, route.as_ref().map(MatchedPath::as_str), status, took);
+        line(origin::known(&method), route.as_ref(), status, took, way.address, is_probe);
         response
     }
     .instrument(span)
@@ -100,7 +126,7 @@ async fn told(State(layers): State<Arc<Layers>>, mut request: Request, next: Nex
     let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
     headers::protect(headers, settings.has_tls() || way.is_secure);
-    if let Ok(id) = HeaderValue::from_str(&id) {
+    if let Ok(id) = HeaderValue::try_from(id) {
         headers.insert("x-request-id", id);
     }
     trace.tell(headers);
@@ -115,12 +141,12 @@ async fn told(State(layers): State<Arc<Layers>>, mut request: Request, next: Nex
 fn line(
     method: &'static str,
     route: Option<&MatchedPath>,
-    response: &Response,
+    status: u16,
     took: Duration,
     address: Option<std::net::IpAddr>,
     is_probe: bool,
 ) {
-    let (route, status) = (route.map_or("-", MatchedPath::as_str), response.status().as_u16());
+    let route = route.map_or("-", MatchedPath::as_str);
     let ms = took.as_secs_f64() * 1_000.0;
     let from = address.map(tracing::field::display);
     if is_probe {
@@ -131,7 +157,7 @@ fn line(
 }
 
 /// The inner half: bounds on what a request may cost before its handler has answered.
-async fn bounded(State(layers): State<Arc<Layers>>, request: Request, next: Next) -> Response {
+async fn bounded(layers: &Layers, request: Request, next: Next) -> Response {
     if let Some(coding) = request.headers().get(header::CONTENT_ENCODING)
         && !coding.as_bytes().eq_ignore_ascii_case(b"identity")
     {

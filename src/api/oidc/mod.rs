@@ -1,6 +1,7 @@
 //! `/v1/auth/oidc`: logging in by somebody else's word.
 
 mod link;
+mod ties;
 
 use axum::{
     extract::State,
@@ -44,6 +45,10 @@ pub(super) fn routes() -> Routes {
         .routes(routes!(callback))
         .routes(routes!(code))
         .routes(routes!(link::link))
+        .routes(routes!(ties::own))
+        .routes(routes!(ties::untie_own))
+        .routes(routes!(ties::list))
+        .routes(routes!(ties::untie_one))
 }
 
 /// Where somebody wants to.

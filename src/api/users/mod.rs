@@ -45,7 +45,7 @@ fn private(status: StatusCode, body: impl Serialize) -> Response {
     (status, [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], Json(body)).into_response()
 }
 
-fn unknown() -> Problem {
+pub(super) fn unknown() -> Problem {
     Problem::not_found("such user")
 }
 
@@ -64,7 +64,7 @@ pub(super) fn may_give(caller: &Caller, role: Role) -> Result<(), Problem> {
 }
 
 /// The user of the caller's tenant whom he may change.
-async fn changeable(state: &ApiState, caller: &Caller, id: &UserId) -> Result<User, Problem> {
+pub(super) async fn changeable(state: &ApiState, caller: &Caller, id: &UserId) -> Result<User, Problem> {
     let user = state.engine().identity.users.get(caller.tenant(), &id.to_string()).await?;
     let user = user.ok_or_else(unknown)?;
     may_give(caller, user.role)?;
@@ -242,7 +242,8 @@ async fn remove(
 
 /// Give a user a one-time link for a new password
 ///
-/// For half an hour. His second factor is taken away with `?factor=remove`, where he has lost that, too.
+/// For half an hour. His second factor is taken away with `?factor=remove`, where he has lost that, too; with
+/// `?accounts=remove` the accounts at providers that are tied to him are untied, which else go on logging in as him.
 #[utoipa::path(
     post,
     path = "/v1/users/{user}/reset",
@@ -264,6 +265,13 @@ async fn reset(
         state.engine().identity.factors.remove(&user.tenant, &user.id).await?;
         told(&state, &caller, &user, "second factor removed").await;
     }
+    if query.accounts.is_some() {
+        let oidc = &state.engine().oidc;
+        for tie in oidc.ties(&user.tenant, &user.id).await? {
+            oidc.untie(&user.tenant, &user.id, &tie.id).await?;
+        }
+        told(&state, &caller, &user, "accounts untied").await;
+    }
     told(&state, &caller, &user, "link").await;
     Ok(private(StatusCode::CREATED, link(&state, &user, Links::RESET).await?))
 }
@@ -275,6 +283,9 @@ struct ResetQuery {
     /// `remove` takes the second factor away
     #[param(value_type = Option<String>)]
     factor: Option<Lost>,
+    /// `remove` unties all accounts at providers
+    #[param(value_type = Option<String>)]
+    accounts: Option<Lost>,
 }
 
 #[derive(Deserialize)]

@@ -145,10 +145,10 @@ fn bounds(found: &mut Found, api: &ApiSettings) {
         "set request_timeout and idle_timeout to 30s",
     );
     found.unless(
-        api.most_connections_per_address < api.most_connections,
+        api.most_connections_per_address <= api.most_connections / 8,
         "bounds.connections",
         Severity::Low,
-        "one address may take all connections",
-        "set most_connections_per_address below most_connections",
+        "a few addresses may take all connections",
+        "set most_connections_per_address to an eighth of most_connections or less",
     );
 }

@@ -17,7 +17,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
-use super::{ApiKey, KeyUse, place, range::network};
+use super::{ApiKey, KeyUse, Known, place, range::network};
 use crate::{
     domain::{Clock, TenantId, Timestamp},
     security::{
@@ -138,37 +138,45 @@ impl Ledger {
     }
 
     /// Counts a use; some instructions.
-    pub(super) fn used(self: &Arc<Self>, key: &ApiKey, by: &Acting) {
-        let Some(place) = place(&key.tenant, &key.id) else { return };
-        let (now, passed) = (self.clock.now(), self.clock.elapsed());
-        let by = Acting { actor: Actor::Subject(key.principal().subject.name()), ..by.clone() };
+    pub(super) fn used(self: &Arc<Self>, known: &Known, by: &Acting) {
+        let (key, Some(place)) = (&known.key, &known.place) else { return };
+        let now = self.clock.now();
         let mut state = self.state();
-        if state.uses.len() >= MOST_KEYS && !state.uses.contains_key(&place) {
-            drop(state);
-            tracing::warn!(key = key.id, "too many keys are in use at one time: a use was not written down");
-            return;
-        }
-        let counted = state.uses.entry(place).or_insert_with(|| {
+        if !state.uses.contains_key(place) {
+            if state.uses.len() >= MOST_KEYS {
+                drop(state);
+                tracing::warn!(
+                    key = key.id,
+                    "too many keys are in use at one time: a use was not written down"
+                );
+                return;
+            }
             self.news.notify_one();
-            Counted {
+            let passed = self.clock.elapsed();
+            let actor = Actor::Subject(known.name.clone());
+            let fresh = Counted {
                 tenant: key.tenant.clone(),
                 id: key.id.clone(),
                 count: 0,
                 untold: 0,
                 last_at: now,
-                last: by.clone(),
+                last: Acting { actor, ..by.clone() },
                 addresses: BTreeMap::new(),
                 write_at: passed,
                 told_at: passed,
-            }
-        });
+            };
+            state.uses.insert(place.clone(), fresh);
+        }
+        let Some(counted) = state.uses.get_mut(place) else { return };
         counted.count += 1;
         if let Some(address) = by.address.map(place_of)
             && (counted.addresses.len() < MOST_ADDRESSES || counted.addresses.contains_key(&address))
         {
             counted.addresses.insert(address, now);
         }
-        (counted.last_at, counted.last) = (now, by);
+        counted.last_at = now;
+        // Who it is stays the same.
+        (counted.last.address, counted.last.request) = (by.address, by.request.clone());
         self.run(&mut state);
     }
 

@@ -2,8 +2,9 @@
 //! what is written down of uses and refusals. Must not know: HTTP. The text is shown once, when a key is made; only its hash
 //! is kept.
 //!
-//! A key's record is read after each request that shows it has come, once for all that have come meanwhile: what was revoked
-//! is refused from then on by every process.
+//! A key's record is read after a request that shows it has come, once for all that have come meanwhile, and what it says is
+//! trusted for a quarter of a second ([`Trust`]): what was revoked is refused at once by the process that has revoked it, and by
+//! every other one within that time.
 
 mod key;
 mod ledger;
@@ -11,6 +12,8 @@ mod range;
 #[cfg(test)]
 mod tests;
 mod text;
+mod trust;
+mod verify;
 
 use std::sync::Arc;
 
@@ -18,7 +21,10 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use self::ledger::{Ledger, Refusal};
+use self::{
+    ledger::Ledger,
+    trust::{Digest as Digested, Trust},
+};
 use super::{Acting, Recorder, audit::Action, text::hex};
 use crate::{
     domain::{Clock, Random, TenantId, Timestamp},
@@ -28,11 +34,16 @@ use crate::{
 pub use key::{ApiKey, KeyUse, NewApiKey, Standing};
 pub use range::{AddressRange, AddressRangeError};
 pub use text::{ApiKeyText, ApiKeyTextError, find_keys};
+pub use trust::Known;
 
 /// How long a key that has ended can still be looked up.
 const KEPT_AFTER_END: std::time::Duration = std::time::Duration::from_secs(90 * 86_400);
-/// The most keys of a tenant, ended ones included.
+/// The most keys of a tenant that have not ended.
 const MOST_KEYS: usize = 1_000;
+/// The most with those that have ended and can still be looked up.
+const MOST_KEPT: usize = 10_000;
+/// How many places are read at a time to count them.
+const COUNTED_AT_ONCE: usize = 1_000;
 /// How many keys of a page are read at one time.
 const AT_ONCE: usize = 16;
 /// How often a change is tried where somebody else is faster.
@@ -42,6 +53,15 @@ const MOST_TRIES: usize = 32;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Place {
     hash: String,
+    /// When the key ends, or has ended; what was written before this was says nothing, and counts as if it held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ends_at: Option<Timestamp>,
+}
+
+impl Place {
+    fn of(hash: &str, key: &ApiKey) -> Self {
+        Self { hash: hash.to_owned(), ends_at: end_of(key) }
+    }
 }
 
 /// What is known of a key.
@@ -64,7 +84,8 @@ pub struct ApiKeys {
     /// By tenant and id.
     places: Collection<Place>,
     /// Those of one key who ask at the same time.
-    finds: Arc<Together<String, Found>>,
+    finds: Arc<Together<Digested, Found>>,
+    trust: Arc<Trust>,
     ledger: Arc<Ledger>,
     audit: Arc<dyn Recorder>,
     clock: Arc<dyn Clock>,
@@ -84,14 +105,15 @@ impl ApiKeys {
             Collection::new(records.clone(), "api_key_places"),
         );
         let ledger = Arc::new(Ledger::new(records, audit.clone(), clock.clone()));
-        Self { keys, places, finds: Arc::default(), ledger, audit, clock, random }
+        let trust = Arc::new(Trust::new(clock.clone()));
+        Self { keys, places, finds: Arc::default(), trust, ledger, audit, clock, random }
     }
 
     /// Makes a key; its text is never to be had again.
     ///
     /// # Errors
     /// [`StoreError`]; [`StoreError::Invalid`] where the name is not 1 to 100 characters, the end is not ahead, there are too
-    /// many ranges, or the tenant has 1,000 keys.
+    /// many ranges, or the tenant has 1,000 keys that hold.
     pub async fn create(&self, new: NewApiKey, by: &Acting) -> Result<(ApiKey, ApiKeyText), StoreError> {
         self.check(&new)?;
         let made = self.make(new, by).await?;
@@ -100,66 +122,6 @@ impl ApiKeys {
         let entry = entry.with("name", &key.name).with("permissions", words(key));
         self.audit.record(entry).await;
         Ok(made)
-    }
-
-    /// The key of this text, where it holds now and may be used from there. Uses and refusals are written down and audited:
-    /// samples of them, each with the number that it stands for. The caller learns nothing of what was wrong.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn verify(&self, text: &str, by: &Acting) -> Result<Option<ApiKey>, StoreError> {
-        let Ok(text) = text.parse::<ApiKeyText>() else {
-            self.ledger.refused(Refusal::Malformed, None, by).await;
-            return Ok(None);
-        };
-        let Some(key) = self.find(&text).await? else {
-            self.ledger.refused(Refusal::Unknown, None, by).await;
-            return Ok(None);
-        };
-        let refusal = match key.standing(self.clock.now()) {
-            Standing::Holds if key.takes(by.address) => {
-                self.ledger.used(&key, by);
-                return Ok(Some(key));
-            }
-            Standing::Holds => Refusal::Address,
-            Standing::Expired => Refusal::Expired,
-            Standing::Revoked => Refusal::Revoked,
-        };
-        self.ledger.refused(refusal, Some(&key), by).await;
-        Ok(None)
-    }
-
-    /// Notes that an access token was refused, as refusals of keys are noted: whoever makes tokens up fills no log.
-    pub async fn refused_token(&self, by: &Acting) {
-        self.ledger.refused(Refusal::Token, None, by).await;
-    }
-
-    /// Notes that a session was refused, in the same way.
-    pub async fn refused_session(&self, by: &Acting) {
-        self.ledger.refused(Refusal::Session, None, by).await;
-    }
-
-    /// What is known of the key of this text, whether it holds or not: for those who have found one. No use of it.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn find(&self, text: &ApiKeyText) -> Result<Option<ApiKey>, StoreError> {
-        let hash = hash(text);
-        let (keys, key) = (self.keys.clone(), hash.clone());
-        // Read after each of them has asked, so that none is let in by a key that was revoked before.
-        let answer = self.finds.ask(hash, move |callers| find(keys.clone(), key.clone(), callers)).await;
-        let lost =
-            || StoreError::Unavailable { doing: "look up an API key", cause: "the call was given up".into() };
-        answer.unwrap_or_else(|| Err(lost()))
-    }
-
-    /// The key of this text, where it holds now. No use of it: for what goes on after a use.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn look(&self, text: &ApiKeyText) -> Result<Option<ApiKey>, StoreError> {
-        let found = self.find(text).await?;
-        Ok(found.filter(|key| key.standing(self.clock.now()) == Standing::Holds))
     }
 
     /// A tenant's key, and how it was used.
@@ -284,12 +246,7 @@ impl ApiKeys {
     }
 
     async fn make(&self, new: NewApiKey, by: &Acting) -> Result<(ApiKey, ApiKeyText), StoreError> {
-        let known = self.places.list(&format!("{}/", new.tenant), None, MOST_KEYS).await?;
-        if known.items.len() >= MOST_KEYS {
-            let problem =
-                format!("the tenant has {MOST_KEYS} keys, which are the most; ended ones count for 90 days");
-            return Err(StoreError::Invalid(problem));
-        }
+        self.check_room(&new.tenant).await?;
         let text = ApiKeyText::new(&*self.random);
         let hash = hash(&text);
         let NewApiKey { tenant, name, grants, from, expires_at } = new;
@@ -310,9 +267,36 @@ impl ApiKeys {
         let place = place(&key.tenant, &key.id).ok_or_else(no_id)?;
         let gone = gone_at(&key);
         // The place first: a key that nobody can list could not be revoked.
-        self.places.put(&place, &Place { hash: hash.clone() }, Expect::Nothing, gone).await?;
+        self.places.put(&place, &Place::of(&hash, &key), Expect::Nothing, gone).await?;
         self.keys.put(&hash, &key, Expect::Nothing, gone).await?;
         Ok((key, text))
+    }
+
+    /// Whether a tenant may have one more.
+    async fn check_room(&self, tenant: &TenantId) -> Result<(), StoreError> {
+        let (prefix, now) = (format!("{tenant}/"), self.clock.now());
+        let (mut holding, mut kept, mut after) = (0, 0, None);
+        loop {
+            let page = self.places.list(&prefix, after.as_deref(), COUNTED_AT_ONCE).await?;
+            kept += page.items.len();
+            holding +=
+                page.items.iter().filter(|item| item.value.ends_at.is_none_or(|end| end > now)).count();
+            if holding >= MOST_KEYS {
+                let problem =
+                    format!("the tenant has {MOST_KEYS} keys, which are the most: revoke one of them first");
+                return Err(StoreError::Invalid(problem));
+            }
+            if kept >= MOST_KEPT {
+                let problem = format!(
+                    "the tenant has made {MOST_KEPT} keys within 90 days, which are the most: the oldest that have ended are forgotten first"
+                );
+                return Err(StoreError::Invalid(problem));
+            }
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return Ok(()),
+            }
+        }
     }
 
     async fn hash_of(&self, tenant: &TenantId, id: &str) -> Result<Option<String>, StoreError> {
@@ -332,17 +316,21 @@ impl ApiKeys {
             let mut key = found.value.clone();
             change(&mut key);
             if key == found.value {
+                // Another process has done it, perhaps within the moment.
+                self.trust.forget();
                 return Ok(Some(key));
             }
             let gone = gone_at(&key);
-            match self.keys.put(hash, &key, Expect::Version(found.version), gone).await {
+            let put = self.keys.put(hash, &key, Expect::Version(found.version), gone).await;
+            // Also where it has failed: it may be written.
+            self.trust.forget();
+            match put {
                 Err(StoreError::Conflict { .. }) if tries < MOST_TRIES => tries += 1,
                 Err(error) => return Err(error),
                 Ok(_) => {
                     let place = place(&key.tenant, &key.id).ok_or_else(no_id)?;
-                    let value = Place { hash: hash.to_owned() };
-                    // Not before the key itself: where this fails it stays longer than it need.
-                    self.places.put(&place, &value, Expect::Anything, gone).await?;
+                    // Not before the key itself: where this fails it stays, and counts, longer than it need.
+                    self.places.put(&place, &Place::of(hash, &key), Expect::Anything, gone).await?;
                     return Ok(Some(key));
                 }
             }
@@ -356,22 +344,14 @@ impl std::fmt::Debug for ApiKeys {
     }
 }
 
-/// Reads a key for so many callers.
-async fn find(keys: Collection<ApiKey>, hash: String, callers: usize) -> Vec<Found> {
-    let found = keys.get(&hash).await.map(|found| found.map(|found| found.value));
-    let again = |_| match &found {
-        Ok(key) => Ok(key.clone()),
-        Err(error) => Err(error.again()),
-    };
-    let mut all: Vec<Found> = (1..callers).map(again).collect();
-    all.push(found);
-    all
-}
-
 /// When nothing is known of a key any more.
 fn gone_at(key: &ApiKey) -> Option<Timestamp> {
-    let ends = [key.expires_at, key.revoked_at].into_iter().flatten();
-    ends.min().map(|end| end.after(KEPT_AFTER_END))
+    end_of(key).map(|end| end.after(KEPT_AFTER_END))
+}
+
+/// When it ends, or has ended.
+fn end_of(key: &ApiKey) -> Option<Timestamp> {
+    [key.expires_at, key.revoked_at].into_iter().flatten().min()
 }
 
 fn words(key: &ApiKey) -> String {
@@ -380,8 +360,12 @@ fn words(key: &ApiKey) -> String {
 }
 
 /// 256 random bits need no slow hash.
+fn digest(text: &ApiKeyText) -> Digested {
+    Sha256::digest(text.reveal()).into()
+}
+
 fn hash(text: &ApiKeyText) -> String {
-    hex(&Sha256::digest(text.reveal()))
+    hex(&digest(text))
 }
 
 fn id(hash: &str) -> String {

@@ -161,9 +161,8 @@ pub struct Found {
     pub next: Option<String>,
 }
 
-/// How many batches are read for one piece at most.
-const MOST_BATCHES: usize = 400;
-const BATCHES: usize = 50;
+/// How many batches are read for one piece at most: half a second of a node's entries each.
+const MOST_BATCHES: usize = 50;
 
 /// Entries of the fleet that are wanted, at most `most`, from behind `cursor`. `None` where that is no cursor.
 ///
@@ -192,25 +191,19 @@ pub async fn from_store(
         }
         after = Some(key.to_owned());
     }
-    for _ in 0..MOST_BATCHES / BATCHES {
-        let page = batches.list("", after.as_deref(), BATCHES).await?;
-        for batch in page.items {
-            let is_older = |line: &Line| filter.since.is_some_and(|since| line.at < since);
-            // Batches of one time may overlap by the time that one is gathered.
-            if batch.value.lines.last().is_some_and(is_older) {
-                return Ok(Some(found));
-            }
-            if let Some(place) = take(&mut found.lines, batch.value, 0, filter, most) {
-                found.next = Some(format!("{}~{place}", batch.key));
-                return Ok(Some(found));
-            }
+    let page = batches.list("", after.as_deref(), MOST_BATCHES).await?;
+    for batch in page.items {
+        let is_older = |line: &Line| filter.since.is_some_and(|since| line.at < since);
+        // Batches of one time may overlap by the time that one is gathered.
+        if batch.value.lines.last().is_some_and(is_older) {
+            return Ok(Some(found));
         }
-        match page.next {
-            Some(next) => after = Some(next),
-            None => return Ok(Some(found)),
+        if let Some(place) = take(&mut found.lines, batch.value, 0, filter, most) {
+            found.next = Some(format!("{}~{place}", batch.key));
+            return Ok(Some(found));
         }
     }
-    found.next = after.map(|key| format!("{key}~{}", usize::MAX));
+    found.next = page.next.map(|key| format!("{key}~{}", usize::MAX));
     Ok(Some(found))
 }
 

@@ -11,6 +11,7 @@ mod throttle;
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
+use zeroize::Zeroizing;
 
 pub use challenge::Challenge;
 pub use links::{LinkText, Links};
@@ -230,6 +231,25 @@ impl Logins {
             self.throttle.give_back(&taken).await;
         }
         Ok(is_right)
+    }
+
+    /// Ends the setting up of a second factor with a code of it: its recovery codes, or nothing where it is not the right one.
+    /// Tries count as those to log in with a code do.
+    ///
+    /// # Errors
+    /// [`LoginError`].
+    pub async fn confirm_factor(
+        &self,
+        user: &User,
+        code: &str,
+        from: &Origin,
+    ) -> Result<Option<Vec<Zeroizing<String>>>, LoginError> {
+        let taken = self.throttled(self.throttle.code(&user.id).await, user.name.as_str(), from).await?;
+        let codes = self.factors.confirm(&user.tenant, &user.id, code).await?;
+        if codes.is_some() {
+            self.throttle.give_back(&taken).await;
+        }
+        Ok(codes)
     }
 
     /// Sets another password, and ends all that was given to the user: he logs in anew everywhere.

@@ -10,6 +10,7 @@ mod id_token;
 mod provider;
 #[cfg(test)]
 mod tests;
+mod ties;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -21,6 +22,7 @@ use self::{
     binding::{challenge, hash, random_text},
     id_token::Claims,
     provider::Peer,
+    ties::Tied,
 };
 use super::{
     outgoing::{Outgoing, OutgoingError},
@@ -33,6 +35,7 @@ use crate::{
 
 pub use binding::{Binding, own_path};
 pub use provider::{ClientSecret, OidcProvider, SecondFactor};
+pub use ties::Tie;
 
 /// How long somebody may take at the provider.
 const LOGIN_LIFE: Duration = Duration::from_secs(600);
@@ -132,6 +135,8 @@ struct Inner {
     peers: BTreeMap<String, Peer>,
     logins: Collection<Login>,
     links: Collection<Link>,
+    /// By tenant, user and that hash.
+    ties: Collection<Tied>,
     users: Users,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
@@ -154,6 +159,7 @@ impl Oidc {
             peers: providers.iter().map(peer).collect(),
             logins: Collection::new(records.clone(), "oidc_logins"),
             links: Collection::new(records.clone(), "oidc_links"),
+            ties: Collection::new(records.clone(), "oidc_ties"),
             users,
             clock,
             random,
@@ -233,7 +239,7 @@ impl Oidc {
         let code = code.ok_or_else(|| refused("there is no code"))?;
         let claims = peer.redeem(&code, &binding.verifier(), &binding.nonce()).await?;
         let (user, is_new) = match &login.link {
-            Some(to) => (self.link(peer, &claims, to).await?, false),
+            Some(to) => (self.link(provider, peer, &claims, to).await?, false),
             None => self.user(provider, peer, &claims).await?,
         };
         if user.disabled {
@@ -260,8 +266,10 @@ impl Oidc {
 
     /// The user whose account there this is; a new one where nobody's, and that is allowed.
     async fn user(&self, provider: &str, peer: &Peer, claims: &Claims) -> Result<(User, bool), OidcError> {
-        let (settings, key) = (&peer.settings, link_key(peer, claims));
+        let (settings, id) = (&peer.settings, account_id(peer, claims));
+        let key = link_key(peer, &id);
         if let Some(found) = self.0.links.get(&key).await? {
+            self.note_tie(&settings.tenant, &found.value, &id, provider).await?;
             let user = self.0.users.get(&settings.tenant, &found.value.user).await?;
             return user.map(|user| (user, false)).ok_or_else(|| refused("the user was removed"));
         }
@@ -270,8 +278,12 @@ impl Oidc {
         }
         let user = self.make(provider, peer, claims).await?;
         let link = Link { user: user.id.clone() };
-        match self.0.links.put(&key, &link, Expect::Nothing, None).await {
-            Ok(_) => Ok((user, true)),
+        let tied = async {
+            self.0.links.put(&key, &link, Expect::Nothing, None).await?;
+            self.note_tie(&user.tenant, &link, &id, provider).await
+        };
+        match tied.await {
+            Ok(()) => Ok((user, true)),
             Err(error) => {
                 // He logged in twice at one time, or the store went away: nobody could log in as this one.
                 if let Err(error) = self.0.users.remove(&user.tenant, &user.id, true).await {
@@ -305,23 +317,38 @@ impl Oidc {
     }
 
     /// Ties an account there to a user who was logged in when he began.
-    async fn link(&self, peer: &Peer, claims: &Claims, to: &LinkTo) -> Result<User, OidcError> {
+    async fn link(
+        &self,
+        provider: &str,
+        peer: &Peer,
+        claims: &Claims,
+        to: &LinkTo,
+    ) -> Result<User, OidcError> {
         let tenant = &peer.settings.tenant;
         let user = self.0.users.current(tenant, &to.user, to.generation, "").await?;
         let user = user.ok_or_else(|| refused("the user has logged out everywhere meanwhile"))?;
-        let (key, link) = (link_key(peer, claims), Link { user: user.id.clone() });
+        let (id, link) = (account_id(peer, claims), Link { user: user.id.clone() });
+        let key = link_key(peer, &id);
         match self.0.links.put(&key, &link, Expect::Nothing, None).await {
-            Ok(_) => Ok(user),
+            Ok(_) => {}
             Err(StoreError::Conflict { .. }) => {
                 let found = self.0.links.get(&key).await?;
-                let is_his = found.is_some_and(|found| found.value == link);
-                is_his.then_some(user).ok_or_else(|| refused("the account is another user's"))
+                if found.is_none_or(|found| found.value != link) {
+                    return Err(refused("the account is another user's"));
+                }
             }
-            Err(error) => Err(error.into()),
+            Err(error) => return Err(error.into()),
         }
+        self.note_tie(tenant, &link, &id, provider).await?;
+        Ok(user)
     }
 }
 
-fn link_key(peer: &Peer, claims: &Claims) -> String {
-    format!("{}/{}", peer.settings.tenant, hash(&[&peer.settings.issuer, &claims.sub]))
+/// Names an account there, and tells nothing of it.
+fn account_id(peer: &Peer, claims: &Claims) -> String {
+    hash(&[&peer.settings.issuer, &claims.sub])
+}
+
+fn link_key(peer: &Peer, id: &str) -> String {
+    format!("{}/{id}", peer.settings.tenant)
 }

@@ -108,6 +108,18 @@ impl Door {
         let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
         Some(kibibytes * 1_024)
     }
+
+    /// How long its threads have been on processors; `None` where the system does not tell.
+    pub(super) async fn on_processors(&self) -> Option<Duration> {
+        let threads = PathBuf::from(format!("/proc/{}/task", self.child.id()?));
+        let mut threads = tokio::fs::read_dir(threads).await.ok()?;
+        let mut sum = Duration::ZERO;
+        while let Some(thread) = threads.next_entry().await.ok()? {
+            let told = tokio::fs::read_to_string(thread.path().join("schedstat")).await.ok()?;
+            sum += Duration::from_nanos(told.split(' ').next()?.parse().ok()?);
+        }
+        Some(sum)
+    }
 }
 
 /// Is that process, until the one that has started it hangs up.

@@ -7,9 +7,9 @@ mod door;
 mod sessions;
 mod streams;
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use presswork::{
     api,
     cli::{App, CliError},
@@ -43,9 +43,22 @@ pub(super) struct ApiArguments {
     /// How many browsers are logged in and ask at once
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u16).range(1..=20_000))]
     sessions: u16,
+    /// Give jobs to one side only, and measure nothing else: for a profile of it
+    #[arg(long)]
+    only: Option<Side>,
     /// Be the process that is measured: how the benchmark calls itself
     #[arg(long, hide = true)]
     serve: bool,
+}
+
+/// Who is given jobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+enum Side {
+    /// `POST /v1/jobs` with an API key.
+    Ours,
+    /// The baseline.
+    Bare,
 }
 
 /// Ours and the baseline's take turns: what else the machine does meanwhile meets both.
@@ -75,6 +88,9 @@ struct Jobs {
     post_jobs_per_s: f64,
     bare_post_per_s: f64,
     ratio: f64,
+    /// Time on a processor that the server took for a request; the callers, and a Redis, take theirs beside it.
+    post_cpu_us: Option<f64>,
+    bare_post_cpu_us: Option<f64>,
     known_p50_ms: f64,
     anybody_p50_ms: f64,
     authentication_p50_ms: f64,
@@ -89,6 +105,12 @@ pub(super) async fn run(arguments: ApiArguments, app: &App) -> Result<(), CliErr
         CliError::unavailable(format_args!("so many connections can't be opened: {error}"))
     })?;
     let place = Place::open(app).await?;
+    if let Some(side) = arguments.only {
+        let measured = unless_stopped(one_side(&arguments, &place, side)).await;
+        place.close().await?;
+        let one = measured?;
+        return app.output().json_line(&one);
+    }
     let measured = unless_stopped(measure(&arguments, &place, app)).await;
     let closed = place.close().await;
     closed?;
@@ -106,25 +128,91 @@ async fn measure(arguments: &ApiArguments, place: &Place, app: &App) -> Result<F
     Ok(Figures { bench: "api", engine: engine_name(app), requests, connections, jobs, streams, sessions })
 }
 
-async fn jobs(arguments: &ApiArguments, door: &Door) -> Result<Jobs, CliError> {
-    let ApiArguments { requests, connections, .. } = *arguments;
-    let payload = serde_json::to_string(&Noop::padded()).map_err(CliError::unavailable)?;
-    let body = format!("{{\"kind\":\"{}\",\"payload\":{payload}}}", Noop::NAME);
-    let proof = format!("authorization: Bearer {}\r\n", door.told.key);
-    let (ours, bare) = (door.told.ours, door.told.bare);
-    let given = request("POST", "/v1/jobs", ours, &proof, &body);
-    let plain = request("POST", "/jobs", bare, "", &body);
-    let turn = (requests as usize).div_ceil(TURNS);
+/// What one side alone did.
+#[derive(Debug, Serialize)]
+struct One {
+    side: Side,
+    per_s: f64,
+    server_cpu_us: Option<f64>,
+}
+
+async fn one_side(arguments: &ApiArguments, place: &Place, side: Side) -> Result<One, CliError> {
+    let door = Door::open(place, 0).await?;
+    let giving = Giving::of(arguments, &door, side)?;
     // Connections, caches and pages of the database are nobody's own.
-    load(ours, &given, connections, turn / 4 + 1).await?;
-    load(bare, &plain, connections, turn / 4 + 1).await?;
-    let (mut known, mut open) = (Duration::ZERO, Duration::ZERO);
-    for _ in 0..TURNS {
-        known += load(ours, &given, connections, turn).await?;
-        open += load(bare, &plain, connections, turn).await?;
+    giving.warm_up().await?;
+    let mut sum = Given::default();
+    giving.turn(&door, &mut sum).await?;
+    Ok(One { side, per_s: sum.per_second(), server_cpu_us: sum.cpu_us() })
+}
+
+/// Jobs for one side.
+struct Giving {
+    address: SocketAddr,
+    request: Request,
+    connections: u16,
+    requests: usize,
+}
+
+/// What was given to it.
+#[derive(Default)]
+struct Given {
+    requests: usize,
+    took: Duration,
+    cpu: Option<Duration>,
+}
+
+impl Giving {
+    fn of(arguments: &ApiArguments, door: &Door, side: Side) -> Result<Self, CliError> {
+        let payload = serde_json::to_string(&Noop::padded()).map_err(CliError::unavailable)?;
+        let body = format!("{{\"kind\":\"{}\",\"payload\":{payload}}}", Noop::NAME);
+        let proof = format!("authorization: Bearer {}\r\n", door.told.key);
+        let (address, request) = match side {
+            Side::Ours => (door.told.ours, request("POST", "/v1/jobs", door.told.ours, &proof, &body)),
+            Side::Bare => (door.told.bare, request("POST", "/jobs", door.told.bare, "", &body)),
+        };
+        let ApiArguments { requests, connections, only, .. } = *arguments;
+        let turns = if only.is_some() { 1 } else { TURNS };
+        Ok(Self { address, request, connections, requests: (requests as usize).div_ceil(turns) })
     }
-    let (post_jobs_per_s, bare_post_per_s) =
-        (per_second(turn * TURNS, known), per_second(turn * TURNS, open));
+
+    async fn warm_up(&self) -> Result<(), CliError> {
+        load(self.address, &self.request, self.connections, self.requests / 4 + 1).await.map(drop)
+    }
+
+    async fn turn(&self, door: &Door, sum: &mut Given) -> Result<(), CliError> {
+        let before = door.on_processors().await;
+        sum.took += load(self.address, &self.request, self.connections, self.requests).await?;
+        let spent =
+            door.on_processors().await.zip(before).map(|(after, before)| after.saturating_sub(before));
+        sum.cpu = spent.map(|spent| spent + sum.cpu.unwrap_or_default());
+        sum.requests += self.requests;
+        Ok(())
+    }
+}
+
+impl Given {
+    fn per_second(&self) -> f64 {
+        per_second(self.requests, self.took)
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "for people")]
+    fn cpu_us(&self) -> Option<f64> {
+        self.cpu.map(|cpu| rounded(cpu.as_secs_f64() * 1e6 / self.requests.max(1) as f64))
+    }
+}
+
+async fn jobs(arguments: &ApiArguments, door: &Door) -> Result<Jobs, CliError> {
+    let (given, plain) = (Giving::of(arguments, door, Side::Ours)?, Giving::of(arguments, door, Side::Bare)?);
+    given.warm_up().await?;
+    plain.warm_up().await?;
+    let (mut known, mut open) = (Given::default(), Given::default());
+    for _ in 0..TURNS {
+        given.turn(door, &mut known).await?;
+        plain.turn(door, &mut open).await?;
+    }
+    let (post_jobs_per_s, bare_post_per_s) = (known.per_second(), open.per_second());
+    let (ours, proof) = (door.told.ours, format!("authorization: Bearer {}\r\n", door.told.key));
     let mut with = Caller::connect(ours, request("GET", "/bench/known", ours, &proof, "")).await?;
     let mut without = Caller::connect(ours, request("GET", "/bench/anybody", ours, "", "")).await?;
     let (mut knows, mut opens) = (Vec::new(), Vec::new());
@@ -137,6 +225,8 @@ async fn jobs(arguments: &ApiArguments, door: &Door) -> Result<Jobs, CliError> {
         post_jobs_per_s,
         bare_post_per_s,
         ratio: rounded(post_jobs_per_s / bare_post_per_s.max(1.0)),
+        post_cpu_us: known.cpu_us(),
+        bare_post_cpu_us: open.cpu_us(),
         known_p50_ms,
         anybody_p50_ms,
         authentication_p50_ms: rounded(known_p50_ms - anybody_p50_ms),
@@ -146,6 +236,7 @@ async fn jobs(arguments: &ApiArguments, door: &Door) -> Result<Jobs, CliError> {
 /// What issue 5 wants of each figure.
 fn rows(figures: &Figures) -> Vec<Vec<String>> {
     let Figures { jobs, streams, sessions, .. } = figures;
+    let time = |micros: Option<f64>| micros.map_or("?".to_owned(), |micros| format!("{micros:.1} µs"));
     let is_so = |so: bool| if so { "yes" } else { "no" }.to_owned();
     let row = |what: &str, ours: String, bare: String, wanted: &str, so: bool| {
         vec![what.to_owned(), ours, bare, wanted.to_owned(), is_so(so)]
@@ -158,6 +249,13 @@ fn rows(figures: &Figures) -> Vec<Vec<String>> {
             format!("{:.0}/s", jobs.bare_post_per_s),
             "0.60 of it",
             jobs.ratio >= 0.6,
+        ),
+        row(
+            "the server's processor time for one",
+            time(jobs.post_cpu_us),
+            time(jobs.bare_post_cpu_us),
+            "",
+            true,
         ),
         row(
             "a caller's proof, p50",

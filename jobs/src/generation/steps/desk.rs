@@ -1,7 +1,7 @@
 //! What the steps share: their model, their project, and how an answer survives a crash: it is kept in the checkpoint as soon as
 //! it is whole, and not asked for again.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use object_store::ObjectStore;
 use presswork::{
