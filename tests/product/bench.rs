@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use presswork_jobs::export::Format;
+use presswork_jobs::{export::Format, import::SourceFormat};
 use serde_json::Value;
 
 use crate::{
@@ -131,6 +131,45 @@ fn exports_are_set_beside_other_programs_where_these_are_installed() {
             assert!(beside.is_null() && told.contains("pandoc is not installed"), "{told}");
         }
     }
+}
+
+#[test]
+fn the_imports_are_measured_beside_pandoc_where_that_is_installed() {
+    let world = World::new();
+    let pandoc = world.file("bin/pandoc", "#!/bin/sh\n[ -s \"$4\" ]\n");
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&pandoc, executable).unwrap();
+    let arguments = ["bench", "import", "--size", "64KiB", "--baseline-size", "32KiB", "--json"];
+    let output = world.command(&arguments).env("PATH", world.path("bin")).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    let told = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<Value> = told.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let formats: Vec<&str> = lines.iter().map(|line| line["format"].as_str().unwrap()).collect();
+    assert_eq!(formats, SourceFormat::ALL.map(SourceFormat::name));
+    for line in lines {
+        for figure in ["markdown_mib", "file_mib", "seconds", "mib_per_s", "peak_mib"] {
+            assert!(line[figure].is_f64(), "{figure}: {line}");
+        }
+        assert!(line["chapters"].as_u64() > Some(1), "{line}");
+        let is_beside = ["epub", "docx"].contains(&line["format"].as_str().unwrap());
+        assert_eq!(line["baseline"]["times_its_speed"].is_f64(), is_beside, "{line}");
+    }
+}
+
+#[test]
+fn a_corpus_is_told_file_by_file_whatever_is_in_it() {
+    let world = World::new();
+    world.file("corpus/a.md", "# A\n\nb\n");
+    world.file("corpus/sub/b.pdf", "%PDF-1.7");
+    world.file("corpus/sub/c.txt", "");
+    let folder = world.path("corpus").display().to_string();
+    let output = world.run(&["bench", "corpus", &folder, "--json"]);
+    assert!(output.status.success(), "{}", text(&output));
+    let told = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<Value> = told.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let outcomes: Vec<&str> = lines.iter().map(|line| line["outcome"].as_str().unwrap()).collect();
+    assert_eq!(outcomes, ["imported", "refused", "refused"], "{told}");
+    assert!(lines[1]["reason"].as_str().unwrap().contains("a PDF"), "{told}");
 }
 
 #[test]

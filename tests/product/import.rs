@@ -1,6 +1,10 @@
 //! What people bring, through the binary: characters by the thousand, pages, archives; killed in the middle and gone on with.
 
-use std::io::{Cursor, Write as _};
+use std::{
+    io::{Cursor, Read as _, Write as _},
+    net::TcpListener,
+    sync::{Arc, Mutex},
+};
 
 use serde_json::Value;
 use zip::{ZipWriter, write::SimpleFileOptions};
@@ -136,4 +140,83 @@ fn a_page_and_an_archive_become_books_and_chapters_begin_where_that_is_said() {
         .filter(|key| key.contains("projects/zipped/") && key.ends_with(".md"))
         .collect();
     assert!(chapters[0].ends_with("0001-nine.md") && chapters[1].ends_with("0002-ten.md"), "{chapters:?}");
+}
+
+/// Serves a file at any path, one call after the other, and cuts each connection behind so many bytes; what was asked.
+fn server(file: Vec<u8>, cut: usize, redirects: bool) -> (u16, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (port, asked) = (listener.local_addr().unwrap().port(), Arc::new(Mutex::new(Vec::new())));
+    let heard = asked.clone();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut stream, mut head) = (stream.unwrap(), Vec::new());
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                if stream.read(&mut byte).unwrap() == 0 {
+                    break;
+                }
+                head.push(byte[0]);
+            }
+            let head = String::from_utf8(head).unwrap();
+            let range = head.lines().find_map(|line| line.strip_prefix("range: bytes=")?.strip_suffix('-'));
+            let first = range.map_or(0, |first| first.parse::<usize>().unwrap());
+            let (rest, length) = (&file[first.min(file.len())..], file.len());
+            let answer = match (redirects, first) {
+                (true, _) => "302 Found\r\nlocation: https://169.254.169.254/latest/meta-data/".to_owned(),
+                (_, 0) => format!("200 OK\r\ncontent-length: {length}\r\netag: \"a\""),
+                _ => {
+                    let (last, left) = (length - 1, rest.len());
+                    format!(
+                        "206 Partial Content\r\ncontent-length: {left}\r\ncontent-range: bytes {first}-{last}/{length}\r\netag: \"a\""
+                    )
+                }
+            };
+            let sent = if redirects { 0 } else { cut.min(rest.len()) };
+            heard.lock().unwrap().push(head);
+            // The caller may have gone.
+            let _gone = write!(stream, "HTTP/1.1 {answer}\r\nconnection: close\r\n\r\n")
+                .and_then(|()| stream.write_all(&rest[..sent]));
+        }
+    });
+    (port, asked)
+}
+
+#[test]
+fn manuscripts_and_characters_are_fetched_from_the_web_through_cuts_and_never_from_inside() {
+    let chapters: String =
+        (0..200).map(|n| format!("# Chapter {n}\n\n{}\n\n", "words ".repeat(200))).collect();
+    let (book, asked) = server(chapters.into_bytes(), 150_000, false);
+    let table = "id,name\na,A\nb,B\n".as_bytes().to_vec();
+    let (cast, _) = server(table, 1 << 20, false);
+    let (elsewhere, _) = server(Vec::new(), 0, true);
+    let world = World::new();
+    let allowed = [book, cast, elsewhere].map(|port| format!("\"127.0.0.1:{port}\""));
+    world.file("presswork.toml", format!("[outgoing]\nallow = [{}]\n", allowed.join(", ")));
+    let _up = world.start(&["up", "--json"]);
+    let url = |port: u16, path: &str| format!("http://127.0.0.1:{port}/{path}");
+
+    let job = done(&world, &["import", &url(book, "My%20Novel.md?key=secret"), "--project", "p"]);
+    assert_eq!(
+        (&result(&job)["format"], &result(&job)["chapters"]),
+        (&"markdown".into(), &200.into()),
+        "{job}"
+    );
+    let heads = asked.lock().unwrap().clone();
+    assert!(heads.len() > 1 && heads[1].contains("if-range: \"a\""), "{heads:?}");
+    assert!(heads[1].contains("range: bytes=150000-"), "{heads:?}");
+    let job = done(&world, &["characters", &url(cast, "cast.csv"), "--project", "p"]);
+    assert_eq!(result(&job)["created"], 2, "{job}");
+
+    for (address, word) in [
+        (url(elsewhere, "x?key=secret"), "may not be called"),
+        (url(1, "x"), "may not be called"),
+        ("https://169.254.169.254/latest/meta-data/".to_owned(), "may not be called"),
+        ("https://localhost/x".to_owned(), "may not be called"),
+    ] {
+        let output = world.run(&["enqueue", "import", &address, "--project", "q", "--wait", "--json"]);
+        let told = text(&output);
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        assert!(told.contains(word) && !told.contains("secret"), "{told}");
+    }
+    assert!(!world.objects().iter().any(|key| key.contains("projects/q")), "{:?}", world.objects());
 }

@@ -27,13 +27,12 @@ use presswork::{
 };
 use serde::{Deserialize, Serialize};
 
+pub(super) use self::{book::TheBook, figures::Baseline, others::Other};
 use self::{
-    book::TheBook,
-    figures::{Baseline, Figures},
-    others::Other,
+    figures::Figures,
     stage::{Stage, zstd3},
 };
-use super::{mib, rounded, scratch, unless_stopped};
+use super::{mib, scratch, unless_stopped};
 use crate::{
     export::{Export, Format, What},
     in_process::{Working, completed, enqueue},
@@ -158,14 +157,7 @@ impl Place {
 
     /// Where a project of the benchmark is kept.
     fn project(&self, app: &App, name: &str) -> Result<Arc<dyn object_store::ObjectStore>, CliError> {
-        let root = presswork::artifact::key([app.tenant().as_str(), "projects", name]);
-        let Some(folder) = self.engine.local_path("") else {
-            return Ok(Arc::new(PrefixStore::new(self.engine.storage.clone(), root)));
-        };
-        // Past the engine, which puts each file on the disk for good before it goes on: this book need not outlive us.
-        let objects = LocalFileSystem::new_with_prefix(folder)
-            .map_err(|error| CliError::unavailable(format_args!("the book can't be made: {error}")))?;
-        Ok(Arc::new(PrefixStore::new(objects, root)))
+        local_project(app, &self.engine, name)
     }
 
     /// Runs this program once more for one format; how long the process lived beside what it tells.
@@ -216,6 +208,22 @@ impl Place {
     }
 }
 
+/// Where a project of a benchmark is kept, on the disk of this machine if it is there.
+pub(super) fn local_project(
+    app: &App,
+    engine: &Engine,
+    name: &str,
+) -> Result<Arc<dyn object_store::ObjectStore>, CliError> {
+    let root = presswork::artifact::key([app.tenant().as_str(), "projects", name]);
+    let Some(folder) = engine.local_path("") else {
+        return Ok(Arc::new(PrefixStore::new(engine.storage.clone(), root)));
+    };
+    // Past the engine, which puts each file on the disk for good before it goes on: this book need not outlive us.
+    let objects = LocalFileSystem::new_with_prefix(folder)
+        .map_err(|error| CliError::unavailable(format_args!("the book can't be made: {error}")))?;
+    Ok(Arc::new(PrefixStore::new(objects, root)))
+}
+
 /// The small book, for others.
 struct Small {
     folder: PathBuf,
@@ -251,18 +259,7 @@ impl Small {
         };
         let (ours, lived) = place.in_a_process(format, SMALL, None).await?;
         place.engine.artifacts.sweep(&Nothing).await?;
-        let (their_seconds, our_seconds) = (theirs.elapsed.as_secs_f64(), lived.as_secs_f64());
-        let (their_mib, our_mib) = (mib(theirs.peak_bytes), mib(ours.peak_bytes));
-        Ok(Some(Baseline {
-            program: other.program,
-            source_mib: rounded(mib(self.bytes)),
-            seconds: rounded(their_seconds),
-            peak_mib: rounded(their_mib),
-            our_seconds: rounded(our_seconds),
-            our_peak_mib: rounded(our_mib),
-            times_its_speed: rounded(their_seconds / our_seconds.max(1e-9)),
-            part_of_its_memory: rounded(our_mib / their_mib.max(1e-9)),
-        }))
+        Ok(Some(Baseline::of(other.program, self.bytes, theirs, (lived, ours.peak_bytes))))
     }
 }
 

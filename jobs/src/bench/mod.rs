@@ -3,9 +3,11 @@
 
 mod api;
 mod baseline;
+mod corpus;
 mod direct;
 mod export;
 mod fairness;
+mod import;
 mod noop;
 mod place;
 mod queue;
@@ -36,6 +38,11 @@ enum Which {
     Queue(queue::QueueArguments),
     /// A large book to every format, each in a process of its own, beside `zstd -3` of the same bytes
     Export(export::ExportArguments),
+    /// A large manuscript of every format, each in a process of its own, beside pandoc's reader
+    Import(import::ImportArguments),
+    /// Every file of a folder, imported in a process of its own: what came of each
+    #[command(hide = true)]
+    Corpus(corpus::CorpusArguments),
     /// One tenant's job behind another's million, shares by weight, a quiet tenant beside a noisy one
     Fairness(fairness::FairnessArguments),
     /// The HTTP API beside bare routes: jobs given with an API key, events followed by many, browsers' sessions
@@ -46,14 +53,15 @@ enum Which {
 
 impl Command for Bench {
     const NAME: &'static str = "bench";
-    const ABOUT: &'static str =
-        "Measures this machine: the queue, its fairness, the exports; in a place of its own, gone at the end";
+    const ABOUT: &'static str = "Measures this machine: the queue, its fairness, exports and imports; in a place of its own, gone at the end";
     type Arguments = BenchArguments;
 
     async fn run(arguments: BenchArguments, app: &App) -> Result<(), CliError> {
         match arguments.which {
             Which::Queue(arguments) => queue::run(arguments, app).await,
             Which::Export(arguments) => export::run(arguments, app).await,
+            Which::Import(arguments) => import::run(arguments, app).await,
+            Which::Corpus(arguments) => corpus::run(arguments, app).await,
             Which::Fairness(arguments) => fairness::run(arguments, app).await,
             Which::Api(arguments) => api::run(arguments, app).await,
             Which::Tenants(arguments) => tenants::run(arguments, app).await,

@@ -1,6 +1,9 @@
 //! What a file is: its content decides, its name only between kinds of text.
 
-use super::SourceFormat;
+use super::{
+    SourceFormat,
+    folder::{extension, is_named},
+};
 use crate::book::BookError;
 
 /// How many bytes of a file's beginning [`detect`] wants.
@@ -18,7 +21,7 @@ pub(super) fn is_archive(head: &[u8], name: &str) -> bool {
 /// `Input` where it is nothing that can be imported, or not what its name says.
 pub fn detect(head: &[u8], name: &str) -> Result<SourceFormat, BookError> {
     let refuse = |problem: &str| Err(BookError::input(name, problem));
-    let extension = name.rsplit_once('.').map(|(_, e)| e.to_ascii_lowercase()).unwrap_or_default();
+    let (extension, is_named) = (extension(name), |format| is_named(name, format));
     if head.is_empty() {
         return refuse("the file is empty");
     }
@@ -28,8 +31,8 @@ pub fn detect(head: &[u8], name: &str) -> Result<SourceFormat, BookError> {
         // Some EPUBs have their type in another place; their container.xml is looked for when they are read.
         return match extension.as_str() {
             _ if names_itself => Ok(SourceFormat::Epub),
-            "epub" => Ok(SourceFormat::Epub),
-            "docx" | "docm" | "dotx" => Ok(SourceFormat::Docx),
+            _ if is_named(SourceFormat::Epub) => Ok(SourceFormat::Epub),
+            _ if is_named(SourceFormat::Docx) => Ok(SourceFormat::Docx),
             // A DOCX under another name: where its parts begin, their names tell it.
             _ if contains(head, b"word/") => Ok(SourceFormat::Docx),
             "odt" => refuse("an OpenDocument text: save it as DOCX or EPUB"),
@@ -73,13 +76,12 @@ pub fn detect(head: &[u8], name: &str) -> Result<SourceFormat, BookError> {
         return refuse(&format!("it isn't text but {what}: save it as EPUB, DOCX, Markdown or plain text"));
     }
     let text = is_utf16(head) || !is_binary(head);
-    match extension.as_str() {
-        _ if !text => refuse("it isn't what it says: the content is binary, not text"),
-        "md" | "markdown" | "mkd" | "mdown" => Ok(SourceFormat::Markdown),
-        "html" | "htm" | "xhtml" => Ok(SourceFormat::Html),
-        _ if is_page(begin) => Ok(SourceFormat::Html),
-        "txt" | "text" | "asc" => Ok(SourceFormat::Text),
-        _ => {
+    match () {
+        () if !text => refuse("it isn't what it says: the content is binary, not text"),
+        () if is_named(SourceFormat::Markdown) => Ok(SourceFormat::Markdown),
+        () if is_named(SourceFormat::Html) || is_page(begin) => Ok(SourceFormat::Html),
+        () if is_named(SourceFormat::Text) => Ok(SourceFormat::Text),
+        () => {
             let begin = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
             let marks: [&[u8]; 4] = [b"# ", b"---\n", b"+++\n", b"---\r\n"];
             let marked = marks.iter().any(|mark| begin.starts_with(mark));

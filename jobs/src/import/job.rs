@@ -1,4 +1,4 @@
-//! The job kind `import`: fetches an uploaded manuscript to a scratch folder, reads it, and puts its chapters and
+//! The job kind `import`: fetches a manuscript, uploaded or from the web, to a scratch folder, reads it, and puts its chapters and
 //! pictures into a project. The book that was there stays whole and in use until the new one takes its place in one
 //! step; an import that fails leaves nothing that anybody sees.
 
@@ -11,17 +11,16 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
-use object_store::{ObjectStore, ObjectStoreExt as _, path::Path as Key};
+use object_store::ObjectStore;
 use presswork::{
-    artifact::key,
-    domain::{Failure, FileName, KindName, ProjectId, RetryPolicy},
+    domain::{Failure, KindName, ProjectId, RetryPolicy},
     worker::{Context, Kind},
 };
 use serde::{Deserialize, Serialize};
-use tokio::{io::AsyncWriteExt as _, runtime::Handle};
+use tokio::runtime::Handle;
 
 use super::{
-    BookSink, ChapterMark, Imported, Report, Source, SourceFile, SourceFormat, detect, import_marked,
+    BookSink, ChapterMark, Handed, Imported, Report, Source, SourceFile, SourceFormat, detect, import_marked,
     unpack::{format_of, unpack},
 };
 use crate::book::{
@@ -36,7 +35,7 @@ pub struct Import {
     /// Which project; made where there is none.
     pub project: ProjectId,
     /// The manuscript: one file, or a folder's files.
-    pub source: Vec<Upload>,
+    pub source: Vec<Handed>,
     /// Whether the files are a folder of chapters, however many there are.
     #[serde(default)]
     pub folder: bool,
@@ -58,17 +57,6 @@ pub struct Import {
     pub language: Option<String>,
 }
 
-/// A file that was uploaded for an import.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Upload {
-    /// As its owner knows it; in a folder the path from its root, with `/`.
-    pub name: String,
-    /// Its key in the tenant's storage: below `files/` where it was uploaded by the API (`PUT /v1/files/{name}`), below
-    /// `uploads/` where it was by the command line.
-    pub key: String,
-}
-
 /// What an import tells of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Brought {
@@ -83,8 +71,6 @@ pub struct Brought {
 
 /// How many bytes a manuscript has at most, all files together.
 pub(super) const MOST_BYTES: u64 = 4 << 30;
-/// Where uploads are, in the tenant's storage.
-const FOLDERS: [&str; 2] = ["files/", "uploads/"];
 /// How many files a folder has at most: their names must fit the payload, too.
 const MOST_FILES: usize = 2_000;
 /// How many marks of chapters may be said.
@@ -111,7 +97,10 @@ impl Kind for Import {
         if self.chapters.len() > MOST_MARKS {
             return Err(format!("at most {MOST_MARKS} marks of chapters can be said"));
         }
-        self.source.iter().try_for_each(Upload::check)
+        if self.folder && self.source.iter().any(|file| file.name.is_none()) {
+            return Err("each file of a folder needs a name".to_owned());
+        }
+        self.source.iter().try_for_each(Handed::check)
     }
 
     async fn run(self, context: Context) -> Result<Brought, Failure> {
@@ -129,35 +118,16 @@ impl Kind for Import {
     }
 }
 
-impl Upload {
-    pub(super) fn check(&self) -> Result<(), String> {
-        let named = |text: &str| text.split('/').try_for_each(|name| name.parse::<FileName>().map(drop));
-        named(&self.name).map_err(|error| error.to_string())?;
-        match FOLDERS.iter().find_map(|folder| self.key.strip_prefix(folder)) {
-            Some(below) => named(below).map_err(|error| error.to_string()),
-            None => {
-                Err(format!("{:?} is no upload: keys of uploads begin with files/ or uploads/", self.key))
-            }
-        }
-    }
-
-    /// Its key as it is on storage: each name in its normal form, and in letters of any script.
-    fn path(&self) -> Result<Key, Failure> {
-        let names: Result<Vec<FileName>, _> = self.key.split('/').map(str::parse).collect();
-        let names = names.map_err(Failure::fatal)?;
-        Ok(key(names.iter().map(FileName::as_str)))
-    }
-}
-
 impl Import {
     /// Fetches the manuscript to where it can be sought in.
     async fn fetch(&self, context: &Context, scratch: &Path) -> Result<Source, Failure> {
-        let (storage, mut left, mut files) = (context.storage(), MOST_BYTES, Vec::new());
-        for (place, upload) in self.source.iter().enumerate() {
+        let (mut left, mut files) = (MOST_BYTES, Vec::new());
+        for (place, handed) in self.source.iter().enumerate() {
             let path = scratch.join(place.to_string());
             let too_large = "a manuscript may have 4 GiB at most";
-            left = fetch_file(&*storage, upload, &path, left, too_large).await?;
-            files.push(SourceFile { name: upload.name.clone(), path });
+            let (file, rest) = handed.fetch(context, &path, left, too_large).await?;
+            left = rest;
+            files.push(file);
         }
         match files.pop() {
             Some(file) if !self.folder => Ok(Source::File(file)),
@@ -216,30 +186,25 @@ impl Import {
     }
 }
 
-/// Fetches one file; answers how many bytes may still come.
-pub(super) async fn fetch_file(
-    storage: &dyn ObjectStore,
-    upload: &Upload,
-    path: &Path,
-    left: u64,
-    too_large: &str,
-) -> Result<u64, Failure> {
-    let got = match storage.get(&upload.path()?).await {
-        Err(object_store::Error::NotFound { .. }) => {
-            return Err(Failure::fatal(format_args!("{}: the upload is gone: upload it again", upload.name)));
+/// Reads files of this machine as a job reads what was fetched; `scratch` is for what is in archives. Blocking.
+///
+/// # Errors
+/// As [`import`](super::import).
+pub(crate) fn read_any(
+    mut files: Vec<SourceFile>,
+    is_folder: bool,
+    scratch: &Path,
+    sink: &mut dyn BookSink,
+) -> Result<Imported, BookError> {
+    let source = match files.pop() {
+        Some(file) if !is_folder => Source::File(file),
+        last => {
+            files.extend(last);
+            Source::Folder(files)
         }
-        got => got.map_err(Failure::retry)?,
     };
-    let Some(left) = left.checked_sub(got.meta.size) else {
-        return Err(Failure::fatal(format_args!("{}: {too_large}", upload.name)));
-    };
-    let mut file = tokio::fs::File::create(path).await.map_err(Failure::retry)?;
-    let mut pieces = got.into_stream();
-    while let Some(piece) = pieces.next().await {
-        file.write_all(&piece.map_err(Failure::retry)?).await.map_err(Failure::retry)?;
-    }
-    file.flush().await.map_err(Failure::retry)?;
-    Ok(left)
+    let (format, source) = told(None, source, scratch)?;
+    import_marked(format, &source, &[], sink)
 }
 
 /// What a manuscript is, as is said or by its content; an archive of chapters is a folder from here on.

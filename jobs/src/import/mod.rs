@@ -6,8 +6,9 @@
 //! - `chapters`: events in, chapters out; counts, bounds, splits. `pictures`: what a picture is and what it is called.
 //! - `charset`: text in any charset as lines of UTF-8; `letters`: as bytes of it.
 //! - `job`: the job kind [`Import`]. `submit`: its arguments on the command line.
+//! - `handed`: where a file comes from: the tenant's storage, or the `web`, which fetches it.
 //! - [`characters`]: the job kind that brings characters in, many at a time.
-//! - `order`: the order of a folder's chapters.
+//! - `folder`: which of a folder's files are its chapters. `order`: the order of those.
 //! - `steer`: where chapters begin, as a user says it. `unpack`: a folder in a ZIP archive.
 //! - `archive`: ZIP with its bounds, for `epub`, `docx` and `unpack`.
 //! - `markdown`, `text`, `html`, `epub`, `docx`, `json`: one format each.
@@ -25,6 +26,10 @@ mod charset;
 pub mod detect;
 mod docx;
 mod epub;
+mod folder;
+#[cfg(test)]
+mod fuzz;
+mod handed;
 mod html;
 mod job;
 mod json;
@@ -39,12 +44,16 @@ mod table;
 mod tests;
 mod text;
 mod unpack;
+mod web;
 
 pub use characters::ImportCharacters;
 pub use detect::detect;
-pub use job::{Brought, Import, Upload};
+pub use handed::{Handed, Place, SourceUrl};
+pub(crate) use job::read_any;
+pub use job::{Brought, Import};
 pub use steer::{ChapterMark, ChapterMarkError};
 pub use submit::ImportArguments;
+pub(crate) use submit::local_folder;
 
 /// A format that can be imported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -77,6 +86,18 @@ impl SourceFormat {
             Self::Epub => "epub",
             Self::Docx => "docx",
             Self::Json => "json",
+        }
+    }
+
+    /// As a sentence calls it.
+    const fn title(self) -> &'static str {
+        match self {
+            Self::Markdown => "Markdown",
+            Self::Text => "text",
+            Self::Html => "HTML",
+            Self::Epub => "EPUB",
+            Self::Docx => "DOCX",
+            Self::Json => "JSON",
         }
     }
 

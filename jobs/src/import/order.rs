@@ -9,11 +9,7 @@ use std::{
 
 use pulldown_cmark::{Event, Parser, Tag};
 
-use super::{
-    SourceFile,
-    markdown::{natural_key, resolve::beside},
-    read_error,
-};
+use super::{SourceFile, markdown::resolve::beside, read_error};
 use crate::book::{BookError, markdown::dialect};
 
 /// How many bytes of a summary are read.
@@ -63,6 +59,23 @@ pub(super) fn in_order(
         )
     });
     Ok((listed, note))
+}
+
+/// Sorts `2-b.md` before `10-a.md`: digits by value, letters without their case.
+fn natural_key(name: &str) -> Vec<(u64, String)> {
+    let mut key = Vec::new();
+    let mut rest = name;
+    while !rest.is_empty() {
+        let text_end = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
+        let (text, tail) = rest.split_at(text_end);
+        let digits_end = tail.find(|c: char| !c.is_ascii_digit()).unwrap_or(tail.len());
+        let (digits, tail) = tail.split_at(digits_end);
+        // The text before the number comes first: two entries, of which the first has no number.
+        key.push((0, text.to_lowercase()));
+        key.push((digits.parse().unwrap_or(u64::MAX), String::new()));
+        rest = tail;
+    }
+    key
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! `presswork enqueue import FILE --project ID`: uploads the manuscript below `uploads/<job>/`, then asks for the job.
+//! `presswork enqueue import FILE --project ID`: uploads the manuscript below `uploads/<job>/`, then asks for the job. An address in place of
+//! the file is for the job to fetch.
 
 use std::{
     path::{Path, PathBuf},
@@ -14,12 +15,16 @@ use presswork::{
 };
 use tokio::io::AsyncReadExt as _;
 
-use super::{ChapterMark, Import, SourceFormat, Upload, job::MOST_BYTES, unpack::is_part};
+use super::{
+    ChapterMark, Handed, Import, SourceFile, SourceFormat, SourceUrl, handed::presentable, job::MOST_BYTES,
+    unpack::is_part,
+};
 
 /// What `enqueue import` is told.
 #[derive(Debug, Args)]
 pub struct ImportArguments {
-    /// The manuscript: a Markdown, text, HTML, EPUB or DOCX file, a JSON export, or a folder or ZIP archive of chapters
+    /// The manuscript: a Markdown, text, HTML, EPUB or DOCX file, a JSON export, or a folder or ZIP archive of chapters; or the
+    /// https:// address of a file, which the job fetches
     #[arg(required_unless_present = "key")]
     path: Option<PathBuf>,
     /// A file in storage in place of one on this machine, as the API's uploads are: files/novel.epub
@@ -68,7 +73,9 @@ impl Submit for Import {
 
     async fn prepare(arguments: ImportArguments, door: &Door) -> Result<Self, CliError> {
         let (mut source, mut folder) = (Vec::new(), false);
-        if let Some(path) = &arguments.path {
+        if let Some(url) = arguments.path.as_deref().and_then(address) {
+            source.push(Handed::from_web(url));
+        } else if let Some(path) = &arguments.path {
             let manuscript = manuscript(path).await?;
             folder = manuscript.folder;
             for (place, file) in manuscript.files.iter().enumerate() {
@@ -77,7 +84,7 @@ impl Submit for Import {
         }
         source.extend(arguments.key.map(|key| {
             let name = key.rsplit('/').next().map(presentable).unwrap_or_default();
-            Upload { name, key }
+            Handed::at(key, name)
         }));
         Ok(Self {
             project: arguments.project,
@@ -90,6 +97,11 @@ impl Submit for Import {
             language: arguments.language,
         })
     }
+}
+
+/// The address that is given in place of a file.
+pub(super) fn address(path: &Path) -> Option<SourceUrl> {
+    path.to_str().filter(|text| SourceUrl::is_meant(text)).map(SourceUrl::new)
 }
 
 /// A file on this machine and what it is called.
@@ -138,6 +150,12 @@ fn look(path: &Path) -> Result<Manuscript, CliError> {
     Ok(Manuscript { files, folder: true })
 }
 
+/// The book's files below a folder of this machine. Blocking.
+pub(crate) fn local_folder(path: &Path) -> Result<Vec<SourceFile>, CliError> {
+    let files = look(path)?.files;
+    Ok(files.into_iter().map(|LocalFile { name, path }| SourceFile { name, path }).collect())
+}
+
 /// The book's files below a folder. Hidden ones are left out and links are not followed: what is outside of the
 /// folder was not given.
 fn collect(folder: &Path, prefix: &str, files: &mut Vec<LocalFile>, bytes: &mut u64) -> Result<(), CliError> {
@@ -176,7 +194,7 @@ pub(super) async fn upload_file(
     path: &Path,
     most: u64,
     too_large: &str,
-) -> Result<Upload, CliError> {
+) -> Result<Handed, CliError> {
     let there = tokio::fs::metadata(path).await;
     let there =
         there.map_err(|error| CliError::usage(format_args!("{} can't be read: {error}", path.display())))?;
@@ -191,30 +209,17 @@ pub(super) async fn upload_file(
     upload(door, 0, &LocalFile { name: presentable(&name), path: path.to_owned() }).await
 }
 
-/// A manuscript's file name for messages: as it is, where it is a proper name, else the letters of it.
-fn presentable(name: &str) -> String {
-    match name.parse::<FileName>() {
-        Ok(name) => name.to_string(),
-        Err(_) => {
-            let letters: String =
-                name.chars().map(|c| if c.is_alphanumeric() || c == '.' { c } else { '_' }).collect();
-            let letters: String = letters.trim_matches('.').chars().take(60).collect();
-            letters.parse::<FileName>().map_or_else(|_| "manuscript".to_owned(), |name| name.to_string())
-        }
-    }
-}
-
 /// In what pieces a manuscript is read from the disk.
 const READ_BYTES: usize = 256 << 10;
 
-async fn upload(door: &Door, place: usize, file: &LocalFile) -> Result<Upload, CliError> {
+async fn upload(door: &Door, place: usize, file: &LocalFile) -> Result<Handed, CliError> {
     let (job, number) = (door.job().to_string(), format!("{place:04}"));
     let key = key(["uploads", &job, &number]);
     send(door.storage(), &key, &file.path).await.map_err(|error| {
         CliError::unavailable(format_args!("{} can't be uploaded: {error}", file.path.display()))
             .hint("free disk space or mend permissions, then try again")
     })?;
-    Ok(Upload { name: file.name.clone(), key: key.to_string() })
+    Ok(Handed::at(key.to_string(), file.name.clone()))
 }
 
 async fn send(

@@ -76,7 +76,7 @@ impl EventSink for Nowhere {
 }
 
 /// What every import keeps to, whatever came in.
-fn holds(kept: &Kept, imported: &Imported, input: usize) {
+pub(super) fn holds(kept: &Kept, imported: &Imported, input: usize) {
     assert!(!imported.metadata.title.is_empty() && !imported.metadata.language.is_empty());
     assert_eq!(imported.report.chapters, kept.chapters.len() as u64);
     let mut total = 0;

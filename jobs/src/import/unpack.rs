@@ -11,25 +11,24 @@ use std::{
 use super::{
     SourceFile, SourceFormat,
     archive::Archive,
-    html::is_html,
-    markdown::is_markdown,
+    folder::{extension, is_named},
     pictures::{MOST_PICTURE_BYTES, own_error},
-    text::is_text,
 };
 use crate::book::BookError;
 
 /// How many bytes a chapter's file in an archive has at most.
 const MOST_FILE_BYTES: u64 = 1 << 30;
+/// What a folder's chapters may be; what comes first goes before the others.
+const CHAPTERS: [SourceFormat; 3] = [SourceFormat::Markdown, SourceFormat::Html, SourceFormat::Text];
 const PICTURES: [&str; 6] = ["png", "jpg", "jpeg", "gif", "webp", "svg"];
 
 fn is_picture(name: &str) -> bool {
-    let extension = name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
-    extension.is_some_and(|extension| PICTURES.contains(&extension.as_str()))
+    PICTURES.contains(&extension(name).as_str())
 }
 
 /// Whether a file of a folder is or may be part of a book.
 pub(super) fn is_part(name: &str) -> bool {
-    is_markdown(name) || is_html(name) || is_text(name) || is_picture(name)
+    CHAPTERS.iter().any(|format| is_named(name, *format)) || is_picture(name)
 }
 
 /// What a folder's chapters are: Markdown where there is any, else HTML, else plain text.
@@ -37,13 +36,11 @@ pub(super) fn is_part(name: &str) -> bool {
 /// # Errors
 /// `Input` where it holds none.
 pub(super) fn format_of(files: &[SourceFile], name: &str) -> Result<SourceFormat, BookError> {
-    let has = |is: fn(&str) -> bool| files.iter().any(|file| is(&file.name));
-    match () {
-        () if has(is_markdown) => Ok(SourceFormat::Markdown),
-        () if has(is_html) => Ok(SourceFormat::Html),
-        () if has(is_text) => Ok(SourceFormat::Text),
-        () => Err(BookError::input(name, "there are no chapters in it: no Markdown, HTML or text files")),
-    }
+    let has = |format: &SourceFormat| files.iter().any(|file| is_named(&file.name, *format));
+    CHAPTERS
+        .into_iter()
+        .find(has)
+        .ok_or_else(|| BookError::input(name, "there are no chapters in it: no Markdown, HTML or text files"))
 }
 
 /// Writes an archive's chapters and pictures to `folder`, under names of their own.

@@ -39,7 +39,7 @@ mod server;
 mod sse;
 #[cfg(test)]
 mod tests;
-mod wait;
+pub(crate) mod wait;
 
 use std::fmt;
 

@@ -8,7 +8,7 @@ use presswork::{domain::Timestamp, security::outgoing::HeaderMap};
 const LONGEST: Duration = Duration::from_secs(7 * 86_400);
 
 /// What `retry-after-ms` says, else `retry-after` as seconds or as a date; `None` where neither makes sense.
-pub(super) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     let number = |text: &str, unit: f64| {
         let seconds = text.parse::<f64>().ok().filter(|number| number.is_finite())? * unit;

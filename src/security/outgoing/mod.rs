@@ -4,7 +4,8 @@
 //! A URL is https with no user in it, at a port that is allowed. Its name is asked for once; one address of it that is not of
 //! the public internet refuses the whole name, and the connection goes to the addresses that were checked. Redirects are not
 //! followed, proxies of the environment not used, answers are bounded in time and size, also those that are read while they
-//! come ([`OutgoingRequest::stream`]). Exactly the hosts of [`OutgoingRules::allow`] are exempt: private ones, and those that
+//! come ([`OutgoingRequest::stream`]). Who wants to follow a redirect is shown it ([`OutgoingRequest::showing_redirects`]) and makes a
+//! call of its own, under all checks. Exactly the hosts of [`OutgoingRules::allow`] are exempt: private ones, and those that
 //! speak http.
 
 mod address;
@@ -17,7 +18,6 @@ use std::{error::Error, fmt, sync::Arc, time::Duration};
 use bytes::{Bytes, BytesMut};
 use reqwest::{Client, Response, redirect::Policy};
 use tokio::sync::OnceCell;
-use url::Url;
 
 pub use lookup::{Lookup, SystemLookup};
 pub use reqwest::{
@@ -26,6 +26,7 @@ pub use reqwest::{
 };
 pub use rules::{AllowedHost, AllowedHostError, OutgoingRules, PORTS};
 pub use stream::OutgoingStream;
+pub use url::Url;
 
 use lookup::{Checked, Closed};
 use rules::Target;
@@ -109,6 +110,7 @@ impl Outgoing {
             body: Bytes::new(),
             time: USUAL_TIME,
             most_bytes: USUAL_BYTES,
+            shows_redirects: false,
         })
     }
 
@@ -154,12 +156,13 @@ pub struct OutgoingRequest {
     body: Bytes,
     time: Duration,
     most_bytes: usize,
+    shows_redirects: bool,
 }
 
 /// What came back.
 #[derive(Clone, PartialEq, Eq)]
 pub struct OutgoingAnswer {
-    /// The status; never a redirect.
+    /// The status; a redirect only where those were asked for.
     pub status: StatusCode,
     /// The headers.
     pub headers: HeaderMap,
@@ -200,10 +203,16 @@ impl OutgoingRequest {
         Self { most_bytes, ..self }
     }
 
+    /// A redirect is an answer like any other, for a call to where it leads, which is checked as this one was.
+    #[must_use]
+    pub fn showing_redirects(self) -> Self {
+        Self { shows_redirects: true, ..self }
+    }
+
     /// Makes the call.
     ///
     /// # Errors
-    /// [`OutgoingError`]. An answer of whatever status is none, except a redirect.
+    /// [`OutgoingError`]. An answer of whatever status is none, except a redirect that was not asked for.
     pub async fn send(self) -> Result<OutgoingAnswer, OutgoingError> {
         let most = self.most_bytes;
         let mut response = self.begin(|error| failed(&error)).await?;
@@ -234,7 +243,7 @@ impl OutgoingRequest {
             request = request.body(self.body);
         }
         let response = request.send().await.map_err(failed)?;
-        if response.status().is_redirection() {
+        if response.status().is_redirection() && !self.shows_redirects {
             return Err(OutgoingError::Answer("it is a redirect: set the URL that it leads to"));
         }
         Ok(response)

@@ -10,7 +10,7 @@ use super::{OutgoingError, OutgoingRequest, TOO_LARGE, failed, told};
 
 /// An answer that is still coming. Dropped before its end, its connection is closed at once.
 pub struct OutgoingStream {
-    /// The status; never a redirect.
+    /// The status; a redirect only where those were asked for.
     pub status: StatusCode,
     /// The headers.
     pub headers: HeaderMap,
@@ -30,7 +30,7 @@ impl OutgoingRequest {
     /// this long. [`within`](Self::within) and [`at_most`](Self::at_most) hold from the name to the last byte here as well.
     ///
     /// # Errors
-    /// [`OutgoingError`]. An answer of whatever status is none, except a redirect.
+    /// [`OutgoingError`]. An answer of whatever status is none, except a redirect that was not asked for.
     pub async fn stream(self, head_within: Duration) -> Result<OutgoingStream, OutgoingError> {
         let most_bytes = self.most_bytes;
         let begun = timeout(head_within, self.begin(cut)).await;

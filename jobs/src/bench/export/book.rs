@@ -42,7 +42,7 @@ impl BookSink for Collected {
 }
 
 /// The handbook as it is imported.
-pub(super) struct TheBook {
+pub(in crate::bench) struct TheBook {
     chapters: Vec<(String, String)>,
     assets: Vec<(String, String, Vec<u8>)>,
     metadata: Metadata,
@@ -51,7 +51,7 @@ pub(super) struct TheBook {
 
 impl TheBook {
     /// Reads it, by way of a folder in `scratch`.
-    pub(super) async fn read(scratch: &Path) -> Result<Self, CliError> {
+    pub(in crate::bench) async fn read(scratch: &Path) -> Result<Self, CliError> {
         let folder = scratch.join("handbook");
         let read = tokio::task::spawn_blocking(move || read_handbook(&folder)).await;
         let (book, metadata) = read.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
@@ -79,7 +79,7 @@ impl TheBook {
     }
 
     /// Makes it a project of at least so many bytes of Markdown; answers how many they are.
-    pub(super) async fn write_project(
+    pub(in crate::bench) async fn write_project(
         &self,
         storage: Arc<dyn ObjectStore>,
         size: u64,

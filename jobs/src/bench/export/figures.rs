@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::super::{mib, rounded};
-use super::{Exported, Place, stage::Stage};
+use super::{Exported, Place, others::Measured, stage::Stage};
 use crate::export::Format;
 
 /// One line of the result.
@@ -31,15 +31,44 @@ pub(super) struct Figures {
 /// Another program beside ours on the same small book. Both are measured as processes, from start to end: ours opens its
 /// database and takes the job from its queue meanwhile.
 #[derive(Debug, Serialize)]
-pub(super) struct Baseline {
-    pub(super) program: &'static str,
-    pub(super) source_mib: f64,
-    pub(super) seconds: f64,
-    pub(super) peak_mib: f64,
-    pub(super) our_seconds: f64,
-    pub(super) our_peak_mib: f64,
-    pub(super) times_its_speed: f64,
-    pub(super) part_of_its_memory: f64,
+pub(in crate::bench) struct Baseline {
+    program: &'static str,
+    source_mib: f64,
+    seconds: f64,
+    peak_mib: f64,
+    our_seconds: f64,
+    our_peak_mib: f64,
+    times_its_speed: f64,
+    part_of_its_memory: f64,
+}
+
+impl Baseline {
+    /// Theirs, and how long our process lived and what it had at most.
+    pub(in crate::bench) fn of(
+        program: &'static str,
+        source_bytes: u64,
+        theirs: Measured,
+        (lived, peak_bytes): (Duration, u64),
+    ) -> Self {
+        let (their_seconds, our_seconds) = (theirs.elapsed.as_secs_f64(), lived.as_secs_f64());
+        let (their_mib, our_mib) = (mib(theirs.peak_bytes), mib(peak_bytes));
+        Self {
+            program,
+            source_mib: rounded(mib(source_bytes)),
+            seconds: rounded(their_seconds),
+            peak_mib: rounded(their_mib),
+            our_seconds: rounded(our_seconds),
+            our_peak_mib: rounded(our_mib),
+            times_its_speed: rounded(their_seconds / our_seconds.max(1e-9)),
+            part_of_its_memory: rounded(our_mib / their_mib.max(1e-9)),
+        }
+    }
+
+    /// For people.
+    pub(in crate::bench) fn shown(&self) -> String {
+        let Self { program, times_its_speed, part_of_its_memory, .. } = self;
+        format!("{times_its_speed:.1} x {program}'s speed, {part_of_its_memory:.2} of its memory")
+    }
 }
 
 impl Figures {
@@ -74,13 +103,7 @@ impl Figures {
     }
 
     pub(super) fn row(&self) -> Vec<String> {
-        let beside = self.baseline.as_ref().map_or_else(
-            || "-".to_owned(),
-            |beside| {
-                let Baseline { program, times_its_speed, part_of_its_memory, .. } = beside;
-                format!("{times_its_speed:.1} x {program}'s speed, {part_of_its_memory:.2} of its memory")
-            },
-        );
+        let beside = self.baseline.as_ref().map_or_else(|| "-".to_owned(), Baseline::shown);
         vec![
             self.format.name().to_owned(),
             format!("{:.0} MiB", self.output_mib),

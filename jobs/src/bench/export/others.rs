@@ -1,4 +1,4 @@
-//! What other people's programs take for the same book: pandoc for EPUB, DOCX and HTML, WeasyPrint for PDF; where they are
+//! What other people's programs take for the same book: pandoc for EPUB, DOCX and HTML, WeasyPrint for PDF, pandoc's readers of EPUB and DOCX; where they are
 //! installed. Must not know: how we do it.
 
 use std::{
@@ -11,10 +11,13 @@ use presswork::cli::CliError;
 use tokio::process::{Child, Command};
 
 use super::book::FILE;
+use crate::import::SourceFormat;
+
+const PANDOC: &str = "pandoc";
 
 /// A program that makes a format, and how it is called in the folder of the book.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Other {
+pub(in crate::bench) struct Other {
     pub(super) program: &'static str,
     arguments: &'static [&'static str],
 }
@@ -25,7 +28,6 @@ pub(super) const HTML: &str = "book.html";
 impl Other {
     /// Who else makes a format, by the format's name.
     pub(super) fn of(format: &str) -> Option<Self> {
-        const PANDOC: &str = "pandoc";
         let arguments: &[&str] = match format {
             "epub" => &["--from=markdown", "--to=epub3", "--toc", "--output=out.epub", FILE],
             "docx" => &["--from=markdown", "--to=docx", "--toc", "--output=out.docx", FILE],
@@ -38,6 +40,23 @@ impl Other {
         Some(Self { program: PANDOC, arguments })
     }
 
+    /// Who else reads a format that is worth comparing.
+    pub(in crate::bench) fn reading(format: SourceFormat) -> Option<Self> {
+        let arguments: &[&str] = match format {
+            SourceFormat::Epub => &["--from=epub", "--to=native", "--output=/dev/null"],
+            SourceFormat::Docx => &["--from=docx", "--to=native", "--output=/dev/null"],
+            _ => return None,
+        };
+        Some(Self { program: PANDOC, arguments })
+    }
+
+    /// What it takes to read a file; `None` where it is not installed.
+    pub(in crate::bench) async fn read(self, file: &Path) -> Result<Option<Measured>, CliError> {
+        let mut command = Command::new(self.program);
+        command.args(self.arguments).arg(file);
+        self.measured(command).await
+    }
+
     /// Whether it reads our HTML instead of the Markdown.
     pub(super) fn reads_html(self) -> bool {
         self.arguments.contains(&HTML)
@@ -47,6 +66,10 @@ impl Other {
     pub(super) async fn run(self, folder: &Path) -> Result<Option<Measured>, CliError> {
         let mut command = Command::new(self.program);
         command.args(self.arguments).current_dir(folder);
+        self.measured(command).await
+    }
+
+    async fn measured(self, mut command: Command) -> Result<Option<Measured>, CliError> {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         match Measured::of(command).await {
             Ok((measured, ended, said)) => {
@@ -65,9 +88,9 @@ impl Other {
 
 /// What a process took, from its start to its end.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Measured {
-    pub(super) elapsed: Duration,
-    pub(super) peak_bytes: u64,
+pub(in crate::bench) struct Measured {
+    pub(in crate::bench) elapsed: Duration,
+    pub(in crate::bench) peak_bytes: u64,
 }
 
 /// How often a process is asked how much memory it has had. The system keeps the peak: only what is taken in the last moment

@@ -21,6 +21,11 @@ pub(crate) const FIELDS: [&str; 11] = [
 /// The column of what else a character has.
 pub(crate) const EXTRA: &str = "extra";
 
+/// A table's columns, in order.
+pub(crate) fn columns() -> impl Iterator<Item = &'static str> {
+    FIELDS.into_iter().chain([EXTRA])
+}
+
 /// Whether a spreadsheet takes a cell for a formula that begins so.
 fn is_formula(c: char) -> bool {
     matches!(c, '=' | '+' | '-' | '@' | '＝' | '＋' | '－' | '＠')

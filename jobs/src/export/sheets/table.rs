@@ -10,29 +10,13 @@ use csv::{Terminator, WriterBuilder};
 
 use crate::book::{
     BookError, Character, Losses,
-    characters::cells::{guard, join},
+    characters::cells::{FIELDS, columns, guard, join},
     check::is_legal,
 };
 
-/// The columns, in order.
-pub(super) const COLUMNS: [&str; 12] = [
-    "id",
-    "name",
-    "aliases",
-    "role",
-    "description",
-    "traits",
-    "appearance",
-    "background",
-    "relationships",
-    "notes",
-    "first_chapter",
-    "extra",
-];
-
 /// Writes the columns' names.
 pub(super) fn head(out: &mut Vec<u8>) -> Result<(), BookError> {
-    record(&COLUMNS.map(str::to_owned), out)
+    record(columns(), out)
 }
 
 /// Writes a character's row.
@@ -45,7 +29,7 @@ pub(super) fn row(character: &Character, losses: &mut Losses, out: &mut Vec<u8>)
     };
     let relationships =
         character.relationships.iter().map(|one| format!("{}: {}", one.to, one.kind)).collect::<Vec<_>>();
-    let cells = [
+    let cells: [String; FIELDS.len() + 1] = [
         character.id.to_string(),
         character.name.clone(),
         join(&character.aliases),
@@ -59,10 +43,10 @@ pub(super) fn row(character: &Character, losses: &mut Losses, out: &mut Vec<u8>)
         character.first_chapter.map(|number| number.to_string()).unwrap_or_default(),
         extra,
     ];
-    record(&cells.map(|cell| harmless(&cell, losses)), out)
+    record(cells.iter().map(|cell| harmless(cell, losses)), out)
 }
 
-fn record(cells: &[String; COLUMNS.len()], out: &mut Vec<u8>) -> Result<(), BookError> {
+fn record(cells: impl Iterator<Item = impl AsRef<[u8]>>, out: &mut Vec<u8>) -> Result<(), BookError> {
     let failed = |error: csv::Error| BookError::storage("writing a row", error);
     let mut writer = WriterBuilder::new().terminator(Terminator::CRLF).from_writer(out);
     writer.write_record(cells).map_err(failed)?;

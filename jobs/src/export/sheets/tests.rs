@@ -42,7 +42,7 @@ async fn a_table_has_a_row_each_that_no_spreadsheet_runs() {
     let (table, count, _) = written(&few().await, Format::Csv).await;
     assert_eq!(count, 3);
     let mut reader = csv::Reader::from_reader(table.as_bytes());
-    assert!(reader.headers().unwrap().iter().eq(table::COLUMNS));
+    assert!(reader.headers().unwrap().iter().eq(crate::book::characters::cells::columns()));
     let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
     let row = |place: usize| rows[place].iter().collect::<Vec<_>>();
     assert_eq!(

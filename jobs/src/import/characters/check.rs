@@ -1,10 +1,13 @@
 //! The first pass: reads all items, counts them, and tells those that can't be used.
 
+use std::{fs::File, io::Read as _};
+
 use presswork::{
     artifact::ArtifactOptions,
     domain::{Failure, FileName},
     worker::ContextArtifact,
 };
+use sha2::{Digest as _, Sha256};
 
 use super::{
     ItemFailure, Work,
@@ -19,6 +22,8 @@ const MOST_LISTED: usize = 100;
 const MOST_IN_REASON: usize = 10;
 /// How many items are read before the job looks whether it is to go on.
 const ITEMS_A_LOOK: u64 = 256;
+/// In what pieces a file is digested.
+const READ_BYTES: usize = 256 << 10;
 /// The artifact's name.
 const FAILURES_FILE: &str = "failures.jsonl";
 
@@ -92,14 +97,33 @@ impl Work {
             return Ok(());
         }
         let name: FileName = FAILURES_FILE.parse().map_err(Failure::fatal)?;
-        let options =
-            ArtifactOptions { content_type: "application/x-ndjson".to_owned(), ..ArtifactOptions::default() };
+        let options = ArtifactOptions {
+            content_type: "application/x-ndjson".to_owned(),
+            source: Some(self.digest()?),
+            ..ArtifactOptions::default()
+        };
         let mut report = self.runtime.block_on(self.context.artifact(&name, options))?;
         for failure in checked.failures.iter().chain([&failure]) {
             report.write_blocking(&line_of(failure)?)?;
         }
         checked.report = Some((name, report));
         Ok(())
+    }
+
+    /// What the failures follow from: the file and how it is to be read. A later attempt goes on with a report of the same.
+    fn digest(&self) -> Result<String, Failure> {
+        let mut digest = Sha256::new();
+        digest.update(serde_json::to_vec(&self.payload).map_err(Failure::fatal)?);
+        let mut file = File::open(&self.source.path).map_err(Failure::retry)?;
+        let mut piece = vec![0; READ_BYTES];
+        loop {
+            let read = file.read(&mut piece).map_err(Failure::retry)?;
+            if read == 0 {
+                break;
+            }
+            digest.update(&piece[..read]);
+        }
+        Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
     /// Whether so many may fail.

@@ -3,6 +3,7 @@
 //! The file is read twice. The first time each item is checked and told from the others, so that what is wrong is known, with its
 //! line, before anything is stored; the second time they are stored in batches, behind each of which a later attempt goes on. A
 //! character is stored under its id: to import the same file again changes nothing.
+//! New characters count towards the tenant's limit `character`: a job waits until there is no debt of it, and may leave one.
 //!
 //! - `payload`: what is asked for. `submit`: its arguments on the command line.
 //! - `csv`, `json`: where items begin and end. `sniff`: what nobody says. `columns`: which
@@ -19,22 +20,19 @@ mod sniff;
 mod store;
 mod submit;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::{collections::BTreeMap, time::Duration};
 
 use presswork::{
     domain::{Failure, FileName, KindName, ProjectId, RetryPolicy},
+    limits::LimitRules,
     worker::{Context, Kind},
 };
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 
-use super::{
-    SourceFile,
-    job::{Upload, fetch_file},
-    letters::Text,
-};
+use super::{SourceFile, letters::Text};
 use crate::book::Characters;
 
 pub use csv::{Sign, SignError};
@@ -45,6 +43,10 @@ pub use submit::CharactersArguments;
 const MOST_ITEM_BYTES: usize = 1 << 20;
 /// How many bytes a file of characters has at most.
 const MOST_FILE_BYTES: u64 = 1 << 30;
+
+/// How many new characters of one import count towards the tenant's limit `character`. All of a large file would keep the tenant
+/// from making any for days; so many do for ten minutes, at the usual rate.
+const MOST_COUNTED: u32 = 500;
 
 /// What an import of characters tells of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,11 +125,21 @@ impl Kind for ImportCharacters {
     }
 
     async fn run(self, context: Context) -> Result<BroughtCharacters, Failure> {
+        // A tenant that has made more than its share waits with the next import, too.
+        let share = context.reserve(&LimitRules::CHARACTER, 1).await?;
+        let brought = self.bring(&context).await;
+        let new = brought.as_ref().map_or(0, |brought| brought.created);
+        share.settle(u32::try_from(new).unwrap_or(u32::MAX).min(MOST_COUNTED)).await;
+        brought
+    }
+}
+
+impl ImportCharacters {
+    async fn bring(self, context: &Context) -> Result<BroughtCharacters, Failure> {
         let scratch = context.scratch().await?;
         let path = scratch.path().join("characters");
         let too_large = "a file of characters may have 1 GiB at most: divide it";
-        fetch_file(&*context.storage(), &self.source, &path, MOST_FILE_BYTES, too_large).await?;
-        let source = SourceFile { name: self.source.name.clone(), path };
+        let (source, _) = self.source.fetch(context, &path, MOST_FILE_BYTES, too_large).await?;
         let characters = Characters::of(context.project(&self.project));
         let (runtime, reading) = (Handle::current(), context.clone());
         let work = move || {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 use presswork::domain::ProjectId;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::{super::Upload, csv::Sign};
+use super::{super::Handed, csv::Sign};
 
 /// A form that characters come in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -177,7 +177,7 @@ pub struct ImportCharacters {
     /// Which project; made where there is none.
     pub project: ProjectId,
     /// The file.
-    pub source: Upload,
+    pub source: Handed,
     /// What it is; told by its beginning where nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<Form>,

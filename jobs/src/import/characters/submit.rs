@@ -9,7 +9,10 @@ use presswork::{
 };
 
 use super::{
-    super::submit::upload_file,
+    super::{
+        Handed,
+        submit::{address, upload_file},
+    },
     Form, ImportCharacters, MOST_FILE_BYTES, Sign, Table, Tolerance,
     payload::{MOST_BATCH, usual_batch},
 };
@@ -17,7 +20,7 @@ use super::{
 /// What `enqueue characters` is told.
 #[derive(Debug, Args)]
 pub struct CharactersArguments {
-    /// The file: CSV, a JSON array, or JSON Lines
+    /// The file: CSV, a JSON array, or JSON Lines; or its https:// address, which the job fetches
     path: PathBuf,
     /// The project that they go into
     #[arg(long)]
@@ -73,7 +76,7 @@ impl Submit for ImportCharacters {
         let too_large = "a file of characters may have 1 GiB at most: divide it";
         let mut payload = Self {
             project: arguments.project,
-            source: super::Upload { name: String::new(), key: String::new() },
+            source: Handed::at("", ""),
             format: arguments.format,
             charset: arguments.charset,
             table: Table { delimiter, quote, escape, header: !no_header },
@@ -85,7 +88,10 @@ impl Submit for ImportCharacters {
         };
         // Said before anything is copied.
         payload.problem().map_err(CliError::usage)?;
-        payload.source = upload_file(door, &arguments.path, MOST_FILE_BYTES, too_large).await?;
+        payload.source = match address(&arguments.path) {
+            Some(url) => Handed::from_web(url),
+            None => upload_file(door, &arguments.path, MOST_FILE_BYTES, too_large).await?,
+        };
         Ok(payload)
     }
 }

@@ -8,8 +8,9 @@ use object_store::{
     prefix::PrefixStore,
 };
 use presswork::{
-    domain::{EventBody, Failure},
-    testing::{Inline, Ran},
+    domain::{EventBody, Failure, State},
+    testing::{Inline, Ran, TestEngine},
+    worker::Registry,
 };
 use serde_json::{Value, json};
 
@@ -21,6 +22,17 @@ async fn uploaded(name: &str, bytes: impl Into<Vec<u8>>) -> Arc<dyn ObjectStore>
     let storage: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
     upload(&storage, name, bytes).await;
     storage
+}
+
+/// Reads all of a file, as its content and name say it; how many items there are.
+pub(in crate::import) fn read_all(name: &str, bytes: &[u8]) -> Result<usize, crate::book::BookError> {
+    let (_file, source) = crate::import::tests::file(name, bytes);
+    let how = items::How::of(&payload(name, json!({})), &source)?;
+    let (mut items, mut count) = (items::Items::open(&source, &how)?, 0);
+    while items.next()?.is_some() {
+        count += 1;
+    }
+    Ok(count)
 }
 
 async fn upload(storage: &Arc<dyn ObjectStore>, name: &str, bytes: impl Into<Vec<u8>>) {
@@ -139,6 +151,30 @@ async fn many_failures_are_an_artifact_and_the_first_are_in_the_result() {
     let written: Vec<ItemFailure> = written.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!((written.len(), &written[..100]), (250, report.failures.as_slice()));
     assert!(written.iter().enumerate().all(|(place, one)| one.line == 2 * place as u64 + 2));
+}
+
+#[tokio::test]
+async fn new_ones_count_towards_the_tenants_limit_and_the_next_import_waits_for_its_debt() {
+    let world = TestEngine::new(Registry::new().register::<ImportCharacters>());
+    let table: String =
+        ["id,name\n".to_owned()].into_iter().chain((0..2_000).map(|n| format!("c{n},N{n}\n"))).collect();
+    upload(&world.engine().storage, "cast.csv", table).await;
+    upload(&world.engine().storage, "one.csv", "id,name\nx,X\n").await;
+    let first = world.enqueue(&payload("cast.csv", json!({}))).await;
+    let attempts = world.drain().await;
+    assert_eq!((attempts.len(), world.job(first).await.state), (1, State::Completed));
+    let (begun, second) = (world.engine().clock.now(), world.enqueue(&payload("one.csv", json!({}))).await);
+    let attempts = world.drain().await;
+    assert!(matches!(attempts[0].failure, Some(Failure::Snooze { .. })), "{attempts:?}");
+    let job = world.job(second).await;
+    assert_eq!((job.state, job.attempt), (State::Completed, 1), "waiting cost no attempt");
+    // Not 39 minutes, as 2,000 would take: 451 at 50 a minute.
+    let waited = world.engine().clock.now().since(begun).as_secs();
+    assert!((530..700).contains(&waited), "{waited} s");
+    // What changes nothing counts for nothing.
+    let again = world.enqueue(&payload("one.csv", json!({}))).await;
+    world.drain().await;
+    assert_eq!(world.job(again).await.state, State::Completed);
 }
 
 #[tokio::test]

@@ -1,9 +1,10 @@
 //! DOCX files, sound and hostile, made part by part.
 
 use super::super::{
-    Imported, SourceFormat,
+    ChapterMark, Imported, Source, SourceFormat,
     epub::tests::zip_of,
-    tests::{Kept, PNG, run},
+    import_marked,
+    tests::{Kept, PNG, file, run},
 };
 use crate::book::BookError;
 
@@ -115,6 +116,39 @@ fn without_headings_chapters_begin_at_new_pages() {
     assert_eq!(kept.chapters.len(), 2, "{}", kept.text());
     let (kept, _) = import(&Parts::with("<w:p><w:r><w:t>a</w:t></w:r></w:p>")).unwrap();
     assert_eq!(kept.chapters.len(), 1);
+}
+
+#[test]
+fn chapters_begin_at_the_level_that_their_owner_says() {
+    let body: String =
+        [("berschrift1", "One"), ("Unter", "A"), ("Unter", "B"), ("Kapitel", "Two"), ("Unter", "C")]
+            .map(|(style, text)| {
+                format!(
+                    "<w:p><w:pPr><w:pStyle w:val=\"{style}\"/></w:pPr><w:r><w:t>{text}</w:t></w:r></w:p>\
+                 <w:p><w:r><w:t>Of {text}.</w:t></w:r></w:p>"
+                )
+            })
+            .concat();
+    let (_file, source) = file("b.docx", &zip_of(&Parts::with(&body).0));
+    for (marks, titles, is_told) in [
+        (&[][..], &["One", "Two"][..], false),
+        (&["h1"], &["One", "Two"], false),
+        (&["h2"], &["One", "A", "B", "Two", "C"], false),
+        (&["h1", "h2"], &["One", "A", "B", "Two", "C"], false),
+        (&["h2", "Chapter *"], &["One", "A", "B", "Two", "C"], true),
+        (&["numbers"], &["One", "Two"], true),
+    ] {
+        let marks: Vec<ChapterMark> = marks.iter().map(|mark| mark.parse().unwrap()).collect();
+        let mut kept = Kept::default();
+        let imported =
+            import_marked(SourceFormat::Docx, &Source::File(source.clone()), &marks, &mut kept).unwrap();
+        assert_eq!(kept.titles(), titles, "{marks:?}");
+        let warnings = imported.report.warnings;
+        assert_eq!(warnings.iter().any(|one| one.contains("marks were not used")), is_told, "{warnings:?}");
+        assert!(
+            ["One", "A", "B", "Two", "C"].iter().all(|text| kept.text().contains(&format!("Of {text}.")))
+        );
+    }
 }
 
 #[test]

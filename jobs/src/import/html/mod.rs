@@ -12,8 +12,9 @@ use super::{
     charset::{Allowed, examine},
     detect::is_binary,
     epub::in_file,
+    folder,
     letters::Text,
-    markdown::{natural_key, resolve::Files},
+    markdown::resolve::Files,
     one_line,
     pictures::Pictures,
     read_error, title_from_name,
@@ -53,19 +54,8 @@ pub(super) fn import_folder(
     marks: &[ChapterMark],
     sink: &mut dyn BookSink,
 ) -> Result<Imported, BookError> {
-    let mut chapters: Vec<&SourceFile> = files.iter().filter(|file| is_html(&file.name)).collect();
-    chapters.sort_by_cached_key(|file| natural_key(&file.name));
-    if chapters.is_empty() {
-        let first = files.first().map_or("the folder", |file| &file.name);
-        return Err(BookError::input(first, "there is no HTML file (.html) in the folder"));
-    }
+    let (chapters, _) = folder::chapters(files, SourceFormat::Html)?;
     import(&chapters, &Files::folder(files), marks, sink)
-}
-
-/// Whether a file's name says that it is HTML.
-pub(super) fn is_html(name: &str) -> bool {
-    let extension = name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
-    matches!(extension.as_deref(), Some("html" | "htm" | "xhtml"))
 }
 
 fn import(

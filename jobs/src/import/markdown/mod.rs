@@ -8,8 +8,7 @@ use super::{
     BookSink, ChapterMark, Imported, Report, SourceFile, SourceFormat,
     chapters::{Chapters, MOST_CHAPTERS},
     charset::{Allowed, Lines, examine},
-    one_line,
-    order::in_order,
+    folder, one_line,
     pictures::Pictures,
 };
 use crate::book::{BookError, Losses, markdown::read_blocks};
@@ -46,37 +45,10 @@ pub(super) fn import_folder(
     marks: &[ChapterMark],
     sink: &mut dyn BookSink,
 ) -> Result<Imported, BookError> {
-    let chapters: Vec<&SourceFile> = files.iter().filter(|file| is_markdown(&file.name)).collect();
-    if chapters.is_empty() {
-        let first = files.first().map_or("the folder", |file| &file.name);
-        return Err(BookError::input(first, "there is no Markdown file (.md) in the folder"));
-    }
-    let (chapters, note) = in_order(chapters)?;
+    let (chapters, note) = folder::chapters(files, SourceFormat::Markdown)?;
     let mut imported = import(&chapters, Files::folder(files), marks, sink)?;
     note.into_iter().for_each(|note| imported.report.warn(note));
     Ok(imported)
-}
-
-pub(super) fn is_markdown(name: &str) -> bool {
-    let extension = name.rsplit_once('.').map(|(_, e)| e.to_ascii_lowercase());
-    matches!(extension.as_deref(), Some("md" | "markdown" | "mkd" | "mdown"))
-}
-
-/// Sorts `2-b.md` before `10-a.md`: digits by value, letters without their case.
-pub(super) fn natural_key(name: &str) -> Vec<(u64, String)> {
-    let mut key = Vec::new();
-    let mut rest = name;
-    while !rest.is_empty() {
-        let text_end = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
-        let (text, tail) = rest.split_at(text_end);
-        let digits_end = tail.find(|c: char| !c.is_ascii_digit()).unwrap_or(tail.len());
-        let (digits, tail) = tail.split_at(digits_end);
-        // The text before the number comes first: two entries, of which the first has no number.
-        key.push((0, text.to_lowercase()));
-        key.push((digits.parse().unwrap_or(u64::MAX), String::new()));
-        rest = tail;
-    }
-    key
 }
 
 fn import(

@@ -7,8 +7,7 @@ use super::{
     BookSink, ChapterMark, Imported, Report, SourceFile, SourceFormat,
     chapters::Chapters,
     charset::{Allowed, Lines, examine},
-    markdown::natural_key,
-    one_line, title_from_name,
+    folder, one_line, title_from_name,
 };
 use crate::book::{BookError, Metadata};
 
@@ -39,19 +38,8 @@ pub(super) fn import_folder(
     marks: &[ChapterMark],
     sink: &mut dyn BookSink,
 ) -> Result<Imported, BookError> {
-    let mut chapters: Vec<&SourceFile> = files.iter().filter(|file| is_text(&file.name)).collect();
-    chapters.sort_by_cached_key(|file| natural_key(&file.name));
-    if chapters.is_empty() {
-        let first = files.first().map_or("the folder", |file| &file.name);
-        return Err(BookError::input(first, "there is no text file (.txt) in the folder"));
-    }
+    let (chapters, _) = folder::chapters(files, SourceFormat::Text)?;
     import(&chapters, marks, sink)
-}
-
-/// Whether a file's name says that it is plain text.
-pub(super) fn is_text(name: &str) -> bool {
-    let extension = name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
-    matches!(extension.as_deref(), Some("txt" | "text" | "asc"))
 }
 
 fn import(
