@@ -4,6 +4,7 @@
 //! project has on storage. Nothing here knows queues, leases or Redis; handlers see only the engine's `Context`.
 
 pub mod api;
+pub mod asking;
 mod bench;
 pub mod book;
 mod characters;

@@ -6,6 +6,8 @@
 pub mod batch;
 pub mod bucket;
 pub mod clock;
+pub mod cost;
+pub mod day;
 pub mod id;
 pub mod job;
 pub mod limits;
@@ -21,6 +23,8 @@ pub mod verdict;
 pub use batch::{Batch, NewBatch};
 pub use bucket::{Rate, TokenBucket};
 pub use clock::{Clock, ManualClock, Timestamp};
+pub use cost::Cost;
+pub use day::Day;
 pub use id::{BatchId, IdempotencyKey, JobId, UserId, WorkerId};
 pub use job::{Checkpoint, Job, NewJob, Payload, Priority, Unique, Window};
 pub use limits::{KindLimits, LaneLimits, TenantLimits};

@@ -1,11 +1,10 @@
-//! What tokens cost. Owns: [`Price`] and [`Cost`]. Must not know: budgets, or where prices stand.
+//! What tokens cost. Owns: [`Price`]. Must not know: budgets, or where prices stand.
 //!
 //! Amounts are in the currency that the prices are written in; nothing is converted. A price that is not known is no price of
 //! nothing: what it would cost is not known either.
 
-use std::{fmt, ops::AddAssign};
-
-use serde::{Deserialize, Deserializer, Serialize, de};
+use presswork::domain::Cost;
+use serde::{Deserialize, Deserializer, de};
 
 use super::Usage;
 
@@ -41,6 +40,9 @@ pub struct Price {
 }
 
 impl Price {
+    /// Of what costs nothing: a model that runs here.
+    pub const FREE: Self = Self { input: Rate(0), output: Rate(0), cache_read: None, cache_write: None };
+
     /// What so many tokens cost, rounded up.
     pub fn of(&self, usage: &Usage) -> Cost {
         let Usage { input, cache_read, cache_write, output } = *usage;
@@ -50,39 +52,13 @@ impl Price {
             + cost(cache_read, self.cache_read.unwrap_or(self.input))
             + cost(cache_write, self.cache_write.unwrap_or(self.input))
             + cost(output, self.output);
-        Cost(u64::try_from(whole.div_ceil(1_000)).unwrap_or(u64::MAX))
-    }
-}
-
-/// An amount of money, in thousand-millionths of the prices' currency.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Cost(u64);
-
-impl Cost {
-    /// So many thousand-millionths.
-    pub const fn from_nanos(nanos: u64) -> Self {
-        Self(nanos)
+        Cost::from_nanos(u64::try_from(whole.div_ceil(1_000)).unwrap_or(u64::MAX))
     }
 
-    /// In thousand-millionths.
-    pub const fn as_nanos(self) -> u64 {
-        self.0
-    }
-}
-
-impl AddAssign for Cost {
-    fn add_assign(&mut self, other: Self) {
-        self.0 = self.0.saturating_add(other.0);
-    }
-}
-
-impl fmt::Display for Cost {
-    /// In whole units, to the last digit that is not 0, and two at least: `0.0025`, `12.50`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let digits = format!("{:09}", self.0 % 1_000_000_000);
-        let shown = digits.trim_end_matches('0').len().max(2);
-        write!(f, "{}.{}", self.0 / 1_000_000_000, &digits[..shown])
+    /// The most that so many tokens can cost: what is put into a provider's cache may cost more than what is not.
+    pub fn most(&self, input: u64, output: u64) -> Cost {
+        let usage = |cache_write| Usage { input, cache_read: 0, cache_write, output };
+        self.of(&usage(0)).max(self.of(&usage(input)))
     }
 }
 
@@ -123,17 +99,5 @@ mod tests {
         ] {
             assert!(price(wrong).is_err(), "{wrong}");
         }
-    }
-
-    #[test]
-    fn amounts_are_shown_to_their_last_digit_and_add_up() {
-        let mut sum = Cost::default();
-        for (nanos, shown) in
-            [(0, "0.00"), (12_500_000_000, "12.50"), (2_500_000, "0.0025"), (1, "0.000000001")]
-        {
-            assert_eq!(Cost::from_nanos(nanos).to_string(), shown);
-            sum += Cost::from_nanos(nanos);
-        }
-        assert_eq!(sum.as_nanos(), 12_502_500_001);
     }
 }

@@ -1,0 +1,84 @@
+//! Which model a job asks: one of `[models]`, or one that runs in the process.
+
+use std::sync::Arc;
+
+use presswork::{domain::Failure, limits::Resource, worker::Context};
+
+use crate::model::{Configured, LanguageModel, ModelError, Price, Registry};
+
+/// A model, its price, and what its use is counted as.
+pub(super) struct Source {
+    pub(super) name: String,
+    pub(super) price: Option<Price>,
+    pub(super) max_output_tokens: Option<u32>,
+    pub(super) context_window: Option<u32>,
+    /// What is reserved for its tokens.
+    pub(super) tokens: Resource,
+    /// What is parked where the provider limits the key.
+    pub(super) parked: Resource,
+    answers: Answers,
+}
+
+/// Who answers.
+enum Answers {
+    Server(Box<Configured>),
+    Here(Arc<dyn LanguageModel>),
+}
+
+impl Source {
+    /// The model of this name.
+    pub(super) fn find(context: &Context, name: &str) -> Result<Self, Failure> {
+        let registry = context.models().map(Registry::read).transpose().map_err(Failure::fatal)?;
+        let registry = registry.unwrap_or_default();
+        let Some(configured) = registry.get(name) else {
+            let known: Vec<&str> = registry.iter().map(|model| &*model.name).collect();
+            let known = if known.is_empty() {
+                "[models] of the settings has none".to_owned()
+            } else {
+                format!("there are {}", known.join(", "))
+            };
+            return Err(Failure::fatal(format_args!("there is no model {name:?}: {known}")));
+        };
+        Ok(Self {
+            name: configured.name.clone(),
+            price: configured.price,
+            max_output_tokens: configured.max_output_tokens,
+            context_window: configured.context,
+            tokens: configured.tokens.clone(),
+            parked: configured.parked.clone(),
+            answers: Answers::Server(Box::new(configured.clone())),
+        })
+    }
+
+    /// One that runs in the process.
+    pub(super) fn here(
+        name: &str,
+        model: Arc<dyn LanguageModel>,
+        price: Option<Price>,
+    ) -> Result<Self, Failure> {
+        let resource = |text: String| text.parse().map_err(Failure::fatal);
+        Ok(Self {
+            name: name.to_owned(),
+            price,
+            max_output_tokens: None,
+            context_window: None,
+            tokens: resource(format!("tokens:{name}"))?,
+            parked: resource(format!("key:none/{name}"))?,
+            answers: Answers::Here(model),
+        })
+    }
+
+    /// The model, with the tenant's key.
+    pub(super) async fn connect(&self, context: &Context) -> Result<Arc<dyn LanguageModel>, Failure> {
+        let configured = match &self.answers {
+            Answers::Here(model) => return Ok(model.clone()),
+            Answers::Server(configured) => configured,
+        };
+        let key = match &configured.key {
+            Some(name) => Some(context.secret(name.as_str()).await?),
+            None => None,
+        };
+        let connected = configured.connect(key, context.outgoing(), context.shared_clock());
+        connected.map(|model| Arc::new(model) as _).map_err(|error: ModelError| Failure::fatal(error))
+    }
+}
