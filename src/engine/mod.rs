@@ -43,6 +43,7 @@ use crate::{
         Keyring, MasterKeyError, MasterKeys, MasterSource, SealingQueue, api_keys::ApiKeys, audit::Audit,
         identity::Identity, oidc::Oidc, outgoing::Outgoing, sessions::Sessions, users::Users, vault::Vault,
     },
+    spending::Spending,
     store::{
         Records,
         redis::Redis,
@@ -87,6 +88,8 @@ pub struct Engine {
     pub limiter: Arc<dyn Limiter>,
     /// Which rate holds for whom.
     pub rules: Arc<Rules>,
+    /// What was spent on models, and what may be.
+    pub spending: Spending,
     /// What was hard to get.
     pub cache: Cache,
     /// The root of the storage, of all tenants.
@@ -227,6 +230,7 @@ impl Engine {
             identity: Identity::new(&records, &keyring, limiter.clone(), &audit, &clock, &random),
             limiter,
             rules: Arc::new(Rules::new(settings.limits.clone(), records.clone(), clock.clone())),
+            spending: Spending::new(settings.budgets.clone(), &records, clock.clone(), random.clone()),
             cache: Cache::in_memory(CacheOptions::default(), clock.clone(), random.clone()),
             queue: Arc::new(SealingQueue::new(queue, keyring.clone(), random.clone())),
             storage: storage.objects().clone(),
@@ -276,6 +280,7 @@ impl Engine {
             artifacts: self.artifacts.clone(),
             limiter: self.limiter.clone(),
             rules: self.rules.clone(),
+            spending: self.spending.clone(),
             cache: self.cache.clone(),
             keyring: self.keyring.clone(),
             vault: self.vault.clone(),

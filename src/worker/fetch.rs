@@ -322,6 +322,7 @@ mod tests {
             Keyring, MasterSource,
             outgoing::{Outgoing, OutgoingRules},
         },
+        spending::{Budget, Spending},
         store::{
             Records,
             sqlite::{Database, SqliteRecords},
@@ -349,6 +350,7 @@ mod tests {
             artifacts: ArtifactStore::new(Arc::new(InMemory::new())),
             limiter: Arc::new(MemoryLimiter::new(clock.clone(), random.clone())),
             rules: Arc::new(Rules::new(LimitRules::default(), records.clone(), clock.clone())),
+            spending: Spending::new(Budget::default(), &records, clock.clone(), random.clone()),
             cache: Cache::in_memory(CacheOptions::default(), clock.clone(), random.clone()),
             vault: no_vault(&records, clock.clone(), random.clone()),
             keyring: Keyring::new(&records, MasterSource::Absent, clock.clone(), random.clone()),

@@ -12,6 +12,7 @@ use std::{
 use futures_util::{StreamExt as _, stream};
 use presswork::{
     domain::{Failure, KindName, Reason},
+    spending::Totals,
     testing::{Inline, Ran},
     worker::{Context, Kind},
 };
@@ -133,7 +134,7 @@ fn answers(ran: &Ran) -> Answers {
     serde_json::from_value(ran.result.clone().unwrap()).unwrap()
 }
 
-fn bill(ran: &Ran) -> Line {
+fn bill(ran: &Ran) -> Totals {
     ran.checkpoint::<Bill>().unwrap().total()
 }
 
@@ -146,7 +147,7 @@ async fn an_answer_is_told_as_it_comes_and_what_it_cost_is_on_the_bill() {
     // Where nobody has said what it costs, nobody knows.
     let unknown = Ask { is_priced: false, ..ask("plain") };
     let ran = Inline::new(unknown).run().await.unwrap();
-    assert_eq!((bill(&ran).cost(), bill(&ran).unpriced_calls), (None, 1));
+    assert_eq!((bill(&ran).whole_cost(), bill(&ran).unpriced_calls), (None, 1));
 }
 
 #[tokio::test]
@@ -170,7 +171,7 @@ async fn a_key_that_its_provider_limits_is_parked_and_nothing_is_spent() {
     let ran = Inline::new(ask("throttled")).run().await.unwrap();
     let Err(Failure::Snooze { wait, reason }) = &ran.result else { panic!("{:?}", ran.result) };
     assert!((40..=45).contains(&wait.as_secs()) && reason.as_str().contains("key:none/throttled is parked"));
-    assert_eq!(bill(&ran), Line::default());
+    assert_eq!(bill(&ran), Totals::default());
 }
 
 #[tokio::test]
