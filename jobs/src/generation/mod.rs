@@ -20,6 +20,8 @@ mod prompts;
 pub mod steps;
 mod submit;
 mod templates;
+#[cfg(test)]
+mod tests;
 
 pub use brief::Brief;
 pub use generate::{Generate, Generated, Summaries, SummariesError};
