@@ -3,7 +3,7 @@
 //! The house, from the bottom up; imports go one way (a test in `tests/house/` reads them):
 //!
 //! 1. [`domain`]: the words and their rules, pure.
-//! 2. [`store`], [`queue`], [`limits`], [`cache`], [`progress`], [`artifact`], [`security`]: the seams and their engines.
+//! 2. [`store`], [`queue`], [`limits`], [`spending`], [`cache`], [`progress`], [`artifact`], [`security`]: the seams and their engines.
 //! 3. [`worker`]: claims jobs and runs them through apalis; [`schedule`]: makes jobs at their times.
 //! 4. [`config`], [`telemetry`], [`engine`]: settings, logs, and what a process holds, opened from settings.
 //! 5. [`api`]: the same over HTTP; [`cli`]: the command line. An app's `main.rs` registers its kinds with [`Cli`] and runs it.
@@ -32,6 +32,8 @@ pub mod queue;
 pub mod schedule;
 #[cfg(feature = "client")]
 pub mod security;
+#[cfg(feature = "server")]
+pub mod spending;
 pub mod store;
 #[cfg(feature = "server")]
 pub mod telemetry;

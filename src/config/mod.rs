@@ -3,6 +3,7 @@
 
 mod api;
 mod audit;
+mod budgets;
 mod cors;
 mod environment;
 mod hosts;
@@ -31,6 +32,7 @@ use serde::Deserialize;
 
 pub use api::{ApiLayer, ApiSettings};
 pub use audit::{AlertSettings, AlertsLayer, AuditLayer};
+pub use budgets::BudgetsSetting;
 pub use cors::{CorsOrigin, CorsOriginError};
 pub use environment::{Environment, EnvironmentError};
 pub use hosts::{HostError, HostName, HostPattern};
@@ -52,6 +54,7 @@ use crate::{
     security::{
         MasterKeys, audit::Keeping, oidc::OidcProvider, outgoing::OutgoingRules, sessions::SessionRules,
     },
+    spending::Budget,
 };
 
 /// What a process works with.
@@ -82,6 +85,8 @@ pub struct Settings {
     pub log_format: Option<LogFormat>,
     /// How much each tenant may use of a resource, unless it is set for it alone.
     pub limits: LimitRules,
+    /// What each tenant may spend on models, unless it is set for it alone. Default: as much as it likes.
+    pub budgets: Budget,
     /// In what pieces artifacts go down the pipeline, in bytes. Default 8 KiB.
     pub chunk_size: usize,
     /// The master keys; `None` for one that is made in the data directory, with a Redis for none.
@@ -119,6 +124,7 @@ impl Default for Settings {
             log: None,
             log_format: None,
             limits: LimitRules::default(),
+            budgets: Budget::default(),
             chunk_size: 8 << 10,
             master_key: None,
             api: ApiSettings::default(),
@@ -166,6 +172,8 @@ pub struct Layer {
     pub log_format: Option<LogFormat>,
     /// [`Settings::limits`]: what is named here, over the defaults. In the file only.
     pub limits: Option<LimitsSetting>,
+    /// [`Settings::budgets`]: what is named here, over the defaults. In the file only.
+    pub budgets: Option<BudgetsSetting>,
     /// [`Settings::chunk_size`].
     pub chunk_size: Option<ByteSize>,
     /// [`Settings::master_key`] itself: in the environment only, never in a file of settings.
@@ -300,6 +308,7 @@ impl Settings {
             log: layer.log.or(self.log),
             log_format: layer.log_format.or(self.log_format),
             limits,
+            budgets: layer.budgets.unwrap_or_default().over(self.budgets),
             chunk_size,
             master_key,
             api: self.api.under(layer.api.unwrap_or_default()),
@@ -353,6 +362,7 @@ impl Layer {
             log: parse(variable, "PRESSWORK_LOG")?,
             log_format: parse(variable, "PRESSWORK_LOG_FORMAT")?,
             limits: None,
+            budgets: None,
             chunk_size: parse(variable, "PRESSWORK_CHUNK_SIZE")?,
             master_key: parse(variable, "PRESSWORK_MASTER_KEY")?,
             master_key_file: path("PRESSWORK_MASTER_KEY_FILE"),

@@ -73,19 +73,26 @@ pub struct Progress {
 pub struct ProgressFold {
     begun: Timestamp,
     first_done: Option<u64>,
+    last: (u64, u64),
     highest_tenths: u32,
 }
 
 impl ProgressFold {
     /// A fold for an attempt that began at `begun`, on top of `floor` per cent reached before.
     pub fn new(begun: Timestamp, floor: f64) -> Self {
-        Self { begun, first_done: None, highest_tenths: tenths(floor) }
+        Self { begun, first_done: None, last: (0, 0), highest_tenths: tenths(floor) }
+    }
+
+    /// What was reported last: units done, and units in all.
+    pub fn last(&self) -> (u64, u64) {
+        self.last
     }
 
     /// The progress after a report at `now`.
     pub fn report(&mut self, done: u64, total: u64, message: &str, now: Timestamp) -> Progress {
         let done = if total > 0 { done.min(total) } else { done };
         let first = *self.first_done.get_or_insert(done);
+        self.last = (done, total);
         if let Some(share) = (u128::from(done) * 1_000).checked_div(u128::from(total)) {
             self.highest_tenths = self.highest_tenths.max(u32::try_from(share).unwrap_or(1_000));
         }

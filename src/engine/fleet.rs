@@ -18,6 +18,7 @@ use crate::{
         Keyring, MasterSource, SealingQueue, api_keys::ApiKeys, identity::Identity, oidc::Oidc,
         outgoing::Outgoing, sessions::Sessions, users::Users, vault::Vault,
     },
+    spending::Spending,
     store::{
         Records,
         redis::{Finding, Redis, RedisRecords, RedisUrl, Severity, is_lost},
@@ -99,6 +100,7 @@ impl Engine {
             api_keys: ApiKeys::new(&records, Arc::new(audit.clone()), clock.clone(), random.clone()),
             audit,
             rules: Arc::new(Rules::new(settings.limits.clone(), records.clone(), clock.clone())),
+            spending: Spending::new(settings.budgets.clone(), &records, clock.clone(), random.clone()),
             cache: Cache::shared(redis.clone(), CacheOptions::default(), clock.clone(), random.clone()),
             schedules: Schedules::new(&records, clock.clone()),
             records,

@@ -26,6 +26,7 @@ use crate::{
         outgoing::{Outgoing, OutgoingRules},
         vault::{SecretName, Vault},
     },
+    spending::{Budget, Spending},
     store::Records,
     worker::{Kind, Parts, PayloadError, Registry, checkpoint::Parted, inline, new_job},
 };
@@ -39,6 +40,7 @@ pub struct Inline<K> {
     checkpoint: Option<Checkpoint>,
     storage: Arc<dyn ObjectStore>,
     limits: LimitRules,
+    budget: Budget,
     secrets: Vec<(SecretName, SecretString)>,
     outgoing: OutgoingRules,
     models: Option<Arc<Value>>,
@@ -75,6 +77,7 @@ impl<K: Kind> Inline<K> {
             checkpoint: None,
             storage: Arc::new(InMemory::new()),
             limits: LimitRules(BTreeMap::new()),
+            budget: Budget::default(),
             secrets: Vec::new(),
             outgoing: OutgoingRules::default(),
             models: None,
@@ -111,6 +114,12 @@ impl<K: Kind> Inline<K> {
     pub fn limited(mut self, resource: &Resource, rate: Rate) -> Self {
         self.limits.0.insert(resource.clone(), rate);
         self
+    }
+
+    /// The same where the tenant may spend only so much on models; else as much as it likes.
+    #[must_use]
+    pub fn budget(self, budget: Budget) -> Self {
+        Self { budget, ..self }
     }
 
     /// The same where the tenant has a secret of this name; else it has none.
@@ -174,6 +183,7 @@ impl<K: Kind> Inline<K> {
             artifacts: ArtifactStore::new(self.storage.clone()),
             limiter: Arc::new(MemoryLimiter::new(clock.clone(), random.clone())),
             rules: Arc::new(Rules::new(self.limits, records.clone(), clock.clone())),
+            spending: Spending::new(self.budget, &records, clock.clone(), random.clone()),
             cache: Cache::in_memory(CacheOptions::default(), clock, random),
             keyring,
             vault,

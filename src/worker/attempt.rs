@@ -81,6 +81,10 @@ impl Attempt {
     /// The second half, outside of them: whatever became of the handler, publishes what it has still to say, judges it,
     /// and leaves nothing half made. Without a verdict nothing is to be settled: the lease is gone.
     pub(crate) async fn conclude(&self, outcome: Result<Value, Failure>) -> Option<Verdict> {
+        // The queue keeps a time for it, and no reason.
+        if let Err(Failure::Snooze { reason, .. }) = &outcome {
+            self.context.says(reason.as_str());
+        }
         self.context.flush_reports().await;
         let verdict = self.judge(outcome);
         match &verdict {

@@ -17,20 +17,23 @@ use super::{
     checkpoint::{Checkpoints, Unreadable},
     keeper::{LeaseHandle, Order},
     kind::{Kind, new_job},
+    remember,
     reports::{Outbox, Publisher},
     reserve::{self, Reserve},
     secrets::{self, Told},
+    spend::{self, Spend},
 };
 use crate::{
     artifact::{ArtifactError, ArtifactOptions, ArtifactStore, Maker, UploadState, key},
-    cache::{Cache, TenantCache},
+    cache::{Cache, CacheKey, TenantCache},
     domain::{
-        ArtifactPointer, Clock, Failure, FileName, Job, JobId, KindName, NewJob, Payload, ProjectId, Random,
-        Reason, TenantId, Timestamp,
+        ArtifactPointer, Clock, Cost, Failure, FileName, Job, JobId, KindName, NewJob, Payload, ProjectId,
+        Random, Reason, TenantId, Timestamp,
     },
     limits::{Limiter, Resource, Rules},
     queue::{Queue, Refusal},
     security::{Keyring, outgoing::Outgoing, vault::Vault},
+    spending::{Estimate, ModelName, Spending},
 };
 
 /// What a handler may know of its job.
@@ -58,6 +61,7 @@ pub(crate) struct Surroundings {
     pub(crate) publisher: Publisher,
     pub(crate) limiter: Arc<dyn Limiter>,
     pub(crate) rules: Arc<Rules>,
+    pub(crate) spending: Spending,
     pub(crate) cache: Cache,
     pub(crate) keyring: Keyring,
     pub(crate) vault: Vault,
@@ -194,6 +198,23 @@ impl Context {
         self.0.surroundings.cache.tenant(&self.0.job.tenant)
     }
 
+    /// A JSON document from the tenant's part of the cache, where it is sealed if the tenant seals; where there is none, what
+    /// `load` gives, which lives so long. Of all who ask for it at one time one loads, the others wait for it.
+    ///
+    /// # Errors
+    /// What the loader says; [`Failure::Snooze`] where what is remembered can't be opened: it is forgotten then.
+    pub async fn remembered<F>(
+        &self,
+        key: &CacheKey,
+        lives: Duration,
+        load: impl FnOnce() -> F,
+    ) -> Result<Bytes, Failure>
+    where
+        F: Future<Output = Result<Bytes, Failure>>,
+    {
+        remember::remembered(&self.0.surroundings, &self.0.job.tenant, key, lives, load).await
+    }
+
     /// One of the tenant's secrets, as long as the attempt holds its lease; wiped when it is dropped. The reading is audited.
     ///
     /// # Errors
@@ -212,6 +233,27 @@ impl Context {
     /// read.
     pub async fn reserve(&self, resource: &Resource, cost: u32) -> Result<Reserve, Failure> {
         reserve::reserve(&self.0.surroundings, &self.0.job.tenant, resource, cost, self.0.timeout).await
+    }
+
+    /// Sets aside what a call of a model may cost at most, before it is asked. [Settle](Spend::settle) it when it is known what it
+    /// has cost: dropped, all of it counts once the attempt's time is over.
+    ///
+    /// # Errors
+    /// [`Failure::Snooze`] where a budget is used up, until there may be some again: return it, and the job goes on then, at the
+    /// cost of no attempt. [`Failure::Fatal`] where the call alone is more than a budget, or a budget is of money and nobody
+    /// knows the price. [`Failure::Retry`] where accounts can't be read.
+    pub async fn spend(&self, estimate: &Estimate) -> Result<Spend, Failure> {
+        spend::spend(&self.0.surroundings, &self.0.job.tenant, estimate, self.0.timeout).await
+    }
+
+    /// Notes that an answer came from the cache, and what it would have cost.
+    pub async fn spared(&self, name: &ModelName, saved: Cost) {
+        spend::spared(&self.0.surroundings, &self.0.job.tenant, name, saved).await;
+    }
+
+    /// Tells something new of the job, without having got further.
+    pub fn says(&self, message: &str) {
+        self.outbox().says(message, self.clock().now());
     }
 
     /// Keeps all of the tenant's jobs, on all workers, from a resource for so long: what a provider asks for by "too many

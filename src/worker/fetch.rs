@@ -15,15 +15,13 @@ use std::{
 };
 
 use futures_util::task::AtomicWaker;
-use tokio::{
-    sync::Notify,
-    time::{Instant, sleep},
-};
+use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     attempt::{Attempt, Claimed, Workshop},
     keeper::Keeper,
+    pause::Pause,
     settle::Settlements,
 };
 use crate::{
@@ -276,33 +274,6 @@ impl Fetcher {
     }
 }
 
-/// A pause that doubles from rest to rest.
-struct Pause {
-    first: Duration,
-    most: Duration,
-    next: Option<Duration>,
-}
-
-impl Pause {
-    fn new(first: Duration, most: Duration) -> Self {
-        Self { first, most, next: None }
-    }
-
-    fn is_on(&self) -> bool {
-        self.next.is_some()
-    }
-
-    fn reset(&mut self) {
-        self.next = None;
-    }
-
-    async fn rest(&mut self) {
-        let pause = self.next.unwrap_or(self.first);
-        self.next = Some((pause * 2).min(self.most));
-        sleep(pause).await;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
@@ -322,6 +293,7 @@ mod tests {
             Keyring, MasterSource,
             outgoing::{Outgoing, OutgoingRules},
         },
+        spending::{Budget, Spending},
         store::{
             Records,
             sqlite::{Database, SqliteRecords},
@@ -349,6 +321,7 @@ mod tests {
             artifacts: ArtifactStore::new(Arc::new(InMemory::new())),
             limiter: Arc::new(MemoryLimiter::new(clock.clone(), random.clone())),
             rules: Arc::new(Rules::new(LimitRules::default(), records.clone(), clock.clone())),
+            spending: Spending::new(Budget::default(), &records, clock.clone(), random.clone()),
             cache: Cache::in_memory(CacheOptions::default(), clock.clone(), random.clone()),
             vault: no_vault(&records, clock.clone(), random.clone()),
             keyring: Keyring::new(&records, MasterSource::Absent, clock.clone(), random.clone()),

@@ -14,12 +14,15 @@ mod fetch;
 pub(crate) mod inline;
 mod keeper;
 mod kind;
+mod pause;
 mod registry;
+mod remember;
 mod reports;
 mod reserve;
 mod secrets;
 mod settle;
 pub mod shutdown;
+mod spend;
 mod writing;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -43,12 +46,14 @@ use crate::{
     progress::ProgressBus,
     queue::{BoxError, Queue},
     security::{Keyring, outgoing::Outgoing, vault::Vault},
+    spending::Spending,
 };
 
 pub use context::{Context, JobFacts};
 pub use kind::{Kind, PayloadError, new_job};
 pub use registry::Registry;
 pub use reserve::Reserve;
+pub use spend::Spend;
 pub use writing::ContextArtifact;
 
 /// What a worker works with.
@@ -64,6 +69,8 @@ pub struct Parts {
     pub limiter: Arc<dyn Limiter>,
     /// Which rate holds for whom.
     pub rules: Arc<Rules>,
+    /// What was spent on models, and what may be.
+    pub spending: Spending,
     /// What was hard to get, of all tenants.
     pub cache: Cache,
     /// What opens payloads that are sealed.
@@ -274,6 +281,7 @@ fn surroundings(parts: &Parts, publisher: Publisher) -> Surroundings {
         publisher,
         limiter: parts.limiter.clone(),
         rules: parts.rules.clone(),
+        spending: parts.spending.clone(),
         cache: parts.cache.clone(),
         keyring: parts.keyring.clone(),
         vault: parts.vault.clone(),

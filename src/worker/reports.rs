@@ -70,6 +70,12 @@ impl Outbox {
         self.announce(contents);
     }
 
+    /// Reports something new without progress.
+    pub(crate) fn says(self: &Arc<Self>, message: &str, now: Timestamp) {
+        let (done, total) = self.contents().fold.last();
+        self.progress(done, total, message, now);
+    }
+
     /// Reports a piece of text; joined with the one before where that was not published yet, and cut where it is large.
     pub(crate) fn text(self: &Arc<Self>, mut piece: &str) {
         let mut contents = self.contents();

@@ -5,18 +5,19 @@ use crate::source::{Source, module_of, paths, sources, tokens};
 /// The library's modules, from the bottom up. A new module needs a place here.
 const TIERS: [&[&str]; 5] = [
     &["domain"],
-    &["store", "queue", "limits", "cache", "progress", "artifact", "security"],
+    &["store", "queue", "limits", "spending", "cache", "progress", "artifact", "security"],
     &["worker", "schedule", "client"],
     &["engine", "config", "telemetry"],
     &["api", "cli", "testing"],
 ];
 
 /// Who may know whom within a tier.
-const BESIDE: [(&str, &str); 13] = [
+const BESIDE: [(&str, &str); 14] = [
     ("queue", "store"),
     ("queue", "progress"),
     ("progress", "store"),
     ("limits", "store"),
+    ("spending", "store"),
     ("cache", "store"),
     ("security", "store"),
     ("security", "queue"),
@@ -30,7 +31,7 @@ const BESIDE: [(&str, &str); 13] = [
 
 /// The binary's kinds of job, which know nothing of each other, and what they share, which knows none of them.
 const KINDS: [&str; 3] = ["generation", "import", "export"];
-const SHARED: [&str; 2] = ["book", "model"];
+const SHARED: [&str; 3] = ["asking", "book", "model"];
 
 /// Crates and parts of std that reach out of the process, or wait; the domain is pure.
 const IMPURE: [&str; 8] =

@@ -21,6 +21,7 @@ use presswork::{
         outgoing::{Outgoing, OutgoingRules},
         vault::Vault,
     },
+    spending::{Budget, Spending},
     store::{Records, sqlite::SqliteRecords},
     worker::{Kind, Options, Parts, Registry, Summary, Worker, WorkerError, new_job},
 };
@@ -177,6 +178,7 @@ impl World {
             artifacts: ArtifactStore::new(self.storage.clone()),
             limiter: Arc::new(limiter),
             rules: self.rules.clone(),
+            spending: Spending::new(Budget::default(), &self.records, clock.clone(), random.clone()),
             cache: Cache::in_memory(CacheOptions::default(), clock, random),
             keyring: self.keyring(),
             vault: self.vault(),

@@ -1,14 +1,26 @@
 //! One question after another. Owns: [`Asker`]: in which order things are asked for, taken and given back.
 
-use std::{pin::pin, sync::Arc, time::Duration};
-
-use presswork::{
-    domain::{Failure, Reason},
-    worker::Context,
+use std::{
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    time::Duration,
 };
 
-use super::{Bill, Caching, source::Source};
-use crate::model::{Answer, Finish, LanguageModel, ModelError, Price, Request, Spent};
+use presswork::{
+    domain::{Cost, Failure, Reason},
+    spending::{Estimate, ModelName, Used},
+    worker::{Context, Reserve, Spend},
+};
+
+use super::{
+    Bill, Caching,
+    kept::{self, Kept},
+    source::Source,
+};
+use crate::model::{Answer, Finish, LanguageModel, ModelError, Price, Request, Spent, Usage};
 
 /// How long a key is left alone whose provider does not say how long.
 const THROTTLED_OTHERWISE: Duration = Duration::from_secs(20);
@@ -23,10 +35,8 @@ pub struct Asker {
 
 impl std::fmt::Debug for Asker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Asker")
-            .field("model", &self.source.name)
-            .field("bill", &self.bill)
-            .finish_non_exhaustive()
+        let mut asker = f.debug_struct("Asker");
+        asker.field("model", &self.source.name).field("bill", &self.bill).finish_non_exhaustive()
     }
 }
 
@@ -40,6 +50,9 @@ pub struct Answered {
     /// Whether it had been given before, and cost nothing now.
     pub from_cache: bool,
 }
+
+/// Who is given each piece as it is written.
+type Told<'a> = &'a mut (dyn FnMut(&str) + Send);
 
 impl Asker {
     /// The model of this name in `[models]`. `bill` is what earlier attempts have spent: from the checkpoint.
@@ -82,14 +95,14 @@ impl Asker {
         &self.bill
     }
 
-    /// Asks for one step of the job, whose name is for people. `told` is given each piece as it is written. What has been told of
-    /// an answer that fails is to be thrown away.
+    /// Asks for one step of the job, whose name is for people. `told` is given each piece as it is written, and an answer from
+    /// the cache as a whole. What has been told of an answer that fails is to be thrown away.
     ///
     /// # Errors
-    /// [`Failure::Snooze`] where the tenant's limit is used up, or the provider limits the key: at the cost of no attempt.
-    /// [`Failure::Retry`] where the provider is away or its answer broke off. [`Failure::Fatal`] where somebody has to mend
-    /// something first. [`Failure::Cancelled`] where the job is to stop: the provider's stream is closed by then, and the
-    /// bill says what it has cost. Return it as it is.
+    /// [`Failure::Snooze`] where the tenant's limit or budget is used up, or the provider limits the key: at the cost of no
+    /// attempt. [`Failure::Retry`] where the provider is away or its answer broke off. [`Failure::Fatal`] where somebody has to
+    /// mend something first. [`Failure::Cancelled`] where the job is to stop: the provider's stream is closed by then, and the
+    /// bill and the job's last word say what it has cost. Return it as it is.
     pub async fn ask(
         &mut self,
         step: &str,
@@ -97,41 +110,76 @@ impl Asker {
         told: &mut (dyn FnMut(&str) + Send),
     ) -> Result<Answered, Failure> {
         request.check().map_err(Failure::fatal)?;
+        let outcome = match self.caching {
+            Caching::Shared if !self.source.lives.is_zero() => self.remembered(request, told).await,
+            Caching::Shared | Caching::Fresh => {
+                let paid = self.pay(request, told).await;
+                paid.map(|Paid { text, finish, .. }| Answered { text, finish, from_cache: false })
+            }
+        };
+        if matches!(outcome, Err(Failure::Cancelled)) {
+            self.context.says(&format!("stopped: {}", self.bill));
+        }
+        outcome.map_err(|failure| in_step(step, failure))
+    }
+
+    /// Asks where nobody has asked before, or does now.
+    async fn remembered(&mut self, request: &Request, told: Told<'_>) -> Result<Answered, Failure> {
+        let (context, key) = (self.context.clone(), kept::key(&self.source.facts, request)?);
+        let (lives, asks) = (self.source.lives, AtomicBool::new(false));
+        let found = {
+            let (this, told, asks) = (&mut *self, &mut *told, &asks);
+            let load = || async move {
+                asks.store(true, SeqCst);
+                let Paid { text, finish, usage } = this.pay(request, told).await?;
+                Kept::new(text, &finish, usage)?.bytes()
+            };
+            let mut found = pin!(context.remembered(&key, lives, load));
+            tokio::select! {
+                biased;
+                found = &mut found => found,
+                () = context.cancelled() => {
+                    if asks.load(SeqCst) {
+                        // It hears of it itself, and says what was spent.
+                        found.await
+                    } else {
+                        Err(Failure::Cancelled)
+                    }
+                }
+            }
+        };
+        let Some(kept) = Kept::read(&found?) else {
+            return Err(Failure::fatal("the cache has an answer that this program can't read: ask afresh"));
+        };
+        let (from_cache, finish) = (!asks.load(SeqCst), kept.finish());
+        if from_cache {
+            told(&kept.text);
+            let saved = self.source.price.map_or(Cost::default(), |price| price.of(&kept.usage));
+            self.bill.add_cached(&self.source.name, saved);
+            self.context.spared(&self.name(), saved).await;
+        }
+        Ok(Answered { text: kept.text, finish, from_cache })
+    }
+
+    /// Asks, having set aside what it may take.
+    async fn pay(&mut self, request: &Request, told: Told<'_>) -> Result<Paid, Failure> {
         if self.context.is_cancelled() {
             return Err(Failure::Cancelled);
         }
         let model = self.source.connect(&self.context).await?;
-        let outcome = self.pay(&*model, request, told).await;
-        outcome.map_err(|failure| in_step(step, failure))
-    }
-
-    /// Asks, having reserved what it may take.
-    async fn pay(
-        &mut self,
-        model: &dyn LanguageModel,
-        request: &Request,
-        told: &mut (dyn FnMut(&str) + Send),
-    ) -> Result<Answered, Failure> {
-        let Source { tokens, parked, .. } = &self.source;
-        // A call of the key: where it is parked nothing is let through.
-        let call = self.context.reserve(parked, 1).await?;
-        let reserved = match self.context.reserve(tokens, whole(request.most_tokens())).await {
-            Ok(reserved) => reserved,
-            Err(failure) => {
-                call.settle(0).await;
-                return Err(failure);
-            }
-        };
+        let aside = self.set_aside(request).await?;
         let mut answer = model.ask(request);
         let outcome = self.read(&mut answer, told).await;
         let spent = answer.spent();
         // Closes the stream before anything else is waited for.
         drop(answer);
-        self.bill.add(&self.source.name, &spent, self.source.price.as_ref());
-        reserved.settle(whole(used(&spent))).await;
-        call.settle(1).await;
+        let used = self.used(&spent);
+        if let Some(used) = &used {
+            self.bill.add(&self.source.name, used);
+        }
+        aside.settle(used.as_ref()).await;
         match outcome {
-            Ok((text, finish)) => Ok(Answered { text, finish, from_cache: false }),
+            Ok((text, finish)) => Ok(Paid { text, finish, usage: spent.usage }),
             Err(Stopped::Cancelled) => Err(Failure::Cancelled),
             Err(Stopped::Failed(ModelError::Throttled { after, .. })) => {
                 let wait = after.unwrap_or(THROTTLED_OTHERWISE);
@@ -141,12 +189,55 @@ impl Asker {
         }
     }
 
+    /// Sets aside what a question may take of everything; gives all back where one of it is used up.
+    async fn set_aside(&self, request: &Request) -> Result<Aside, Failure> {
+        let Source { tokens, parked, price, .. } = &self.source;
+        let output = u64::from(request.max_output_tokens);
+        let input = request.input_tokens();
+        // A call of the key: where it is parked nothing is let through.
+        let call = self.context.reserve(parked, 1).await?;
+        let reserved = match self.context.reserve(tokens, whole(request.most_tokens())).await {
+            Ok(reserved) => reserved,
+            Err(failure) => {
+                call.settle(0).await;
+                return Err(failure);
+            }
+        };
+        let estimate = Estimate {
+            name: self.name(),
+            input_tokens: input,
+            output_tokens: output,
+            cost: price.map(|price| price.most(input, output)),
+        };
+        match self.context.spend(&estimate).await {
+            Ok(spend) => Ok(Aside { call, tokens: reserved, spend }),
+            Err(failure) => {
+                reserved.settle(0).await;
+                call.settle(0).await;
+                Err(failure)
+            }
+        }
+    }
+
+    /// What is booked of a call; nothing where nothing was asked.
+    fn used(&self, spent: &Spent) -> Option<Used> {
+        let Usage { input, cache_read, output, .. } = spent.usage;
+        (*spent != Spent::default()).then(|| Used {
+            input_tokens: input,
+            provider_cached_tokens: cache_read,
+            output_tokens: output,
+            cost: self.source.price.map(|price| price.of(&spent.usage)),
+            is_estimate: spent.is_estimate,
+        })
+    }
+
+    fn name(&self) -> ModelName {
+        let facts = &self.source.facts;
+        ModelName { provider: facts.provider.clone(), model: facts.model.clone() }
+    }
+
     /// Reads the answer to its end, or until the job is to stop.
-    async fn read(
-        &self,
-        answer: &mut Answer,
-        told: &mut (dyn FnMut(&str) + Send),
-    ) -> Result<(String, Finish), Stopped> {
+    async fn read(&self, answer: &mut Answer, told: Told<'_>) -> Result<(String, Finish), Stopped> {
         let mut text = String::new();
         let mut cancelled = pin!(self.context.cancelled());
         loop {
@@ -169,15 +260,34 @@ impl Asker {
     }
 }
 
+/// A whole answer that was paid for.
+struct Paid {
+    text: String,
+    finish: Finish,
+    usage: Usage,
+}
+
+/// What was set aside for a question. Dropped, all of it counts.
+struct Aside {
+    call: Reserve,
+    tokens: Reserve,
+    spend: Spend,
+}
+
+impl Aside {
+    /// Gives back what was not used.
+    async fn settle(self, used: Option<&Used>) {
+        // Money first: should the worker be killed in between, the least is lost.
+        self.spend.settle(used).await;
+        self.tokens.settle(whole(used.map_or(0, Used::tokens))).await;
+        self.call.settle(1).await;
+    }
+}
+
 /// Why an answer was not read to its end.
 enum Stopped {
     Cancelled,
     Failed(ModelError),
-}
-
-/// What counts against the tenant's rate: all tokens.
-fn used(spent: &Spent) -> u64 {
-    spent.usage.input.saturating_add(spent.usage.output)
 }
 
 /// As limits count.

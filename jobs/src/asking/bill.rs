@@ -2,97 +2,46 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use presswork::{
+    domain::Cost,
+    spending::{Totals, Used},
+};
 use serde::{Deserialize, Serialize};
-
-use crate::model::{Cost, Price, Spent, Usage};
 
 /// What a job has spent on models, in all of its attempts; in its checkpoint so that none is forgotten, and in its output. Written
 /// with its sums, which are not read back.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "Written", from = "Read")]
 pub struct Bill {
-    models: BTreeMap<String, Line>,
-}
-
-/// What was spent on one model.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Line {
-    /// Questions that were asked, those that failed included where they may have cost something.
-    pub calls: u64,
-    /// Questions that were answered from the cache, at no cost.
-    pub cached_calls: u64,
-    /// Of the calls, those whose tokens are estimated: the provider has not told them.
-    pub estimated_calls: u64,
-    /// Of the calls, those whose cost nobody knows: the model has no price.
-    pub unpriced_calls: u64,
-    /// Tokens of the questions.
-    pub input_tokens: u64,
-    /// Those of them that the provider had in a cache of its own.
-    pub provider_cached_tokens: u64,
-    /// Tokens of the answers.
-    pub output_tokens: u64,
-    /// What the priced calls have cost, in thousand-millionths of the prices' currency.
-    pub cost_nanos: Cost,
-    /// What the answers from the cache would have cost.
-    pub saved_nanos: Cost,
-}
-
-impl Line {
-    fn add(&mut self, spent: &Spent, price: Option<&Price>) {
-        let Usage { input, cache_read, output, .. } = spent.usage;
-        self.calls += 1;
-        self.estimated_calls += u64::from(spent.is_estimate);
-        self.input_tokens += input;
-        self.provider_cached_tokens += cache_read;
-        self.output_tokens += output;
-        match price {
-            Some(price) => self.cost_nanos += price.of(&spent.usage),
-            None => self.unpriced_calls += 1,
-        }
-    }
-
-    fn sum(&mut self, other: &Self) {
-        self.calls += other.calls;
-        self.cached_calls += other.cached_calls;
-        self.estimated_calls += other.estimated_calls;
-        self.unpriced_calls += other.unpriced_calls;
-        self.input_tokens += other.input_tokens;
-        self.provider_cached_tokens += other.provider_cached_tokens;
-        self.output_tokens += other.output_tokens;
-        self.cost_nanos += other.cost_nanos;
-        self.saved_nanos += other.saved_nanos;
-    }
-
-    /// What all of it has cost; `None` where that of some call is not known.
-    pub fn cost(&self) -> Option<Cost> {
-        (self.unpriced_calls == 0).then_some(self.cost_nanos)
-    }
+    models: BTreeMap<String, Totals>,
 }
 
 impl Bill {
     /// By the models' names.
-    pub fn models(&self) -> impl Iterator<Item = (&str, &Line)> {
+    pub fn models(&self) -> impl Iterator<Item = (&str, &Totals)> {
         self.models.iter().map(|(name, line)| (&**name, line))
     }
 
     /// All models together.
-    pub fn total(&self) -> Line {
-        let mut total = Line::default();
+    pub fn total(&self) -> Totals {
+        let mut total = Totals::default();
         self.models.values().for_each(|line| total.sum(line));
         total
     }
 
     /// What all of it has cost; `None` where that of some call is not known.
     pub fn cost(&self) -> Option<Cost> {
-        self.total().cost()
+        self.total().whole_cost()
     }
 
-    /// Writes a call down. One that has cost nothing, because nothing was asked, is none.
-    pub(super) fn add(&mut self, model: &str, spent: &Spent, price: Option<&Price>) {
-        if *spent != Spent::default() {
-            self.models.entry(model.to_owned()).or_default().add(spent, price);
-        }
+    /// Writes a call down.
+    pub(super) fn add(&mut self, model: &str, used: &Used) {
+        self.models.entry(model.to_owned()).or_default().add(used);
+    }
+
+    /// Writes down an answer from the cache, and what it would have cost.
+    pub(super) fn add_cached(&mut self, model: &str, saved: Cost) {
+        self.models.entry(model.to_owned()).or_default().add_cached(saved);
     }
 }
 
@@ -106,7 +55,7 @@ impl fmt::Display for Bill {
             write!(f, ", {} from the cache", total.cached_calls)?;
         }
         write!(f, "; {} tokens in, {} out", total.input_tokens, total.output_tokens)?;
-        match total.cost() {
+        match total.whole_cost() {
             Some(cost) => write!(f, "; cost {cost}")?,
             None => write!(f, "; cost not known: no price is set")?,
         }
@@ -120,8 +69,8 @@ impl fmt::Display for Bill {
 /// As it is written: with the sums, for people.
 #[derive(Serialize)]
 struct Written {
-    models: BTreeMap<String, Line>,
-    total: Line,
+    models: BTreeMap<String, Totals>,
+    total: Totals,
     /// In whole units of the currency, as people write it.
     cost: Option<String>,
     saved: String,
@@ -132,15 +81,15 @@ struct Written {
 #[derive(Deserialize)]
 struct Read {
     #[serde(default)]
-    models: BTreeMap<String, Line>,
+    models: BTreeMap<String, Totals>,
 }
 
 impl From<Bill> for Written {
     fn from(bill: Bill) -> Self {
         let total = bill.total();
         Self {
-            cost: total.cost().map(|cost| cost.to_string()),
-            saved: total.saved_nanos.to_string(),
+            cost: total.whole_cost().map(|cost| cost.to_string()),
+            saved: total.saved.to_string(),
             is_estimate: total.estimated_calls > 0,
             total,
             models: bill.models,
@@ -158,23 +107,25 @@ impl From<Read> for Bill {
 mod tests {
     use super::*;
 
-    fn spent(input: u64, output: u64, is_estimate: bool) -> Spent {
-        Spent { usage: Usage { input, output, ..Usage::default() }, is_estimate }
+    fn used(input_tokens: u64, output_tokens: u64, nanos: Option<u64>, is_estimate: bool) -> Used {
+        let cost = nanos.map(Cost::from_nanos);
+        Used { input_tokens, output_tokens, cost, is_estimate, ..Used::default() }
     }
 
     #[test]
     fn a_bill_adds_up_survives_its_json_and_an_unknown_cost_stays_unknown() {
-        let price: Price = toml::from_str("input = 1\noutput = 10").unwrap();
         let mut bill = Bill::default();
-        bill.add("a", &spent(1_000, 100, false), Some(&price));
-        bill.add("a", &spent(500, 50, true), Some(&price));
-        bill.add("a", &Spent::default(), Some(&price));
+        bill.add("a", &used(1_000, 100, Some(2_000_000), false));
+        bill.add("a", &used(500, 50, Some(1_000_000), true));
+        bill.add_cached("a", Cost::from_nanos(7));
         assert_eq!(bill.cost().unwrap().to_string(), "0.003");
-        assert_eq!(bill.to_string(), "2 calls; 1500 tokens in, 150 out; cost 0.003 (estimated in part)");
+        let words = "2 calls, 1 from the cache; 1500 tokens in, 150 out; cost 0.003 (estimated in part)";
+        assert_eq!(bill.to_string(), words);
         let json = serde_json::to_value(&bill).unwrap();
         assert_eq!((&json["cost"], &json["is_estimate"]), (&"0.003".into(), &true.into()));
+        assert_eq!(json["saved"], "0.000000007");
         assert_eq!(serde_json::from_value::<Bill>(json).unwrap(), bill);
-        bill.add("b", &spent(1, 1, false), None);
+        bill.add("b", &used(1, 1, None, false));
         assert_eq!((bill.cost(), bill.total().calls), (None, 3));
         assert!(serde_json::to_value(&bill).unwrap()["cost"].is_null());
         assert!(bill.to_string().contains("no price is set"), "{bill}");

@@ -1,17 +1,20 @@
 //! Which model a job asks: one of `[models]`, or one that runs in the process.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use presswork::{domain::Failure, limits::Resource, worker::Context};
 
-use crate::model::{Configured, LanguageModel, ModelError, Price, Registry};
+use crate::model::{CACHED_FOR, Configured, LanguageModel, ModelError, ModelFacts, Price, Registry};
 
 /// A model, its price, and what its use is counted as.
 pub(super) struct Source {
     pub(super) name: String,
+    pub(super) facts: ModelFacts,
     pub(super) price: Option<Price>,
     pub(super) max_output_tokens: Option<u32>,
     pub(super) context_window: Option<u32>,
+    /// How long its answers are kept.
+    pub(super) lives: Duration,
     /// What is reserved for its tokens.
     pub(super) tokens: Resource,
     /// What is parked where the provider limits the key.
@@ -41,6 +44,8 @@ impl Source {
         };
         Ok(Self {
             name: configured.name.clone(),
+            facts: configured.server.facts(),
+            lives: configured.cache,
             price: configured.price,
             max_output_tokens: configured.max_output_tokens,
             context_window: configured.context,
@@ -59,6 +64,8 @@ impl Source {
         let resource = |text: String| text.parse().map_err(Failure::fatal);
         Ok(Self {
             name: name.to_owned(),
+            facts: model.facts().clone(),
+            lives: CACHED_FOR,
             price,
             max_output_tokens: None,
             context_window: None,

@@ -48,7 +48,7 @@ pub use error::ModelError;
 pub use estimate::tokens;
 pub use presswork::domain::Cost;
 pub use prices::Price;
-pub use registry::{Configured, Registry, RegistryError};
+pub use registry::{CACHED_FOR, Configured, Registry, RegistryError};
 pub use request::{Message, Request, Role};
 pub use server::{Patience, Protocol, Server, ServerModel};
 

@@ -13,6 +13,7 @@
 //! first_token = "2m"                # how long is waited: for the first word,
 //! idle = "1m"                       # then between bytes,
 //! whole = "1h"                      # and for all
+//! cache = "1d"                      # how long an answer is given again to an identical question; "0s" for never
 //! ```
 //! With `openai` also `max_completion_tokens` (default: at api.openai.com only) and `include_usage` (default true).
 
@@ -33,6 +34,10 @@ use super::{ModelError, Patience, Protocol, Server, ServerModel, prices::Price};
 const MOST_MODELS: usize = 1_000;
 /// How long a model's name may be: it is part of a resource's.
 const LONGEST_NAME: usize = 60;
+/// How long an answer is given again unless it is said otherwise.
+pub const CACHED_FOR: Duration = Duration::from_secs(86_400);
+/// No entry of the cache lives longer.
+const LONGEST_CACHED: Duration = Duration::from_secs(7 * 86_400);
 /// A day: no answer takes longer.
 const LONGEST_WAIT: Duration = Duration::from_secs(86_400);
 
@@ -59,6 +64,8 @@ pub struct Configured {
     pub context: Option<u32>,
     /// What it costs; `None` where nobody knows.
     pub price: Option<Price>,
+    /// How long an answer is given again to an identical question of the same tenant; zero for never.
+    pub cache: Duration,
     /// What is reserved for its tokens, `tokens:<name>`: the rate stands in `[limits]`.
     pub tokens: Resource,
     /// What is parked where the provider limits the key, `key:<secret>`: all models of a key wait together. Without a key
@@ -109,6 +116,7 @@ struct Entry {
     first_token: Option<TimeSpan>,
     idle: Option<TimeSpan>,
     whole: Option<TimeSpan>,
+    cache: Option<TimeSpan>,
     max_completion_tokens: Option<bool>,
     include_usage: Option<bool>,
 }
@@ -202,6 +210,10 @@ impl Entry {
             max_output_tokens: self.max_output_tokens,
             context: self.context,
             price: self.price,
+            cache: match self.cache.map_or(CACHED_FOR, |span| span.0) {
+                lives if lives > LONGEST_CACHED => return Err("cache is from 0s to 7d".to_owned()),
+                lives => lives,
+            },
             tokens: resource(format!("tokens:{name}"))?,
             parked: parked?,
         })
@@ -264,6 +276,7 @@ mod tests {
             (format!("[w]\n{model}include_usage = true"), "for provider openai only"),
             (format!("[w]\n{model}idle = \"0s\""), "a wait is from"),
             (format!("[w]\n{model}context = 0"), "at least 1"),
+            (format!("[w]\n{model}cache = \"8d\""), "cache is from"),
             (format!("[w]\n{model}price = {{ input = 1 }}"), "missing field `output`"),
             (format!("[w]\n{model}price = {{ input = -1, output = 1 }}"), "a price is a number"),
             (format!("[w]\n{model}key = \"no name\""), "[models.w]"),

@@ -80,6 +80,17 @@ pub struct Server {
     pub patience: Patience,
 }
 
+impl Server {
+    /// Which model this is.
+    pub fn facts(&self) -> ModelFacts {
+        ModelFacts {
+            provider: self.protocol.name().to_owned(),
+            base_url: self.base_url.trim_end_matches('/').to_owned(),
+            model: self.model.clone(),
+        }
+    }
+}
+
 /// A model behind a server. Cheap to make: connections are [`Outgoing`]'s.
 pub struct ServerModel {
     facts: ModelFacts,
@@ -109,7 +120,8 @@ impl ServerModel {
         outgoing: &Outgoing,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, ModelError> {
-        let base_url = server.base_url.trim_end_matches('/').to_owned();
+        let facts = server.facts();
+        let base_url = &facts.base_url;
         if base_url.contains(['?', '#']) {
             return Err(ModelError::settings("its base_url has a query: only a path can be put behind it"));
         }
@@ -135,8 +147,6 @@ impl ServerModel {
             value.set_sensitive(true);
             headers.insert(name, value);
         }
-        let facts =
-            ModelFacts { provider: server.protocol.name().to_owned(), base_url, model: server.model.clone() };
         Ok(Self { facts, server, url, headers, key, outgoing: outgoing.clone(), clock })
     }
 

@@ -26,6 +26,7 @@ use presswork::{
         outgoing::{Outgoing, OutgoingRules},
         vault::Vault,
     },
+    spending::{Budget, Spending},
     store::{
         Records,
         redis::{Redis, RedisRecords},
@@ -156,6 +157,7 @@ fn a_worker_to_be_broken() {
             progress: Arc::new(RedisProgress::new(redis.clone(), None)),
             limiter: Arc::new(RedisLimiter::new(redis, random.clone())),
             rules: Arc::new(Rules::new(LimitRules::default(), records.clone(), clock.clone())),
+            spending: Spending::new(Budget::default(), &records, clock.clone(), random.clone()),
             cache: Cache::in_memory(CacheOptions::default(), clock.clone(), random.clone()),
             artifacts: ArtifactStore::new(Storage::folder(storage_of(&orders.folder)).unwrap()),
             vault: Vault::new(&records, &keyring, Arc::new(Silent), clock.clone(), random.clone()),
