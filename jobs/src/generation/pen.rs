@@ -165,13 +165,18 @@ impl Pen {
     /// As [`prose`](Self::prose).
     pub(super) async fn prose_of(&mut self, wanted: &Wanted<'_>, request: Request) -> Result<Prose, Failure> {
         let (mut text, mut finish) = self.once(wanted.step, request).await?;
-        let mut continued = 0;
+        let (mut continued, mut had) = (0, 0);
         while finish == Finish::Length && continued < MOST_CONTINUATIONS && text.len() < MOST_BYTES {
             let words = u32::try_from(WordCount::of(&text)).unwrap_or(u32::MAX);
             if u64::from(words) * 10 >= u64::from(wanted.words) * 13 {
                 break;
             }
             cut_to_whole(&mut text);
+            if text.len() <= had {
+                // It does not get on: what came was the same again, or no sentence.
+                break;
+            }
+            had = text.len();
             continued += 1;
             let more = wanted.words.saturating_sub(words).max(wanted.words / 5).max(20);
             let shown = |level: usize| {

@@ -27,7 +27,8 @@ impl Asked {
     fn of(author: &Mock, runtime: &Handle, title: &str) -> Self {
         let journal = runtime.block_on(author.control(Method::GET, "/__aimock/journal", &Value::Null));
         let title = format!("the book \"{title}\"");
-        let questions = journal.as_array().unwrap().iter().filter(|entry| entry["path"] == "/v1/chat/completions");
+        let questions =
+            journal.as_array().unwrap().iter().filter(|entry| entry["path"] == "/v1/chat/completions");
         let texts = questions.map(|entry| {
             let messages = entry["body"]["messages"].as_array().unwrap();
             messages.last().unwrap()["content"].as_str().unwrap().to_owned()
@@ -59,7 +60,10 @@ fn finished(world: &World, project: &str) -> (usize, usize) {
     let outline: Option<Value> = outline.map(|json| serde_json::from_slice(&json).unwrap());
     let summed = outline.map_or(0, |outline| {
         let chapters = outline["chapters"].as_array().unwrap().clone();
-        chapters.iter().filter(|chapter| chapter["summary"].as_str().is_some_and(|summary| !summary.is_empty())).count()
+        chapters
+            .iter()
+            .filter(|chapter| chapter["summary"].as_str().is_some_and(|summary| !summary.is_empty()))
+            .count()
     });
     (book(world, project).len(), summed)
 }
@@ -72,7 +76,11 @@ fn reach(watcher: &mut Running, step: u64, pieces: u64) {
         step => format!("summing up chapter {}", step / 2),
     };
     // A second worker says that it begins anew.
-    let anew = begins.replacen(' ', " anew ", if step % 2 == 1 { 1 } else { 0 }).replacen("summing up ", "summing up anew ", 1);
+    let anew = begins.replacen(' ', " anew ", if step % 2 == 1 { 1 } else { 0 }).replacen(
+        "summing up ",
+        "summing up anew ",
+        1,
+    );
     let mut left = None;
     while let Some(event) = watcher.next_json() {
         match event["type"].as_str() {
@@ -117,12 +125,23 @@ fn one(author: &Mock, runtime: &Handle, world: &World, config: &str, seed: u64) 
         drop(worker);
         kills += 1;
         let after = Asked::of(author, runtime, &title);
-        assert!(chapters == 0 || after.plans() == before.plans(), "{title}: a plan that was finished was asked for again");
+        assert!(
+            chapters == 0 || after.plans() == before.plans(),
+            "{title}: a plan that was finished was asked for again"
+        );
         for number in 1..=chapters {
-            assert_eq!(after.chapter(number), before.chapter(number), "{title}: chapter {number} was finished");
+            assert_eq!(
+                after.chapter(number),
+                before.chapter(number),
+                "{title}: chapter {number} was finished"
+            );
         }
         for number in 1..=summed {
-            assert_eq!(after.summary(number), before.summary(number), "{title}: summary {number} was finished");
+            assert_eq!(
+                after.summary(number),
+                before.summary(number),
+                "{title}: summary {number} was finished"
+            );
         }
         if step + 1 >= STEPS {
             break;
@@ -136,8 +155,13 @@ fn one(author: &Mock, runtime: &Handle, world: &World, config: &str, seed: u64) 
     let asked = Asked::of(author, runtime, &title);
     let kills_in_all = usize::try_from(kills).unwrap();
     // A question that nobody saw the end of is asked again, once for each kill; no other one.
-    assert!(asked.0.len() <= 2 * CHAPTERS + kills_in_all, "{title}: {} questions, {kills} kills", asked.0.len());
-    let leftover = world.objects().into_iter().filter(|key| key.contains(&title) && key.contains("state-")).count();
+    assert!(
+        asked.0.len() <= 2 * CHAPTERS + kills_in_all,
+        "{title}: {} questions, {kills} kills",
+        asked.0.len()
+    );
+    let leftover =
+        world.objects().into_iter().filter(|key| key.contains(&title) && key.contains("state-")).count();
     assert_eq!(leftover, 0, "{title}");
     kills
 }
@@ -151,7 +175,10 @@ async fn killed_anywhere_a_book_is_gone_on_with_and_no_finished_step_is_asked_fo
             let (author, runtime) = (author.clone(), runtime.clone());
             thread::spawn(move || {
                 let (world, config) = world(author.port);
-                (0..SEEDS).filter(|seed| seed % LANES == lane).map(|seed| one(&author, &runtime, &world, &config, seed)).sum::<u64>()
+                (0..SEEDS)
+                    .filter(|seed| seed % LANES == lane)
+                    .map(|seed| one(&author, &runtime, &world, &config, seed))
+                    .sum::<u64>()
             })
         })
         .collect();

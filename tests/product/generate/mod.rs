@@ -18,22 +18,24 @@ const CHAPTERS: usize = 4;
 
 /// What chapter `number` says.
 fn chapter(number: usize) -> String {
-    let paragraph = |part: usize| format!("Part {part} of chapter {number} *begins* here, and so it goes on until it ends.");
+    let paragraph = |part: usize| {
+        format!("Part {part} of chapter {number} *begins* here, and so it goes on until it ends.")
+    };
     (1..=6).map(paragraph).collect::<Vec<_>>().join("\n\n")
 }
 
 /// An aimock that knows a book of four chapters.
 async fn author() -> Mock {
-    let says = |part: &str, text: String| {
-        json!({"match": {"userMessage": part}, "response": {"content": text}, "latency": 8})
-    };
-    let planned = |number: usize| json!({"title": format!("Part {number}"), "plan": format!("Plan {number}.")});
+    let says = |part: &str, text: String| json!({"match": {"userMessage": part}, "response": {"content": text}, "latency": 8});
+    let planned =
+        |number: usize| json!({"title": format!("Part {number}"), "plan": format!("Plan {number}.")});
     let plan = json!({"chapters": (1..=CHAPTERS).map(planned).collect::<Vec<_>>()});
     let mut fixtures = vec![
         says("Plan the book", plan.to_string()),
         says("Sum up this chapter", "It went on from part to part until it ended.".to_owned()),
     ];
-    fixtures.extend((1..=CHAPTERS).map(|number| says(&format!("Write chapter {number} of"), chapter(number))));
+    fixtures
+        .extend((1..=CHAPTERS).map(|number| says(&format!("Write chapter {number} of"), chapter(number))));
     Mock::aimock(&Value::from(fixtures)).await
 }
 
@@ -135,7 +137,8 @@ fn cancelled_in_the_middle_of_a_chapter_the_providers_stream_is_closed_at_once_a
     let closed = provider.closed();
     assert!(closed.duration_since(asked).as_secs_f64() < 1.0, "{:?}", closed.duration_since(asked));
     let told = watcher.until(|event| {
-        event["type"] == "progress" && event["message"].as_str().unwrap().starts_with("stopped with 0 of 4 chapters")
+        event["type"] == "progress"
+            && event["message"].as_str().unwrap().starts_with("stopped with 0 of 4 chapters")
     });
     let message = told["message"].as_str().unwrap();
     assert!(message.contains("spent: 2 calls; ") && message.contains("cost 0.000"), "{message}");

@@ -68,7 +68,7 @@ async fn an_endless_answer_ends_the_attempt_not_the_worker() {
     let ran = server.job(generate(2)).run().await.unwrap();
     let failure = ran.result.as_ref().unwrap_err();
     assert!(
-        matches!(failure, Failure::Retry { .. }) && failure.to_string().contains("much longer than"),
+        matches!(failure, Failure::Snooze { .. }) && failure.to_string().contains("much longer than"),
         "{failure}"
     );
     assert_eq!(chapters(&ran.storage, "p").await.len(), 1);
