@@ -9,3 +9,4 @@
 mod cache;
 mod limits;
 mod servers;
+mod spending;

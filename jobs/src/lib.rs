@@ -1,4 +1,5 @@
-//! Presswork's own job kinds: `import` brings a manuscript into a project, `export` turns a project into a file.
+//! Presswork's own job kinds: `import` brings a manuscript into a project, `generate` and its steps have models write one, `export`
+//! turns a project into a file.
 //!
 //! [`book`] is where they meet: a stream of blocks that importers produce and exporters consume, and the form that a
 //! project has on storage. Nothing here knows queues, leases or Redis; handlers see only the engine's `Context`.
@@ -10,6 +11,7 @@ pub mod book;
 mod characters;
 mod demo;
 pub mod export;
+pub mod generation;
 pub mod handbook;
 pub mod import;
 mod in_process;

@@ -7,6 +7,10 @@ use presswork::Cli;
 use presswork_jobs::{
     Bench, CharactersCommand, Demo,
     export::Export,
+    generation::{
+        Generate,
+        steps::{CharacterSheet, Continuation, Rewrite, Synopsis, WriteChapter, WriteOutline},
+    },
     import::{Import, ImportCharacters},
 };
 
@@ -15,9 +19,23 @@ fn main() -> ExitCode {
         .register::<Import>()
         .register::<ImportCharacters>()
         .register::<Export>()
+        .register::<Generate>()
+        .register::<WriteOutline>()
+        .register::<WriteChapter>()
+        .register::<Rewrite>()
+        .register::<Continuation>()
+        .register::<CharacterSheet>()
+        .register::<Synopsis>()
         .submits::<Import>()
         .submits::<ImportCharacters>()
         .submits::<Export>()
+        .submits::<Generate>()
+        .submits::<WriteOutline>()
+        .submits::<WriteChapter>()
+        .submits::<Rewrite>()
+        .submits::<Continuation>()
+        .submits::<CharacterSheet>()
+        .submits::<Synopsis>()
         .routes(presswork_jobs::api::routes)
         .command::<CharactersCommand>()
         .command::<Demo>()

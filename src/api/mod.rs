@@ -37,6 +37,7 @@ mod secrets;
 mod server;
 mod sessions;
 mod socket;
+mod spending;
 mod state;
 mod status;
 mod tenants;
@@ -58,6 +59,7 @@ pub(crate) use keys::ApiKeyDocument;
 pub use page::{PageOf, PageQuery};
 pub use problem::{Problem, ProblemBody, ProblemType};
 pub use server::serve;
+pub(crate) use spending::{BudgetsDocument, DayDocument, SpendingDocument};
 pub use state::ApiState;
 pub use tls::{Tls, TlsError};
 
@@ -112,6 +114,7 @@ impl Api {
             queue::routes(),
             tenants::routes(),
             limits::routes(),
+            spending::routes(),
             status::routes(),
             docs::routes(),
             identity::routes(),

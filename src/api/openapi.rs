@@ -36,6 +36,7 @@ use super::{
         (name = "projects", description = "Books, their files and characters"),
         (name = "schedules", description = "Jobs that are made again and again"),
         (name = "tenants", description = "Tenants, their limits, pauses"),
+        (name = "spending", description = "What was spent on models, and what may be"),
         (name = "identity", description = "Logging in and out; tokens, sessions, second factors"),
         (name = "sessions", description = "Browsers that are logged in"),
         (name = "users", description = "Who may log in"),

@@ -34,6 +34,7 @@ mod save;
 mod schedules;
 mod secrets;
 mod show;
+mod spending;
 #[cfg(test)]
 mod stage;
 mod stats;
@@ -170,6 +171,7 @@ impl Cli {
             Entry::of::<schedules::Schedules>(),
             Entry::of::<tenants::Tenants>(),
             Entry::of::<limits::Limits>(),
+            Entry::of::<spending::SpendingCommand>(),
             Entry::of::<keys::Keys>(),
             Entry::of::<apikeys::ApiKeysCommand>(),
             Entry::of::<secrets::Secrets>(),

@@ -6,6 +6,7 @@ use super::{app::App, error::CliError, follow::unknown_job, pause, show};
 use crate::{
     domain::{JobId, State, Timestamp},
     engine::Engine,
+    progress::last_word,
     queue::{Constraint, Why},
 };
 
@@ -14,6 +15,9 @@ struct Document<'a> {
     id: JobId,
     #[serde(flatten)]
     why: &'a Why,
+    /// Why it was put off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    said: Option<String>,
 }
 
 pub(super) async fn why(job: JobId, app: &App, engine: &Engine) -> Result<(), CliError> {
@@ -24,12 +28,19 @@ pub(super) async fn why(job: JobId, app: &App, engine: &Engine) -> Result<(), Cl
     line("job", &job)?;
     line("state", &found.state)?;
     line("held up by", &words(&found, engine.clock.now()))?;
+    let said = match found.constraint {
+        Constraint::Time { .. } => last_word(&*engine.progress, app.tenant(), job).await?,
+        _ => None,
+    };
+    if let Some(said) = &said {
+        line("it said", said)?;
+    }
     if may_start(found.state) {
         line("ahead", &ahead(found.ahead))?;
         let estimate = found.estimate.map(|at| moment(at, engine.clock.now()));
         line("may start", &estimate.as_deref().unwrap_or("nobody can tell"))?;
     }
-    app.output().document(&Document { id: job, why: &found })
+    app.output().document(&Document { id: job, why: &found, said })
 }
 
 fn may_start(state: State) -> bool {
@@ -127,7 +138,7 @@ mod tests {
     fn in_json_the_constraint_names_its_type() {
         let why = why(State::Waiting, Constraint::KindRunning { limit: 2 }, 5);
         let id = "job_01kanp6f5rwe9b4p0e4y0m8sjg".parse().unwrap();
-        let json = serde_json::to_value(Document { id, why: &why }).unwrap();
+        let json = serde_json::to_value(Document { id, why: &why, said: None }).unwrap();
         assert_eq!(
             json,
             serde_json::json!({

@@ -11,6 +11,7 @@
 //! ```
 
 mod audit;
+mod error;
 mod fleet;
 mod maintenance;
 mod ownership;
@@ -31,7 +32,7 @@ use std::{
 use object_store::ObjectStore;
 
 use crate::{
-    artifact::{ArtifactStore, Storage, StorageError},
+    artifact::{ArtifactStore, Storage},
     cache::{Cache, CacheOptions},
     config::{MasterKeySetting, Settings},
     domain::{Clock, Random, SystemRandom, clock::SystemClock},
@@ -40,8 +41,8 @@ use crate::{
     queue::{Queue, sqlite as sqlite_queue, sqlite::SqliteQueue},
     schedule::{Scheduler, Schedules},
     security::{
-        Keyring, MasterKeyError, MasterKeys, MasterSource, SealingQueue, api_keys::ApiKeys, audit::Audit,
-        identity::Identity, oidc::Oidc, outgoing::Outgoing, sessions::Sessions, users::Users, vault::Vault,
+        Keyring, MasterKeys, MasterSource, SealingQueue, api_keys::ApiKeys, audit::Audit, identity::Identity,
+        oidc::Oidc, outgoing::Outgoing, sessions::Sessions, users::Users, vault::Vault,
     },
     spending::Spending,
     store::{
@@ -55,6 +56,7 @@ use scratch::Scratch;
 
 use fleet::Missing;
 
+pub use error::{Cause, EngineError};
 pub use fleet::SharedHealth;
 
 /// What a process holds. Cheap to clone; clones share everything.
@@ -116,55 +118,6 @@ enum Backing {
     /// A server, or several.
     Fleet(Redis),
 }
-
-/// The engine can't be opened or used, one variant per next action.
-#[derive(Debug, thiserror::Error)]
-pub enum EngineError {
-    /// Make room, mend permissions, or choose another directory.
-    #[error("the data directory {} can't be written: {cause}", folder.display())]
-    Unwritable {
-        /// The data directory.
-        folder: PathBuf,
-        /// Why.
-        #[source]
-        cause: Cause,
-    },
-    /// Try again later.
-    #[error("the data directory {} can't be used now: {cause}", folder.display())]
-    Unavailable {
-        /// The data directory.
-        folder: PathBuf,
-        /// Why.
-        #[source]
-        cause: Cause,
-    },
-    /// Start Redis, mend its address, or use one that is new enough.
-    #[error("the Redis at {url} can't be used: {cause}")]
-    Redis {
-        /// Its address, without passwords.
-        url: String,
-        /// Why.
-        #[source]
-        cause: Cause,
-    },
-    /// Mend the master key's file.
-    #[error(transparent)]
-    MasterKey(#[from] MasterKeyError),
-    /// Restore it from a backup, or use the Presswork that wrote it.
-    #[error("the data directory {} can't be used: {problem}", folder.display())]
-    Unusable {
-        /// The data directory.
-        folder: PathBuf,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// Mend its address, its credentials or its folder.
-    #[error(transparent)]
-    Storage(#[from] StorageError),
-}
-
-/// The cause behind an [`EngineError`].
-pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 impl Engine {
     /// Opens what the settings name: Redis with the data directory for artifacts, or the data directory for all.

@@ -82,6 +82,28 @@ pub trait ProgressBus: Send + Sync {
     ) -> Result<BoxStream<'static, Result<Event, ProgressError>>, ProgressError>;
 }
 
+/// The message of a job's last progress, where it has told one: what a job that was put off waits for.
+///
+/// # Errors
+/// [`ProgressError`].
+pub async fn last_word(
+    bus: &dyn ProgressBus,
+    tenant: &TenantId,
+    job: JobId,
+) -> Result<Option<String>, ProgressError> {
+    let (mut last, mut after) = (None, 0);
+    loop {
+        let events = bus.replay(tenant, job, after, PAGE).await?;
+        let Some(end) = events.last() else { return Ok(last) };
+        after = end.sequence;
+        for event in events {
+            if let EventBody::Progress(progress) = event.body {
+                last = Some(progress.message).filter(|message| !message.is_empty());
+            }
+        }
+    }
+}
+
 /// How many events are kept a job.
 pub const MOST_EVENTS: usize = 1_000;
 

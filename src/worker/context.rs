@@ -198,9 +198,8 @@ impl Context {
         self.0.surroundings.cache.tenant(&self.0.job.tenant)
     }
 
-    /// A JSON document that is remembered for the tenant's jobs, in its part of the cache; where there is none, what `load` gives,
-    /// which lives so long. Of all who ask for it at one time one loads, the others wait for it. Sealed where the tenant seals,
-    /// in Redis and in memory.
+    /// A JSON document from the tenant's part of the cache, where it is sealed if the tenant seals; where there is none, what
+    /// `load` gives, which lives so long. Of all who ask for it at one time one loads, the others wait for it.
     ///
     /// # Errors
     /// What the loader says; [`Failure::Snooze`] where what is remembered can't be opened: it is forgotten then.

@@ -15,15 +15,13 @@ use std::{
 };
 
 use futures_util::task::AtomicWaker;
-use tokio::{
-    sync::Notify,
-    time::{Instant, sleep},
-};
+use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     attempt::{Attempt, Claimed, Workshop},
     keeper::Keeper,
+    pause::Pause,
     settle::Settlements,
 };
 use crate::{
@@ -273,33 +271,6 @@ impl Fetcher {
             let attempt = Attempt::new(claimed, &self.workshop);
             self.settlements.send(attempt, Some(Verdict::Snooze { until }));
         }
-    }
-}
-
-/// A pause that doubles from rest to rest.
-struct Pause {
-    first: Duration,
-    most: Duration,
-    next: Option<Duration>,
-}
-
-impl Pause {
-    fn new(first: Duration, most: Duration) -> Self {
-        Self { first, most, next: None }
-    }
-
-    fn is_on(&self) -> bool {
-        self.next.is_some()
-    }
-
-    fn reset(&mut self) {
-        self.next = None;
-    }
-
-    async fn rest(&mut self) {
-        let pause = self.next.unwrap_or(self.first);
-        self.next = Some((pause * 2).min(self.most));
-        sleep(pause).await;
     }
 }
 

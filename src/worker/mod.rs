@@ -14,6 +14,7 @@ mod fetch;
 pub(crate) mod inline;
 mod keeper;
 mod kind;
+mod pause;
 mod registry;
 mod remember;
 mod reports;

@@ -27,6 +27,7 @@ mod raw;
 mod schedules;
 mod secrets;
 mod sessions;
+mod spending;
 mod status;
 mod tenants;
 mod tls;

@@ -11,6 +11,8 @@
 mod asker;
 mod bill;
 mod kept;
+#[cfg(test)]
+mod shared_tests;
 mod source;
 #[cfg(test)]
 mod tests;

@@ -17,6 +17,7 @@ use presswork::{
     worker::{Context, Kind},
 };
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 use super::*;
 use crate::model::{Answer, Event, Finish, LanguageModel, ModelError, ModelFacts, Price, Request, Used};
@@ -26,25 +27,65 @@ use crate::model::{Answer, Event, Finish, LanguageModel, ModelError, ModelFacts,
 pub(super) struct Says {
     facts: ModelFacts,
     says: Vec<Result<Event, ModelError>>,
-    /// Whether its stream then stays open.
-    hangs: bool,
-    asked: AtomicUsize,
+    /// What it says when it is let go.
+    then: Vec<Result<Event, ModelError>>,
+    held: watch::Sender<bool>,
+    asked: watch::Sender<usize>,
+    open: Arc<AtomicUsize>,
+}
+
+/// An answer that is being written.
+struct Stream(Arc<AtomicUsize>);
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, SeqCst);
+    }
 }
 
 static MODELS: Mutex<BTreeMap<String, Arc<Says>>> = Mutex::new(BTreeMap::new());
 
 impl Says {
     /// Under this name, which is the test's own.
-    pub(super) fn known_as(name: &str, says: Vec<Result<Event, ModelError>>, hangs: bool) -> Arc<Self> {
-        let facts =
-            ModelFacts { provider: "test".to_owned(), base_url: String::new(), model: name.to_owned() };
-        let model = Arc::new(Self { facts, says, hangs, asked: AtomicUsize::new(0) });
+    pub(super) fn known_as(name: &str, says: Vec<Result<Event, ModelError>>) -> Arc<Self> {
+        let model = Self::held_after(name, says, Vec::new());
+        model.let_go();
+        model
+    }
+
+    /// One that says nothing before it is let go.
+    pub(super) fn held(name: &str, then: Vec<Result<Event, ModelError>>) -> Arc<Self> {
+        Self::held_after(name, Vec::new(), then)
+    }
+
+    /// One that says something, and the rest when it is let go.
+    pub(super) fn held_after(
+        name: &str,
+        says: Vec<Result<Event, ModelError>>,
+        then: Vec<Result<Event, ModelError>>,
+    ) -> Arc<Self> {
+        let (provider, model) = ("test".to_owned(), name.to_owned());
+        let facts = ModelFacts { provider, base_url: String::new(), model };
+        let (held, asked, open) = (watch::Sender::new(true), watch::Sender::new(0), Arc::default());
+        let model = Arc::new(Self { facts, says, then, held, asked, open });
         MODELS.lock().unwrap().insert(name.to_owned(), model.clone());
         model
     }
 
+    pub(super) fn let_go(&self) {
+        self.held.send_replace(false);
+    }
+
     pub(super) fn asked(&self) -> usize {
-        self.asked.load(SeqCst)
+        *self.asked.borrow()
+    }
+
+    pub(super) async fn until_asked(&self) {
+        self.asked.subscribe().wait_for(|asked| *asked > 0).await.unwrap();
+    }
+
+    pub(super) fn open_streams(&self) -> usize {
+        self.open.load(SeqCst)
     }
 }
 
@@ -54,13 +95,19 @@ impl LanguageModel for Says {
     }
 
     fn ask(&self, request: &Request) -> Answer {
-        self.asked.fetch_add(1, SeqCst);
-        let said = stream::iter(self.says.clone());
-        if self.hangs {
-            Answer::new(request, said.chain(stream::pending()))
-        } else {
-            Answer::new(request, said)
-        }
+        self.open.fetch_add(1, SeqCst);
+        let (open, mut held) = (Stream(self.open.clone()), self.held.subscribe());
+        let (says, then) = (self.says.clone(), self.then.clone());
+        let rest = stream::once(async move {
+            held.wait_for(|held| !held).await.unwrap();
+            stream::iter(then)
+        });
+        let said = stream::iter(says).chain(rest.flatten()).map(move |event| {
+            let _open = &open;
+            event
+        });
+        self.asked.send_modify(|asked| *asked += 1);
+        Answer::new(request, said)
     }
 }
 
@@ -140,7 +187,7 @@ fn bill(ran: &Ran) -> Totals {
 
 #[tokio::test]
 async fn an_answer_is_told_as_it_comes_and_what_it_cost_is_on_the_bill() {
-    Says::known_as("plain", vec![said("a"), said("b"), used(1_000, 200), stop()], false);
+    Says::known_as("plain", vec![said("a"), said("b"), used(1_000, 200), stop()]);
     let answers = answers(&Inline::new(ask("plain")).run().await.unwrap());
     assert_eq!((&*answers.text, &*answers.told, answers.from_cache), ("ab", "ab", false));
     assert_eq!(answers.bill.to_string(), "1 call; 1000 tokens in, 200 out; cost 0.003");
@@ -152,7 +199,7 @@ async fn an_answer_is_told_as_it_comes_and_what_it_cost_is_on_the_bill() {
 
 #[tokio::test]
 async fn what_an_attempt_has_spent_before_it_failed_stays_on_the_bill() {
-    Says::known_as("breaks", vec![said("some text"), Err(ModelError::broken("cut"))], false);
+    Says::known_as("breaks", vec![said("some text"), Err(ModelError::broken("cut"))]);
     let first = Inline::new(ask("breaks")).run().await.unwrap();
     assert!(
         matches!(&first.result, Err(Failure::Retry { reason, .. }) if reason.as_str().contains("the question: "))
@@ -167,7 +214,7 @@ async fn what_an_attempt_has_spent_before_it_failed_stays_on_the_bill() {
 async fn a_key_that_its_provider_limits_is_parked_and_nothing_is_spent() {
     let throttled =
         ModelError::Throttled { reason: Reason::new("slow down"), after: Some(Duration::from_secs(40)) };
-    Says::known_as("throttled", vec![Err(throttled)], false);
+    Says::known_as("throttled", vec![Err(throttled)]);
     let ran = Inline::new(ask("throttled")).run().await.unwrap();
     let Err(Failure::Snooze { wait, reason }) = &ran.result else { panic!("{:?}", ran.result) };
     assert!((40..=45).contains(&wait.as_secs()) && reason.as_str().contains("key:none/throttled is parked"));
@@ -176,7 +223,7 @@ async fn a_key_that_its_provider_limits_is_parked_and_nothing_is_spent() {
 
 #[tokio::test]
 async fn a_limit_that_is_used_up_asks_nothing() {
-    let model = Says::known_as("limited", vec![said("a"), stop()], false);
+    let model = Says::known_as("limited", vec![said("a"), stop()]);
     let tokens = "tokens:limited".parse().unwrap();
     let calls = "key:none/limited".parse().unwrap();
     // A debt from an earlier question is not made twice: more than the burst waits for a full bucket, which it is at first.

@@ -8,6 +8,7 @@
 //! - [`characters`]: who is in the book, beside it in the project.
 //! - [`names`]: names of chapters, pictures and anchors, made from titles.
 //! - [`markdown`]: a chapter's Markdown read as events.
+//! - [`words`]: how many a text has.
 //! - [`writer`]: events written as a chapter's Markdown.
 //! - [`error`]: what can go wrong, one variant per next action.
 
@@ -23,6 +24,7 @@ mod markdown_tags;
 mod markdown_text;
 pub mod names;
 pub mod project;
+pub mod words;
 pub mod writer;
 
 pub use characters::{Character, CharacterId, Characters, Stored};

@@ -17,6 +17,9 @@ pub(crate) struct WhyDocument {
     #[serde(flatten)]
     #[schema(value_type = WhySchema)]
     pub(crate) why: Why,
+    /// What it said last, where it waits for its time: why it was put off. Null where it has said nothing.
+    #[schema(required = true)]
+    pub(crate) said: Option<String>,
 }
 
 /// What is known of it.

@@ -26,7 +26,8 @@ use super::{
 };
 use crate::{
     domain::{Job, JobId, KindName, State as JobState, TenantId},
-    queue::{Cursor, Filter, QueueError},
+    progress::last_word,
+    queue::{Constraint, Cursor, Filter, QueueError},
 };
 
 /// What `/v1/jobs` answers to.
@@ -128,7 +129,11 @@ async fn why(
 ) -> Result<Json<WhyDocument>, Problem> {
     let why = state.engine().queue.why(caller.tenant(), job).await?;
     let why = why.ok_or_else(|| unknown(job))?;
-    Ok(Json(WhyDocument { id: job, why }))
+    let said = match why.constraint {
+        Constraint::Time { .. } => last_word(&*state.engine().progress, caller.tenant(), job).await?,
+        _ => None,
+    };
+    Ok(Json(WhyDocument { id: job, why, said }))
 }
 
 /// One of the tenant's jobs.

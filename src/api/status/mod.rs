@@ -30,6 +30,7 @@ use crate::{
     limits::Health,
     queue::Stats,
     security::access::Permission,
+    spending::{ModelName, Totals},
 };
 
 /// What tells how the service is.
@@ -120,7 +121,8 @@ fn whose(caller: &Caller) -> Option<&TenantId> {
 
 /// Metrics in Prometheus' text format
 ///
-/// Jobs are those of the caller's tenant, or of all tenants together for who may manage them; the rest is this process's.
+/// Jobs are those of the caller's tenant, or of all tenants together for who may manage them. Models are the whole fleet's, for
+/// who may manage all tenants. The rest is this process's.
 #[utoipa::path(
     get,
     path = "/metrics",
@@ -136,6 +138,9 @@ async fn metrics(State(state): State<ApiState>, caller: Caller) -> Result<Respon
     write_jobs(&mut text, &engine.queue.stats(whose).await?, &state);
     write_limits(&mut text, &state, whose.is_none());
     write_cache(&mut text, &state);
+    if whose.is_none() {
+        write_models(&mut text, &engine.spending.fleet().await?);
+    }
     let (open, help) = (state.live().open_streams(whose), "Streams of events that are open in this process.");
     text.single("presswork_streams_open", "gauge", help, &open);
     let help = "1 where the latest entry of the audit log could be kept.";
@@ -193,6 +198,39 @@ fn write_limits(text: &mut Text, state: &ApiState, is_all: bool) {
                 text.sample("", &[("resource", &one.resource), ("outcome", &outcome)], &count);
             }
         }
+    }
+}
+
+fn write_models(text: &mut Text, models: &[(ModelName, Totals)]) {
+    let help =
+        "Tokens that the fleet's jobs have used, by model; provider_cached are among those of the input.";
+    text.family("presswork_model_tokens_total", "counter", help);
+    for (ModelName { provider, model }, totals) in models {
+        let all = [
+            ("input", totals.input_tokens),
+            ("provider_cached", totals.provider_cached_tokens),
+            ("output", totals.output_tokens),
+        ];
+        for (kind, count) in all {
+            text.sample("", &[("provider", provider), ("model", model), ("kind", &kind)], &count);
+        }
+    }
+    let help = "Questions of the fleet's jobs, by model: asked, or answered from the cache.";
+    text.family("presswork_model_calls_total", "counter", help);
+    for (ModelName { provider, model }, totals) in models {
+        for (answered, count) in [("asked", totals.calls), ("cached", totals.cached_calls)] {
+            text.sample("", &[("provider", provider), ("model", model), ("answered", &answered)], &count);
+        }
+    }
+    let help = "What calls with a known price have cost, in the currency of the prices.";
+    text.family("presswork_model_cost_total", "counter", help);
+    for (ModelName { provider, model }, totals) in models {
+        text.sample("", &[("provider", provider), ("model", model)], &totals.cost);
+    }
+    let help = "Calls whose cost nobody knows: their model has no price.";
+    text.family("presswork_model_unpriced_calls_total", "counter", help);
+    for (ModelName { provider, model }, totals) in models {
+        text.sample("", &[("provider", provider), ("model", model)], &totals.unpriced_calls);
     }
 }
 

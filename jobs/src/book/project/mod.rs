@@ -1,7 +1,10 @@
 //! A project on storage; [`description`](super::description) has its layout. Both sides work on a store that is
 //! already prefixed at the project's root and name nothing outside of it: each segment of each path is a
-//! [`FileName`]. `reader` and `writer` are the sides; what a description must fulfil for both stands here.
+//! [`FileName`]. `reader` and `writer` are the sides; what a description must fulfil for both stands here. `growing` is a book that
+//! is written chapter by chapter and read meanwhile, `edit` one chapter that takes another's place.
 
+mod edit;
+mod growing;
 pub(crate) mod pieces;
 mod reader;
 #[cfg(test)]
@@ -21,6 +24,8 @@ use super::{
     error::BookError,
 };
 
+pub use edit::{Place, describe_book, put_chapter};
+pub use growing::Growing;
 pub(crate) use reader::Found;
 pub use reader::ProjectReader;
 pub use writer::{ProjectWriter, discard};

@@ -195,37 +195,49 @@ impl ProjectWriter {
         Ok(book)
     }
 
-    /// Removes the revisions of the book `before` this one, and what no one has written to for the time `left_behind`.
-    /// All else may be the work of an import that runs now, which would publish a book without files; and the characters
-    /// are no part of the book.
+    /// Removes the revisions of the book `before` this one; see [`clear`].
     pub(in crate::book) async fn clear(&self, before: Option<&Book>, left_behind: Duration) {
-        let revision = |file: &str| file.split_once('/').map(|(revision, _)| revision.to_owned());
-        let own = Some(self.revision.to_string());
-        let replaced: HashSet<String> = before
-            .map(|book| book.chapters.iter().map(|c| &c.file).chain(book.assets.iter().map(|a| &a.file)))
-            .into_iter()
-            .flatten()
-            .filter_map(|file| revision(file))
-            .collect();
-        let Ok(listed) = self.storage.list(None).try_collect::<Vec<_>>().await else { return };
-        // Storage's own time, as the machines' may differ.
-        let newest = listed.iter().map(|object| object.last_modified).max();
-        for object in listed {
-            let of = revision(object.location.as_ref());
-            let is_old = newest.is_some_and(|newest| object.last_modified + left_behind <= newest);
-            let goes = of.as_ref().is_some_and(|of| replaced.contains(of)) || is_old;
-            if of.as_deref().is_some_and(|of| of != FOLDER)
-                && of != own
-                && goes
-                && let Err(error) = self.storage.delete(&object.location).await
-            {
-                tracing::warn!(file = %object.location, %error, "a file of an older revision was left behind");
-            }
+        clear(&*self.storage, before, left_behind, |revision| revision == self.revision.as_str()).await;
+    }
+}
+
+/// The folder of a file of a project that is in one.
+pub(super) fn revision_of(file: &str) -> Option<&str> {
+    file.split_once('/').map(|(revision, _)| revision)
+}
+
+/// Removes the revisions of the book `before` this one, and what no one has written to for the time `left_behind`; never what
+/// `is_own`. All else may be the work of an import that runs now, which would publish a book without files; and the characters
+/// are no part of the book.
+pub(super) async fn clear(
+    storage: &dyn ObjectStore,
+    before: Option<&Book>,
+    left_behind: Duration,
+    is_own: impl Fn(&str) -> bool,
+) {
+    let replaced: HashSet<String> = before
+        .map(|book| book.chapters.iter().map(|c| &c.file).chain(book.assets.iter().map(|a| &a.file)))
+        .into_iter()
+        .flatten()
+        .filter_map(|file| revision_of(file).map(str::to_owned))
+        .collect();
+    let Ok(listed) = storage.list(None).try_collect::<Vec<_>>().await else { return };
+    // Storage's own time, as the machines' may differ.
+    let newest = listed.iter().map(|object| object.last_modified).max();
+    for object in listed {
+        let of = revision_of(object.location.as_ref());
+        let is_old = newest.is_some_and(|newest| object.last_modified + left_behind <= newest);
+        let goes = of.is_some_and(|of| replaced.contains(of)) || is_old;
+        if of.is_some_and(|of| of != FOLDER && !is_own(of))
+            && goes
+            && let Err(error) = storage.delete(&object.location).await
+        {
+            tracing::warn!(file = %object.location, %error, "a file of an older revision was left behind");
         }
     }
 }
 
-async fn put(storage: &dyn ObjectStore, file: &str, bytes: Bytes) -> Result<(), BookError> {
+pub(super) async fn put(storage: &dyn ObjectStore, file: &str, bytes: Bytes) -> Result<(), BookError> {
     let put = storage.put(&checked_path(file)?, bytes.into()).await;
     put.map(drop).map_err(|error| BookError::storage(format!("writing {file}"), error))
 }

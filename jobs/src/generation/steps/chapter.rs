@@ -1,0 +1,207 @@
+//! The job kind `chapter`: writes one chapter of a project's plan, or one of its own plan, into the book.
+
+use std::time::Duration;
+
+use presswork::{
+    domain::{Failure, KindName, ProjectId, RetryPolicy},
+    worker::{Context, Kind},
+};
+use serde::{Deserialize, Serialize};
+
+use super::desk::{Desk, WrittenChapter, chapters_told, outline_of};
+use crate::{
+    asking::Caching,
+    book::project::Place,
+    generation::{
+        author::{clean, metadata, without_title},
+        brief::{Brief, asked, line, number, text, words},
+        extract,
+        generate::{LONG, PATIENT},
+        outline::{MOST_PLAN, MOST_TITLE, Outline, Planned},
+        pen::Wanted,
+        people::People,
+        prompts::Scene,
+        templates::Name,
+    },
+};
+
+/// So many chapters before it are remembered.
+const MOST_BEFORE: usize = 200;
+/// How many characters sum it up in the project's plan.
+const EXTRACT: usize = 800;
+
+/// Writes one chapter into a project's book: the next one, or another one in the place of one that is there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WriteChapter {
+    /// Which project.
+    pub project: ProjectId,
+    /// Which model writes.
+    pub model: String,
+    /// Which chapter, counted from 1; the one behind the last where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chapter: Option<u32>,
+    /// Whether one that is there may be replaced.
+    #[serde(default)]
+    pub replace: bool,
+    /// Its title, in place of the plan's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// What happens in it, in place of what is planned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<String>,
+    /// How many words it has; as many as the brief says where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub words: Option<u32>,
+    /// What book it is; what the project's plan was made for where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub brief: Option<Brief>,
+    /// Whether a question that was asked before may be answered from the cache.
+    #[serde(default)]
+    pub caching: Caching,
+    /// The tenant's set of templates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub templates: Option<String>,
+}
+
+impl Kind for WriteChapter {
+    const NAME: KindName = KindName::literal("chapter");
+    const RETRY: RetryPolicy = PATIENT;
+    const TIMEOUT: Duration = LONG;
+    type Output = WrittenChapter;
+
+    fn check(&self) -> Result<(), String> {
+        asked(&self.model, self.templates.as_deref())?;
+        self.chapter.map_or(Ok(()), number)?;
+        self.words.map_or(Ok(()), |asked| words("a chapter", asked))?;
+        self.brief.as_ref().map_or(Ok(()), Brief::check)?;
+        line("the title", self.title.as_deref().unwrap_or_default())?;
+        text("the title", self.title.as_deref().unwrap_or_default(), MOST_TITLE)?;
+        text("the plan", self.plan.as_deref().unwrap_or_default(), MOST_PLAN)
+    }
+
+    async fn run(self, context: Context) -> Result<WrittenChapter, Failure> {
+        let mut desk =
+            Desk::open(&context, &self.project, &self.model, self.caching, self.templates.as_deref()).await?;
+        let mut outline = outline_of(&*desk.project).await?;
+        let brief = self.brief.clone().or_else(|| outline.brief.clone()).ok_or_else(|| {
+            Failure::fatal(
+                "nobody has said what book it is: give a brief, or plan the book with the kind outline",
+            )
+        })?;
+        let reader = desk.reader_if_any().await?;
+        let there = reader.as_ref().map_or(&[][..], |reader| &reader.book().chapters);
+        // What an earlier attempt has put there is this job's.
+        let placed = reader.as_ref().and_then(|reader| desk.placed(reader.book()));
+        let index = match (placed, self.chapter) {
+            (Some(index), _) => index,
+            (None, Some(number)) => number as usize - 1,
+            (None, None) => there.len(),
+        };
+        if placed.is_none() {
+            self.check_place(index, there.len())?;
+        }
+        let planned = self.planned(&outline, index)?;
+        let place = match there.get(index) {
+            Some(entry) => Place::At(entry.clone()),
+            None => Place::End(metadata(&brief.title, &brief.author, &brief.language)),
+        };
+        let wanted_words = self.words.unwrap_or(brief.words);
+        let mut warnings = Vec::new();
+        let answer = match desk.answer().await? {
+            Some(answer) => answer,
+            None => {
+                let mut chapters = Vec::new();
+                let mut previous = String::new();
+                if let (Some(reader), Some(last)) =
+                    (&reader, index.checked_sub(1).and_then(|last| there.get(last)))
+                {
+                    chapters = chapters_told(reader, &there[..index], &outline.chapters, MOST_BEFORE).await?;
+                    without_title(&reader.chapter(last).await?).clone_into(&mut previous);
+                }
+                let before = chapters.len();
+                chapters.push(planned.clone());
+                chapters.extend(outline.chapters.iter().skip(index + 1).cloned());
+                let people = People::of(&context, &self.project, &brief.characters).await?;
+                let sheets = people.in_chapter(&planned).await?;
+                let scene = Scene {
+                    brief: brief.values(),
+                    chapters: &chapters,
+                    index: before,
+                    sheets: &sheets,
+                    previous: &previous,
+                };
+                let values = |level| {
+                    scene
+                        .values(level)
+                        .with("number", (index + 1).to_string())
+                        .with("words", wanted_words.to_string())
+                };
+                let wanted = Wanted {
+                    step: &format!("chapter {}", index + 1),
+                    template: desk.templates.get(Name::Chapter),
+                    values: &values,
+                    continuation: desk.templates.get(Name::Continuation),
+                    words: wanted_words,
+                };
+                context.progress(0, 1, &format!("writing chapter {}: {}", index + 1, planned.title));
+                let prose = desk.pen.prose(&wanted).await;
+                if prose.as_ref().is_ok_and(|prose| prose.is_cut) {
+                    warnings.push("the chapter was cut where the model's longest answer ended".to_owned());
+                }
+                desk.keep(prose.map(|prose| prose.text)).await?
+            }
+        };
+        let cleaned = clean(answer, &planned.title).await?;
+        if cleaned.words == 0 {
+            return Err(Failure::fatal("nothing that the model wrote is text"));
+        }
+        let summary = extract::summary(without_title(&cleaned.markdown), EXTRACT);
+        let written = desk.place(&self.project, place, &planned.title, cleaned, warnings).await?;
+        if let Some(chapter) = outline.chapters.get_mut(index) {
+            *chapter = Planned { summary, ..planned };
+            outline.write(&*desk.project).await?;
+        }
+        context.progress(1, 1, "the chapter is written");
+        Ok(written)
+    }
+}
+
+impl WriteChapter {
+    fn check_place(&self, index: usize, there: usize) -> Result<(), Failure> {
+        let number = index + 1;
+        if index > there {
+            let next = there + 1;
+            return Err(Failure::fatal(format_args!(
+                "chapter {number} can't be written yet: the next one is chapter {next}"
+            )));
+        }
+        if index < there && !self.replace {
+            let how = "say replace to have another one in its place, or ask for a rewrite";
+            return Err(Failure::fatal(format_args!("chapter {number} is written already: {how}")));
+        }
+        Ok(())
+    }
+
+    /// What is planned for it, by the project or by this job.
+    fn planned(&self, outline: &Outline, index: usize) -> Result<Planned, Failure> {
+        let planned = outline.chapters.get(index).cloned();
+        if planned.is_none() && self.plan.is_none() && self.title.is_none() {
+            return Err(Failure::fatal(format_args!(
+                "nothing is planned for chapter {}: give a plan or a title, or plan the book with the kind outline",
+                index + 1
+            )));
+        }
+        let mut planned = planned.unwrap_or_default();
+        if let Some(plan) = &self.plan {
+            planned.plan.clone_from(plan);
+        }
+        if let Some(title) = &self.title {
+            planned.title.clone_from(title);
+        }
+        if planned.title.trim().is_empty() {
+            planned.title = (index + 1).to_string();
+        }
+        Ok(planned)
+    }
+}
