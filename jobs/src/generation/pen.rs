@@ -57,7 +57,7 @@ pub(super) struct Prose {
     pub(super) text: String,
     /// How often it was gone on with.
     pub(super) continued: u32,
-    /// Whether its end is missing: it ends with its last whole sentence.
+    /// Whether it is too short because it was cut: it ends with its last whole sentence.
     pub(super) is_cut: bool,
 }
 
@@ -200,7 +200,9 @@ impl Pen {
         if is_cut {
             cut_to_whole(&mut text);
         }
-        Ok(Prose { text, continued, is_cut })
+        // One that has all the words it was to have only lacks an end of its own.
+        let is_short = WordCount::of(&text) < u64::from(wanted.words);
+        Ok(Prose { text, continued, is_cut: is_cut && is_short })
     }
 
     /// Asks for a text and passes it on as it comes; one that has words, and why it ended.

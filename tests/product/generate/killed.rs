@@ -70,23 +70,23 @@ fn finished(world: &World, project: &str) -> (usize, usize) {
 
 /// Watches until step `step` has begun, and so many pieces of text beyond.
 fn reach(watcher: &mut Running, step: u64, pieces: u64) {
-    let begins = match step {
-        0 => "planning".to_owned(),
-        step if step % 2 == 1 => format!("writing chapter {}", step / 2 + 1),
-        step => format!("summing up chapter {}", step / 2),
+    // Of reports without text between them only the last may be told: what comes behind a step tells of it, too.
+    let writes =
+        |number: u64| ["writing chapter", "writing anew chapter"].map(|does| format!("{does} {number} of"));
+    let sums_up = |number: u64| {
+        ["summing up chapter", "summing up anew chapter"].map(|does| format!("{does} {number} of"))
     };
-    // A second worker says that it begins anew.
-    let anew = begins.replacen(' ', " anew ", if step % 2 == 1 { 1 } else { 0 }).replacen(
-        "summing up ",
-        "summing up anew ",
-        1,
-    );
+    let begins = match step {
+        0 => [["planning".to_owned(), "planning".to_owned()], writes(1)].concat(),
+        step if step % 2 == 1 => writes(step / 2 + 1).to_vec(),
+        step => [sums_up(step / 2), writes(step / 2 + 1)].concat(),
+    };
     let mut left = None;
     while let Some(event) = watcher.next_json() {
         match event["type"].as_str() {
             Some("progress") => {
                 let message = event["message"].as_str().unwrap();
-                if left.is_none() && (message.starts_with(&begins) || message.starts_with(&anew)) {
+                if left.is_none() && begins.iter().any(|begin| message.starts_with(begin)) {
                     left = Some(if step % 2 == 1 { pieces } else { 0 });
                 } else if left.is_some() {
                     return;

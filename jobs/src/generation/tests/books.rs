@@ -78,12 +78,9 @@ async fn a_book_is_planned_written_in_order_and_seen_as_it_comes() {
     );
     assert!(!told.contains("Summary"), "{told}");
     let messages = messages(&ran);
-    for message in [
-        "planning the book",
-        "writing chapter 2 of 3: Title 2",
-        "summing up chapter 2 of 3",
-        "the book is written",
-    ] {
+    for message in
+        ["writing chapter 1 of 3: Title 1", "writing chapter 3 of 3: Title 3", "the book is written"]
+    {
         assert!(messages.iter().any(|told| told == message), "{message}: {messages:?}");
     }
 }
@@ -137,7 +134,10 @@ async fn wherever_it_is_interrupted_nothing_that_was_finished_is_asked_for_again
             files(&storage, "p").await.iter().all(|file| !file.contains("state") && !file.contains("draft"))
         );
         let again = messages(&ran[1]);
-        assert!(fails == 0 || again[0].contains(" anew "), "{again:?}");
+        // Of reports without text between them only the last may be told.
+        let is_text =
+            ["Write chapter", "Revise chapter"].iter().any(|part| server.asked()[fails].text.contains(part));
+        assert!(!is_text || again[0].contains(" anew chapter "), "{again:?}");
     }
 }
 

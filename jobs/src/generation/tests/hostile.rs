@@ -27,7 +27,8 @@ async fn what_a_model_says_can_not_break_the_project_nor_reach_a_terminal() {
                 "<script>alert(1)</script> {{notes}} {{#title}} \u{1b}[0m and so it went on.".into(),
             );
         }
-        Reply::Says(format!("{EVIL}\n{}deep", "> ".repeat(300)))
+        let deep = if question.text.contains("chapter 2") { "> ".repeat(300) } else { String::new() };
+        Reply::Says(format!("{EVIL}\n{deep}deep"))
     })
     .await;
     let mut order = generate(2);
@@ -42,10 +43,15 @@ async fn what_a_model_says_can_not_break_the_project_nor_reach_a_terminal() {
         "{files:?}"
     );
     for chapter in chapters(&ran.storage, "p").await {
-        // What stands as code, or escaped, is text.
-        for gone in
-            ["\n<script", " <img", "](javascript", "](https://evil", "\u{1b}", "\u{0}", "the secret premise"]
-        {
+        for event in pulldown_cmark::Parser::new_ext(&chapter, crate::book::markdown::dialect()) {
+            use pulldown_cmark::{Event, Tag};
+            let is_evil = matches!(
+                event,
+                Event::Html(_) | Event::InlineHtml(_) | Event::Start(Tag::Link { .. } | Tag::Image { .. })
+            );
+            assert!(!is_evil, "{event:?} in {chapter}");
+        }
+        for gone in ["\u{1b}", "\u{0}", "the secret premise"] {
             assert!(!chapter.contains(gone), "{gone}: {chapter}");
         }
         assert_eq!(chapter.matches("\n# ").count(), 0, "{chapter}");

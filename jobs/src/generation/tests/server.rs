@@ -112,7 +112,9 @@ async fn answer(State(server): State<Server>, Json(body): Json<Value>) -> Respon
         }
     };
     let event = |value: Value| format!("data: {value}\n\n");
-    let pieces = text.split_inclusive(' ').map(|piece| {
+    let words: Vec<&str> = text.split_inclusive(' ').collect();
+    let pieces = words.chunks(8).map(|piece| {
+        let piece = piece.concat();
         event(json!({"choices": [{"index": 0, "delta": {"content": piece}, "finish_reason": null}]}))
     });
     let tokens = text.split_whitespace().count();
