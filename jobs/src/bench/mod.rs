@@ -7,6 +7,7 @@ mod corpus;
 mod direct;
 mod export;
 mod fairness;
+mod generation;
 mod import;
 mod noop;
 mod place;
@@ -47,13 +48,15 @@ enum Which {
     Fairness(fairness::FairnessArguments),
     /// The HTTP API beside bare routes: jobs given with an API key, events followed by many, browsers' sessions
     Api(api::ApiArguments),
+    /// What streams of models' answers cost on their way from the provider to subscribers, beside clients that only read them
+    Generation(generation::GenerationArguments),
     /// What a claim costs with ten tenants, with thousands, and with nearly all of them throttled
     Tenants(tenants::TenantsArguments),
 }
 
 impl Command for Bench {
     const NAME: &'static str = "bench";
-    const ABOUT: &'static str = "Measures this machine: the queue, its fairness, exports and imports; in a place of its own, gone at the end";
+    const ABOUT: &'static str = "Measures this machine: the queue, its fairness, exports, imports, the API, generation; in a place of its own, gone at the end";
     type Arguments = BenchArguments;
 
     async fn run(arguments: BenchArguments, app: &App) -> Result<(), CliError> {
@@ -64,6 +67,7 @@ impl Command for Bench {
             Which::Corpus(arguments) => corpus::run(arguments, app).await,
             Which::Fairness(arguments) => fairness::run(arguments, app).await,
             Which::Api(arguments) => api::run(arguments, app).await,
+            Which::Generation(arguments) => generation::run(arguments, app).await,
             Which::Tenants(arguments) => tenants::run(arguments, app).await,
         }
     }

@@ -173,9 +173,7 @@ impl FromIterator<ChapterEntry> for ChapterList {
 
 impl Serialize for ChapterList {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(
-            self.iter().map(|entry| Written { file: entry.file(), title: entry.title.to_owned() }),
-        )
+        serializer.collect_seq(self.iter().map(|chapter| chapter.entry()))
     }
 }
 
