@@ -40,7 +40,7 @@ fn project(storage: &Arc<dyn ObjectStore>, name: &str) -> Arc<dyn ObjectStore> {
 async fn chapters(storage: &Arc<dyn ObjectStore>, name: &str) -> Vec<String> {
     let reader = ProjectReader::open(project(storage, name)).await.unwrap();
     let mut chapters = Vec::new();
-    for entry in &reader.book().chapters {
+    for entry in reader.book().chapters.iter() {
         chapters.push(reader.chapter(entry).await.unwrap());
     }
     chapters

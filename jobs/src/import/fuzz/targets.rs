@@ -301,9 +301,9 @@ fn characters(name: &str, input: &[u8]) {
 /// `book.json`, which people may edit.
 fn description(input: &[u8]) {
     let Ok(book) = serde_json::from_slice::<Book>(input) else { return };
-    for chapter in &book.chapters {
+    for chapter in book.chapters.iter() {
         let place = |name: &str| book.chapters.iter().position(|one| one.name() == name);
-        for target in [chapter.title.as_str(), &chapter.file, "#x", "0001-one.md#y", "javascript:x"] {
+        for target in [chapter.title, &chapter.file(), "#x", "0001-one.md#y", "javascript:x"] {
             let _ = Book::link(place, 0, target);
         }
     }
