@@ -38,9 +38,9 @@ fn tool(path: &str) -> String {
 }
 
 /// A server of models.
-struct Mock {
+pub(crate) struct Mock {
     process: Child,
-    port: u16,
+    pub(crate) port: u16,
     outgoing: Outgoing,
 }
 
@@ -68,7 +68,7 @@ impl Mock {
         Self::start(&tool(LLMOCK), &["serve", "--log-level", "error"]).await
     }
 
-    async fn aimock(fixtures: &Value) -> Self {
+    pub(crate) async fn aimock(fixtures: &Value) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("fixtures.json");
         std::fs::write(&file, json!({ "fixtures": fixtures }).to_string()).unwrap();
@@ -93,7 +93,7 @@ impl Mock {
     }
 
     /// Tells llmock something, or asks it.
-    async fn control(&self, method: Method, path: &str, body: &Value) -> Value {
+    pub(crate) async fn control(&self, method: Method, path: &str, body: &Value) -> Value {
         let request = self.outgoing.request(method, &self.url(path)).unwrap();
         let request = if body.is_null() { request } else { request.body(body.to_string()) };
         let answer = request.send().await.unwrap();

@@ -57,7 +57,7 @@ pub(super) struct Prose {
     pub(super) text: String,
     /// How often it was gone on with.
     pub(super) continued: u32,
-    /// Whether its end is missing: it ends with its last whole sentence.
+    /// Whether it is too short because it was cut: it ends with its last whole sentence.
     pub(super) is_cut: bool,
 }
 
@@ -165,13 +165,18 @@ impl Pen {
     /// As [`prose`](Self::prose).
     pub(super) async fn prose_of(&mut self, wanted: &Wanted<'_>, request: Request) -> Result<Prose, Failure> {
         let (mut text, mut finish) = self.once(wanted.step, request).await?;
-        let mut continued = 0;
+        let (mut continued, mut had) = (0, 0);
         while finish == Finish::Length && continued < MOST_CONTINUATIONS && text.len() < MOST_BYTES {
             let words = u32::try_from(WordCount::of(&text)).unwrap_or(u32::MAX);
             if u64::from(words) * 10 >= u64::from(wanted.words) * 13 {
                 break;
             }
             cut_to_whole(&mut text);
+            if text.len() <= had {
+                // It does not get on: what came was the same again, or no sentence.
+                break;
+            }
+            had = text.len();
             continued += 1;
             let more = wanted.words.saturating_sub(words).max(wanted.words / 5).max(20);
             let shown = |level: usize| {
@@ -195,7 +200,9 @@ impl Pen {
         if is_cut {
             cut_to_whole(&mut text);
         }
-        Ok(Prose { text, continued, is_cut })
+        // One that has all the words it was to have only lacks an end of its own.
+        let is_short = WordCount::of(&text) < u64::from(wanted.words);
+        Ok(Prose { text, continued, is_cut: is_cut && is_short })
     }
 
     /// Asks for a text and passes it on as it comes; one that has words, and why it ended.
