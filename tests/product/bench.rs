@@ -211,3 +211,20 @@ fn the_api_is_measured_beside_bare_routes_on_both_engines() {
     }
     assert_eq!(keys(&server), 0);
 }
+
+#[test]
+fn streams_of_answers_are_measured_beside_a_bare_client_and_all_of_their_text_comes_through() {
+    let world = World::new();
+    let scratch = tempfile::tempdir().unwrap();
+    let arguments = ["bench", "generation", "--streams", "8", "--seconds", "1", "--rate", "20", "--json"];
+    let output = world.command(&arguments).env("TMPDIR", scratch.path()).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    let figures: Value = serde_json::from_slice(&output.stdout).unwrap();
+    for name in
+        ["tokens_per_s", "bare_core_share", "client_core_share", "jobs_core_share", "overhead_core_share"]
+    {
+        assert!(figures[name].is_f64(), "{name}: {figures}");
+    }
+    assert_eq!((figures["engine"].as_str(), figures["streams"].as_u64()), (Some("sqlite"), Some(8)));
+    assert_eq!(scratch.path().read_dir().unwrap().count(), 0);
+}

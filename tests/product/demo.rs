@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{
     docx::check_docx,
-    world::{World, prepared, validate},
+    world::{World, prepared, text, validate},
 };
 
 const FORMATS: [&str; 7] = ["docx", "epub", "html", "json", "markdown", "pdf", "text"];
@@ -136,4 +136,41 @@ fn a_book_survives_the_way_through_its_own_epub() {
     let sizes = |files: &BTreeMap<String, Value>| files["text"]["bytes"].as_u64().unwrap();
     let (one, two) = (sizes(&first), sizes(&again));
     assert!(two.abs_diff(one) * 50 < one, "plain text of {one} bytes, after an EPUB {two}");
+}
+
+#[test]
+fn two_chapters_that_a_model_writes_are_taken_in_with_the_handbook_and_valid_in_every_format() {
+    let world = World::new();
+    let report = world.json(&["demo", "--generate"]);
+    let files = files_of(&report);
+    check_all(&world, &files);
+    let generated = &report["generated"];
+    assert_eq!((generated["project"].as_str(), generated["chapters"].as_u64()), (Some("novel"), Some(2)));
+    assert!(generated["words"].as_u64().unwrap() > 200, "{generated}");
+    let plain = world.json(&["demo"]);
+    assert_eq!(report["chapters"].as_u64().unwrap(), plain["chapters"].as_u64().unwrap() + 2);
+    // What the model wrote stands in the book, and nothing stood in for it: the people of the brief, none of those it knows.
+    let book = fs::read_to_string(world.path("").join(files["text"]["file"].as_str().unwrap())).unwrap();
+    let (_, novel) = book.split_once("The Keeper of the Light, chapter 1").unwrap();
+    let (_, novel) = novel.rsplit_once("The Keeper of the Light, chapter 1").unwrap_or(("", novel));
+    assert!(novel.contains("The Keeper of the Light, chapter 2"), "{novel}");
+    assert!(novel.split_whitespace().count() > 250, "{novel}");
+    assert!(["Ada", "Byron", "Hugo", "Sand"].iter().any(|name| novel.contains(name)), "{novel}");
+    assert_eq!(world.integrity(), "ok");
+}
+
+#[test]
+fn what_a_model_writes_is_shown_and_the_same_in_another_place() {
+    let novel = || {
+        let output = World::new().run(&["demo", "--generate"]);
+        assert!(output.status.success(), "{}", text(&output));
+        let told = String::from_utf8(output.stdout).unwrap();
+        let (novel, rest) = told.split_once("The Keeper of the Light: 2 chapters").unwrap();
+        assert!(rest.contains("written by job_") && rest.contains("epub"), "{rest}");
+        assert!(novel.split_whitespace().count() > 250, "{novel}");
+        novel.to_owned()
+    };
+    assert_eq!(novel(), novel());
+    let refused = World::new().run(&["demo", "--generate", "book.md"]);
+    assert_eq!(refused.status.code(), Some(2), "{}", text(&refused));
 }

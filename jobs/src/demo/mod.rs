@@ -1,8 +1,9 @@
 //! `presswork demo [FILE]`: the main job from end to end. Imports a manuscript (the handbook where none is given), exports
-//! it to every format, fetches the files. In this one process and with no server; on Redis, where one is named, with two
+//! it to every format, fetches the files; with `--generate` a model writes chapters of it first. In this one process and with no server; on Redis, where one is named, with two
 //! worker processes that share the work, while this one follows their progress.
 
 mod fleet;
+mod novel;
 
 use std::{
     collections::BTreeMap,
@@ -22,7 +23,7 @@ use presswork::{
 };
 use serde::Serialize;
 
-use self::fleet::Fleet;
+use self::{fleet::Fleet, novel::Novel};
 use crate::{
     export::{Export, Format, What},
     handbook,
@@ -40,11 +41,16 @@ pub struct Demo;
 pub struct DemoArguments {
     /// A manuscript: a Markdown, text or EPUB file, or a folder of Markdown chapters [default: Presswork's handbook]
     file: Option<PathBuf>,
+    /// First let the built-in model write two chapters, shown as they come, which are taken in with the handbook
+    #[arg(long, conflicts_with = "file")]
+    generate: bool,
 }
 
 /// What it tells, as JSON.
 #[derive(Debug, Serialize)]
 struct Report {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    generated: Option<Novel>,
     project: ProjectId,
     title: String,
     chapters: u64,
@@ -87,7 +93,7 @@ impl Command for Demo {
         let report = match &app.settings().redis_url {
             None => {
                 let working = Working::start(app.worker(&engine, app.worker_options()).await?);
-                let report = stage.play(arguments.file).await;
+                let report = stage.play(arguments).await;
                 let stopped = working.stop().await;
                 let report = report?;
                 stopped?;
@@ -95,7 +101,7 @@ impl Command for Demo {
             }
             Some(url) => {
                 let fleet = Fleet::start(WORKERS, app, url).await?;
-                let mut report = stage.play(arguments.file).await?;
+                let mut report = stage.play(arguments).await?;
                 report.workers = fleet.stop().await?;
                 report
             }
@@ -113,7 +119,8 @@ struct Stage<'a> {
 }
 
 impl Stage<'_> {
-    async fn play(&self, file: Option<PathBuf>) -> Result<Report, CliError> {
+    async fn play(&self, DemoArguments { file, generate }: DemoArguments) -> Result<Report, CliError> {
+        let generated = if generate { Some(Novel::write(self).await?) } else { None };
         let bars = MultiProgress::with_draw_target(if self.app.output().is_terminal() {
             ProgressDrawTarget::stderr()
         } else {
@@ -122,7 +129,7 @@ impl Stage<'_> {
         // The handbook is written out, so that it comes in like any other folder.
         let handbook = match &file {
             Some(_) => None,
-            None => Some(write_handbook(self.engine.folder().join("tmp")).await?),
+            None => Some(write_handbook(self.engine.folder().join("tmp"), generated.as_ref()).await?),
         };
         let path = match (&file, &handbook) {
             (Some(file), _) => file.clone(),
@@ -157,6 +164,7 @@ impl Stage<'_> {
         }
         let result = imported.output.map(|output| output.result).unwrap_or_default();
         Ok(Report {
+            generated,
             project,
             title: result["title"].as_str().unwrap_or_default().to_owned(),
             chapters: result["chapters"].as_u64().unwrap_or_default(),
@@ -245,12 +253,14 @@ fn project_for(file: Option<&Path>) -> Result<ProjectId, CliError> {
     Ok(plain.parse().or_else(|_| format!("book-{plain}").parse()).or_else(|_| "book".parse())?)
 }
 
-/// The handbook as a folder, gone when it is dropped.
-async fn write_handbook(scratch: PathBuf) -> Result<tempfile::TempDir, CliError> {
+/// The handbook as a folder, with what was written for it, gone when it is dropped.
+async fn write_handbook(scratch: PathBuf, novel: Option<&Novel>) -> Result<tempfile::TempDir, CliError> {
+    let novel = novel.cloned();
     let written = tokio::task::spawn_blocking(move || {
         fs::create_dir_all(&scratch)?;
         let folder = tempfile::Builder::new().prefix("handbook-").tempdir_in(scratch)?;
         handbook::write(folder.path())?;
+        novel.map_or(Ok(()), |novel| novel.add_to(folder.path()))?;
         Ok::<_, std::io::Error>(folder)
     });
     let failed = |error: &dyn std::fmt::Display| {

@@ -86,7 +86,7 @@ pub(super) async fn run(arguments: GenerationArguments, app: &App) -> Result<(),
     let figures = measured?;
     closed?;
     app.output().json_line(&figures)?;
-    app.output().table(&["64 STREAMS READ BY", "OF A CORE", "WANTED", "SO"], &rows(&figures))
+    app.output().table(&["STREAMS READ BY", "OF A CORE", "WANTED", "SO"], &rows(&figures))
 }
 
 async fn measure(
