@@ -3,6 +3,7 @@
 
 mod api;
 mod baseline;
+mod cache;
 mod direct;
 mod export;
 mod fairness;
@@ -40,6 +41,8 @@ enum Which {
     Fairness(fairness::FairnessArguments),
     /// The HTTP API beside bare routes: jobs given with an API key, events followed by many, browsers' sessions
     Api(api::ApiArguments),
+    /// The same book's jobs twice: what of it the cache of answers saves
+    Cache(cache::CacheArguments),
     /// What a claim costs with ten tenants, with thousands, and with nearly all of them throttled
     Tenants(tenants::TenantsArguments),
 }
@@ -56,6 +59,7 @@ impl Command for Bench {
             Which::Export(arguments) => export::run(arguments, app).await,
             Which::Fairness(arguments) => fairness::run(arguments, app).await,
             Which::Api(arguments) => api::run(arguments, app).await,
+            Which::Cache(arguments) => cache::run(arguments, app).await,
             Which::Tenants(arguments) => tenants::run(arguments, app).await,
         }
     }
