@@ -34,6 +34,8 @@ mod import;
 mod kills;
 #[path = "product/models.rs"]
 mod models;
+#[path = "product/money.rs"]
+mod money;
 #[path = "product/naughty.rs"]
 mod naughty;
 #[path = "product/parts.rs"]

@@ -1,14 +1,16 @@
 //! `/v1/spending` and `/v1/budgets`: what the tenant has spent on models, and what it may spend.
 
+use std::collections::BTreeMap;
+
 use axum::{Json, extract::State};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Routes,
     caller::Caller,
-    extract::{Body, Path, Query},
+    extract::{Body, Query},
     page::{PageOf, PageQuery},
     problem::{Problem, ProblemType},
     state::ApiState,
@@ -21,11 +23,7 @@ use crate::{
 
 /// What `/v1/spending` and `/v1/budgets` answer to.
 pub(super) fn routes() -> Routes {
-    OpenApiRouter::new()
-        .routes(routes!(get))
-        .routes(routes!(tenants))
-        .routes(routes!(budgets))
-        .routes(routes!(set, reset))
+    OpenApiRouter::new().routes(routes!(get)).routes(routes!(tenants)).routes(routes!(budgets, set, reset))
 }
 
 /// Which days are meant.
@@ -296,67 +294,89 @@ async fn budgets(State(state): State<ApiState>, caller: Caller) -> Result<Json<B
     document(&state, caller.tenant()).await
 }
 
-/// How much may be spent.
+/// What may be spent: an amount of money such as `12.50`, or a number of tokens; null for no limit. What is left out gets its
+/// default.
 #[derive(Deserialize, ToSchema)]
-#[schema(as = NewBudget)]
-#[serde(deny_unknown_fields)]
-struct AmountBody {
-    /// How much: an amount of money such as `12.50`, or a number of tokens; null for no limit.
-    #[schema(required = true, pattern = "^[0-9]{1,10}(\\.[0-9]{1,9})?$")]
-    #[serde(deserialize_with = "Option::deserialize")]
-    amount: Option<String>,
+#[schema(as = NewBudgets)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct BudgetsBody {
+    /// Money a day.
+    #[schema(required = false, value_type = Option<String>, pattern = "^[0-9]{1,10}(\\.[0-9]{1,9})?$")]
+    #[serde(default, deserialize_with = "given")]
+    daily: Option<Option<String>>,
+    /// Money a month.
+    #[schema(required = false, value_type = Option<String>, pattern = "^[0-9]{1,10}(\\.[0-9]{1,9})?$")]
+    #[serde(default, deserialize_with = "given")]
+    monthly: Option<Option<String>>,
+    /// Tokens a day.
+    #[schema(required = false, value_type = Option<String>, pattern = "^[0-9]{1,18}$")]
+    #[serde(default, deserialize_with = "given")]
+    daily_tokens: Option<Option<String>>,
+    /// Tokens a month.
+    #[schema(required = false, value_type = Option<String>, pattern = "^[0-9]{1,18}$")]
+    #[serde(default, deserialize_with = "given")]
+    monthly_tokens: Option<Option<String>>,
+}
+
+/// Tells null from nothing.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
 }
 
 /// Set what the tenant may spend
 ///
-/// In force everywhere within a second. Jobs that wait for their budget go on within ten minutes.
+/// All of it: what is left out gets its default. In force everywhere within a second. Jobs that wait for their budget go on within
+/// ten minutes.
 #[utoipa::path(
     put,
-    path = "/v1/budgets/{budget}",
+    path = "/v1/budgets",
     tag = "spending",
-    params(("budget" = String, Path, description = "daily, monthly, daily-tokens or monthly-tokens")),
-    request_body = AmountBody,
+    request_body = BudgetsBody,
     responses(
-        (status = OK, description = "It is set", body = BudgetsDocument),
+        (status = OK, description = "They are set", body = BudgetsDocument),
     ),
     extensions(("x-permission" = json!("limits:write")))
 )]
 async fn set(
     State(state): State<ApiState>,
     caller: Caller,
-    Path(budget): Path<Measure>,
-    Body(AmountBody { amount }): Body<AmountBody>,
+    Body(body): Body<BudgetsBody>,
 ) -> Result<Json<BudgetsDocument>, Problem> {
-    let read = |text: &String| budget.read(text);
-    let read = amount.as_ref().map(read).transpose();
-    let read = read.map_err(|problem| Problem::at(ProblemType::Unprocessable, "/amount", problem))?;
-    state.engine().spending.budgets().set(caller.tenant(), budget, read).await?;
-    record(&state, &caller, budget, amount.as_deref().unwrap_or("none")).await;
+    let BudgetsBody { daily, monthly, daily_tokens, monthly_tokens } = body;
+    let mut set = BTreeMap::new();
+    for (measure, given) in Measure::ALL.into_iter().zip([daily, monthly, daily_tokens, monthly_tokens]) {
+        let Some(given) = given else { continue };
+        let read = given.as_deref().map(|text| measure.read(text)).transpose();
+        let wrong = |problem| Problem::at(ProblemType::Unprocessable, format!("/{measure}"), problem);
+        set.insert(measure, read.map_err(wrong)?);
+    }
+    state.engine().spending.budgets().set_all(caller.tenant(), &set).await?;
+    let shown = |(measure, amount): (&Measure, &Option<u64>)| {
+        let amount = amount.map_or_else(|| "none".to_owned(), |amount| measure.show(amount));
+        format!("{measure} {amount}")
+    };
+    record(&state, &caller, &set.iter().map(shown).collect::<Vec<_>>().join(", ")).await;
     document(&state, caller.tenant()).await
 }
 
-/// Let the default budget hold again
+/// Let the default budgets hold again
 #[utoipa::path(
     delete,
-    path = "/v1/budgets/{budget}",
+    path = "/v1/budgets",
     tag = "spending",
-    params(("budget" = String, Path, description = "daily, monthly, daily-tokens or monthly-tokens")),
     responses(
-        (status = OK, description = "The default holds", body = BudgetsDocument),
+        (status = OK, description = "The defaults hold", body = BudgetsDocument),
     ),
     extensions(("x-permission" = json!("limits:write")))
 )]
-async fn reset(
-    State(state): State<ApiState>,
-    caller: Caller,
-    Path(budget): Path<Measure>,
-) -> Result<Json<BudgetsDocument>, Problem> {
-    state.engine().spending.budgets().reset(caller.tenant(), budget).await?;
-    record(&state, &caller, budget, "default").await;
+async fn reset(State(state): State<ApiState>, caller: Caller) -> Result<Json<BudgetsDocument>, Problem> {
+    state.engine().spending.budgets().set_all(caller.tenant(), &BTreeMap::new()).await?;
+    record(&state, &caller, "").await;
     document(&state, caller.tenant()).await
 }
 
-async fn record(state: &ApiState, caller: &Caller, budget: Measure, amount: &str) {
-    let entry = Entry::new(Action::TenantChanged).to(format!("budget:{budget}")).with("amount", amount);
+async fn record(state: &ApiState, caller: &Caller, set: &str) {
+    let set = if set.is_empty() { "default" } else { set };
+    let entry = Entry::new(Action::TenantChanged).to("budgets").with("set", set);
     state.record(entry, &caller.origin, Some(&caller.principal)).await;
 }

@@ -181,6 +181,23 @@ impl Budgets {
         Ok(())
     }
 
+    /// Sets all of a tenant's budgets: the default holds for those that are not named.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn set_all(
+        &self,
+        tenant: &TenantId,
+        budgets: &BTreeMap<Measure, Option<u64>>,
+    ) -> Result<(), StoreError> {
+        let change = |set: &mut Option<Overrides>| {
+            *set = (!budgets.is_empty()).then(|| budgets.clone());
+        };
+        self.set.update(tenant.as_str(), change).await?;
+        self.forget(tenant);
+        Ok(())
+    }
+
     /// Lets the default hold again.
     ///
     /// # Errors

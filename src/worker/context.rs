@@ -236,14 +236,14 @@ impl Context {
     }
 
     /// Sets aside what a call of a model may cost at most, before it is asked. [Settle](Spend::settle) it when it is known what it
-    /// has cost: dropped, all of it counts once the attempt's time is over.
+    /// has cost: dropped, all of it counts once `longest` is over, or the attempt's time.
     ///
     /// # Errors
     /// [`Failure::Snooze`] where a budget is used up, until there may be some again: return it, and the job goes on then, at the
     /// cost of no attempt. [`Failure::Fatal`] where the call alone is more than a budget, or a budget is of money and nobody
     /// knows the price. [`Failure::Retry`] where accounts can't be read.
-    pub async fn spend(&self, estimate: &Estimate) -> Result<Spend, Failure> {
-        spend::spend(&self.0.surroundings, &self.0.job.tenant, estimate, self.0.timeout).await
+    pub async fn spend(&self, estimate: &Estimate, longest: Duration) -> Result<Spend, Failure> {
+        spend::spend(&self.0.surroundings, &self.0.job.tenant, estimate, longest.min(self.0.timeout)).await
     }
 
     /// Notes that an answer came from the cache, and what it would have cost.

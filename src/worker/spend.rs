@@ -15,8 +15,7 @@ const LOOKS_AGAIN: Duration = Duration::from_secs(600);
 /// How soon it looks where only calls that are under way stand in its way: most use less than was set aside for them.
 const LOOKS_SOON: Duration = Duration::from_secs(10);
 
-/// A call of a model that may be asked. Dropped without being settled, all that was set aside for it counts once the attempt's
-/// time is over.
+/// A call of a model that may be asked. Dropped without being settled, all that was set aside for it counts once its time is over.
 #[must_use = "settle it when it is known what it has cost"]
 #[derive(Debug)]
 pub struct Spend {
@@ -42,7 +41,7 @@ impl Spend {
     }
 }
 
-/// Sets aside what a call may cost. It can be settled for as long as an attempt may take.
+/// Sets aside what a call may cost. It can be settled for as long as `hold`.
 pub(super) async fn spend(
     surroundings: &Surroundings,
     tenant: &TenantId,

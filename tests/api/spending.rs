@@ -26,7 +26,8 @@ async fn spend(world: &World, tenant: &str) {
 }
 
 async fn put(world: &World, path: &str, key: &str, body: &Value) -> (StatusCode, Value) {
-    answer(world.request(Method::PUT, path, key).json(body).send().await.unwrap()).await
+    let request = world.request(Method::PUT, path, key).header("content-type", "application/json");
+    answer(request.body(body.to_string()).send().await.unwrap()).await
 }
 
 fn budget<'a>(document: &'a Value, name: &str) -> &'a Value {
@@ -112,10 +113,11 @@ async fn budgets_are_set_by_who_may_and_hold_at_once() {
         (&budget(&before, "daily")["amount"], &budget(&before, "daily")["default"]),
         (&Value::Null, &json!(true))
     );
-    let body = json!({ "amount": "6.50" });
-    assert_eq!(put(&world, "/v1/budgets/daily", &reads, &body).await.0, StatusCode::FORBIDDEN);
-    let (status, set) = put(&world, "/v1/budgets/daily", &writes, &body).await;
+    let body = json!({ "daily": "6.50" });
+    assert_eq!(put(&world, "/v1/budgets", &reads, &body).await.0, StatusCode::FORBIDDEN);
+    let (status, set) = put(&world, "/v1/budgets", &writes, &body).await;
     assert_eq!((status, &budget(&set, "daily")["amount"]), (StatusCode::OK, &json!("6.50")));
+    assert_eq!(budget(&set, "monthly-tokens")["amount"], "1000000");
     spend(&world, "acme").await;
     let acme = "acme".parse().unwrap();
     let held =
@@ -127,19 +129,21 @@ async fn budgets_are_set_by_who_may_and_hold_at_once() {
         world.engine.spending.reserve(&acme, &estimate(), Duration::from_secs(60)).await.unwrap().is_err()
     );
     world.engine.spending.settle(&held, None).await.unwrap();
-    for (path, body) in [
-        ("/v1/budgets/daily", json!({ "amount": "much" })),
-        ("/v1/budgets/daily", json!({ "amount": "-1" })),
-        ("/v1/budgets/daily-tokens", json!({ "amount": "1.5" })),
-        ("/v1/budgets/daily", json!({})),
-        ("/v1/budgets/weekly", json!({ "amount": "1" })),
+    for body in [
+        json!({ "daily": "much" }),
+        json!({ "daily": "-1" }),
+        json!({ "daily-tokens": "1.5" }),
+        json!({ "weekly": "1" }),
+        json!({ "daily": 5 }),
     ] {
-        let (status, problem) = put(&world, path, &writes, &body).await;
-        assert!(status.is_client_error(), "{path} {body}: {problem}");
+        let (status, problem) = put(&world, "/v1/budgets", &writes, &body).await;
+        assert!(status.is_client_error(), "{body}: {problem}");
     }
-    let (_, lifted) = put(&world, "/v1/budgets/monthly-tokens", &writes, &json!({ "amount": null })).await;
-    assert!(budget(&lifted, "monthly-tokens")["amount"].is_null());
-    let reset = world.request(Method::DELETE, "/v1/budgets/monthly-tokens", &writes).send().await.unwrap();
+    let (_, lifted) = put(&world, "/v1/budgets", &writes, &json!({ "monthly-tokens": null })).await;
+    assert!(
+        budget(&lifted, "monthly-tokens")["amount"].is_null() && budget(&lifted, "daily")["amount"].is_null()
+    );
+    let reset = world.request(Method::DELETE, "/v1/budgets", &writes).send().await.unwrap();
     let (status, reset) = answer(reset).await;
     assert_eq!((status, &budget(&reset, "monthly-tokens")["default"]), (StatusCode::OK, &json!(true)));
 }

@@ -27,11 +27,11 @@ const OPENAI: Protocol = Protocol::OpenAi { max_completion_tokens: false, includ
 const NEWER_OPENAI: Protocol = Protocol::OpenAi { max_completion_tokens: true, include_usage: true };
 const OLLAMA: Protocol = Protocol::Ollama { context: Some(8_192) };
 
-const LLMOCK: &str = "models/bin/llmock";
+pub(crate) const LLMOCK: &str = "models/bin/llmock";
 const AIMOCK: &str = "node/node_modules/@copilotkit/aimock/dist/cli.js";
 
 /// A file that `tests/run` has installed.
-fn tool(path: &str) -> String {
+pub(crate) fn tool(path: &str) -> String {
     let file = prepared("PRESSWORK_TEST_TOOLS").join(path);
     assert!(file.is_file(), "there is no {}: run the tests by tests/run", file.display());
     file.to_str().unwrap().to_owned()
@@ -52,7 +52,7 @@ impl Drop for Mock {
 }
 
 impl Mock {
-    async fn start(program: &str, arguments: &[&str]) -> Self {
+    pub(crate) async fn start(program: &str, arguments: &[&str]) -> Self {
         let port = free_port();
         let arguments = arguments.iter().map(|argument| (*argument).to_owned());
         let process = start(program, arguments.chain(["--port".to_owned(), port.to_string()]));
@@ -78,7 +78,7 @@ impl Mock {
         Self::start("node", &arguments).await
     }
 
-    fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 

@@ -209,7 +209,7 @@ impl Asker {
             output_tokens: output,
             cost: price.map(|price| price.most(input, output)),
         };
-        match self.context.spend(&estimate).await {
+        match self.context.spend(&estimate, self.source.longest).await {
             Ok(spend) => Ok(Aside { call, tokens: reserved, spend }),
             Err(failure) => {
                 reserved.settle(0).await;

@@ -6,6 +6,9 @@ use presswork::{domain::Failure, limits::Resource, worker::Context};
 
 use crate::model::{CACHED_FOR, Configured, LanguageModel, ModelFacts, Price, Registry};
 
+/// How much later than at its end a call is settled at most.
+const LATE: Duration = Duration::from_secs(60);
+
 /// A model, its price, and what its use is counted as.
 pub(super) struct Source {
     pub(super) name: String,
@@ -13,6 +16,8 @@ pub(super) struct Source {
     pub(super) price: Option<Price>,
     pub(super) max_output_tokens: Option<u32>,
     pub(super) context_window: Option<u32>,
+    /// How long an answer takes at most.
+    pub(super) longest: Duration,
     /// How long its answers are kept.
     pub(super) lives: Duration,
     /// What is reserved for its tokens.
@@ -43,6 +48,8 @@ impl Source {
         Ok(Self {
             name: configured.name.clone(),
             facts: configured.facts(),
+            // The clients give up before that.
+            longest: configured.patience().whole + LATE,
             lives: configured.cache,
             price: configured.price,
             max_output_tokens: configured.max_output_tokens,
@@ -63,6 +70,7 @@ impl Source {
         Ok(Self {
             name: name.to_owned(),
             facts: model.facts().clone(),
+            longest: Duration::MAX,
             lives: CACHED_FOR,
             price,
             max_output_tokens: None,

@@ -3,6 +3,7 @@
 
 mod api;
 mod baseline;
+mod cache;
 mod corpus;
 mod direct;
 mod export;
@@ -50,6 +51,8 @@ enum Which {
     Api(api::ApiArguments),
     /// What streams of models' answers cost on their way from the provider to subscribers, beside clients that only read them
     Generation(generation::GenerationArguments),
+    /// The same book's jobs twice: what of it the cache of answers saves
+    Cache(cache::CacheArguments),
     /// What a claim costs with ten tenants, with thousands, and with nearly all of them throttled
     Tenants(tenants::TenantsArguments),
 }
@@ -68,6 +71,7 @@ impl Command for Bench {
             Which::Fairness(arguments) => fairness::run(arguments, app).await,
             Which::Api(arguments) => api::run(arguments, app).await,
             Which::Generation(arguments) => generation::run(arguments, app).await,
+            Which::Cache(arguments) => cache::run(arguments, app).await,
             Which::Tenants(arguments) => tenants::run(arguments, app).await,
         }
     }
