@@ -25,9 +25,11 @@ impl Letters {
     /// What names are in.
     pub(super) fn of<'a>(names: impl Iterator<Item = &'a [u8]>) -> Self {
         let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
-        let mut is_utf8 = true;
+        let (mut is_utf8, mut high, mut beside) = (true, 0_usize, 0_usize);
         for name in names.filter(|name| std::str::from_utf8(name).is_err()) {
             is_utf8 = false;
+            high += name.iter().filter(|byte| !byte.is_ascii()).count();
+            beside += name.windows(2).filter(|pair| pair.iter().all(|byte| !byte.is_ascii())).count();
             detector.feed(name, false);
             detector.feed(b"\n", false);
         }
@@ -38,7 +40,9 @@ impl Letters {
         let guess = detector.guess(None, Utf8Detection::Deny);
         // Of those that Windows has written into archives; it writes no windows-1252, which is what all else is taken for.
         let known = [SHIFT_JIS, EUC_JP, GBK, GB18030, BIG5, EUC_KR, IBM866];
-        if known.contains(&guess) { Self::Guessed(guess) } else { Self::Ibm437 }
+        // Letters with accents stand alone among others; those of other scripts do not.
+        let is_other_script = beside * 2 >= high;
+        if is_other_script && known.contains(&guess) { Self::Guessed(guess) } else { Self::Ibm437 }
     }
 
     /// A name as text.
