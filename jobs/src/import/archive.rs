@@ -1,5 +1,5 @@
 //! The ZIP archive around an EPUB or a DOCX, with its names checked and its sizes bounded: what an entry says of its size is not
-//! believed, what comes out of it is counted.
+//! believed, what comes out of it is counted. `names`: in what letters entries are named.
 
 use std::{
     cell::Cell,
@@ -11,6 +11,7 @@ use std::{
 
 use zip::ZipArchive;
 
+use self::names::Letters;
 use crate::{
     book::BookError,
     import::{
@@ -19,6 +20,8 @@ use crate::{
         read_error,
     },
 };
+
+mod names;
 
 /// How many entries an archive has at most.
 const MOST_ENTRIES: usize = 20_000;
@@ -61,9 +64,18 @@ impl Archive {
         if zip.has_duplicate_names() {
             return Err(BookError::input(&name, "two entries of the archive have the same name"));
         }
+        let mut raw = Vec::new();
+        for index in 0..zip.len() {
+            let named = zip.by_index_raw(index).map(|entry| entry.name_raw().to_vec());
+            raw.push(named.map_err(|error| {
+                let place = format!("entry {}", index + 1);
+                BookError::at(&name, place, format!("the archive is broken: {error}"))
+            })?);
+        }
+        let letters = Letters::of(raw.iter().map(Vec::as_slice));
         let mut entries = HashMap::new();
         let (mut total, mut encrypted, mut places) = (0_u64, false, Vec::new());
-        for index in 0..zip.len() {
+        for (index, raw) in raw.iter().enumerate() {
             let entry = zip.by_index_raw(index).map_err(|error| {
                 BookError::at(
                     &name,
@@ -71,12 +83,9 @@ impl Archive {
                     format!("the archive is broken: {error}"),
                 )
             })?;
-            let Ok(path) = std::str::from_utf8(entry.name_raw()) else {
-                let place = format!("entry {}", index + 1);
-                return Err(BookError::at(&name, place, "its name is not UTF-8"));
-            };
+            let path = letters.read(raw);
             let place = format!("{name}!{path}");
-            if !is_inside(path) {
+            if !is_inside(&path) {
                 return Err(BookError::input(place, "the entry's name leads outside of the book"));
             }
             total = total.saturating_add(entry.size());
@@ -87,7 +96,7 @@ impl Archive {
             }
             encrypted |= entry.encrypted();
             places.push((entry.header_start(), entry.compressed_size()));
-            if !path.ends_with('/') && entries.insert(path.to_owned(), index).is_some() {
+            if !path.ends_with('/') && entries.insert(path, index).is_some() {
                 return Err(BookError::input(place, "the archive has this entry twice"));
             }
         }

@@ -1,5 +1,5 @@
-//! The order of a folder's chapters: as its `SUMMARY.md` lists them, where there is one that does (mdBook's and GitBook's way), else
-//! by name, numbers in them by value.
+//! The order of a folder's chapters: as its `SUMMARY.md` lists them, where there is one that does (mdBook's and GitBook's way), as
+//! its `index.html` links to most of them, else by name, numbers in them by value.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -12,7 +12,7 @@ use pulldown_cmark::{Event, Parser, Tag};
 use super::{SourceFile, markdown::resolve::beside, read_error};
 use crate::book::{BookError, markdown::dialect};
 
-/// How many bytes of a summary are read.
+/// How many bytes of a summary or index are read.
 const MOST_SUMMARY_BYTES: u64 = 1 << 20;
 
 /// The chapters in order, and what their owner should know of it.
@@ -25,13 +25,10 @@ pub(super) fn in_order(
     };
     let summary =
         chapters.iter().copied().filter(is_summary).min_by_key(|file| file.name.matches('/').count());
-    let Some(summary) = summary else { return Ok((chapters, None)) };
+    let Some(summary) = summary else { return Ok((by_index(chapters)?, None)) };
     let by_name: HashMap<String, &SourceFile> =
         chapters.iter().map(|file| (file.name.to_lowercase(), *file)).collect();
-    let opened = File::open(&summary.path).map_err(read_error(&summary.name))?;
-    let mut bytes = Vec::new();
-    opened.take(MOST_SUMMARY_BYTES).read_to_end(&mut bytes).map_err(read_error(&summary.name))?;
-    let text = String::from_utf8_lossy(&bytes);
+    let text = beginning(summary)?;
     let mut seen: HashSet<&str> = HashSet::new();
     let targets = Parser::new_ext(&text, dialect()).filter_map(|event| match event {
         Event::Start(Tag::Link { dest_url, .. }) => beside(&summary.name, &dest_url),
@@ -59,6 +56,38 @@ pub(super) fn in_order(
         )
     });
     Ok((listed, note))
+}
+
+fn beginning(file: &SourceFile) -> Result<String, BookError> {
+    let opened = File::open(&file.path).map_err(read_error(&file.name))?;
+    let mut bytes = Vec::new();
+    opened.take(MOST_SUMMARY_BYTES).read_to_end(&mut bytes).map_err(read_error(&file.name))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Pages as their index links to them, where it does so to most; the others behind those.
+fn by_index(chapters: Vec<&SourceFile>) -> Result<Vec<&SourceFile>, BookError> {
+    let is_index = |file: &&SourceFile| {
+        let name = file.name.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
+        matches!(name.as_str(), "index.html" | "index.htm" | "index.xhtml")
+    };
+    let index = chapters.iter().copied().filter(is_index).min_by_key(|file| file.name.matches('/').count());
+    let Some(index) = index else { return Ok(chapters) };
+    let text = beginning(index)?;
+    let by_name: HashMap<String, &SourceFile> =
+        chapters.iter().map(|file| (file.name.to_lowercase(), *file)).collect();
+    let mut seen = HashSet::from([index.name.as_str()]);
+    let targets = text.split("href=").skip(1).filter_map(|rest| {
+        let quote = rest.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+        beside(&index.name, rest[1..].split(quote).next()?)
+    });
+    let linked = targets.filter_map(|name| by_name.get(&name.to_lowercase()).copied());
+    let linked: Vec<&SourceFile> = linked.filter(|file| seen.insert(&file.name)).collect();
+    if linked.len() * 2 < chapters.len() {
+        return Ok(chapters);
+    }
+    let others = chapters.iter().copied().filter(|file| !seen.contains(file.name.as_str()));
+    Ok([index].into_iter().chain(linked.iter().copied()).chain(others).collect())
 }
 
 /// Sorts `2-b.md` before `10-a.md`: digits by value, letters without their case.
@@ -109,5 +138,26 @@ mod tests {
         let (told, _) =
             titles(&[("10.md", "# T\n\nt\n"), ("summary.md", "# Not a list\n\ns\n"), ("9.md", "# N\n\nn\n")]);
         assert_eq!(told, "N|T|Not a list");
+    }
+
+    #[test]
+    fn an_index_page_that_links_to_most_pages_says_their_order() {
+        let index = "<h1>Book</h1><a HREF='x'>x</a><a href=\"foreword.html\">F</a> <a href='z.html#s'>Z</a><a href='sub/a%20b.html'>A</a>";
+        let page = |title: &'static str| (title, format!("<h1>{title}</h1><p>text"));
+        let pages = [page("Foreword"), page("Z"), page("A"), page("Left")];
+        let names = ["foreword.html", "z.html", "sub/a b.html", "a-left.html"];
+        let order = |index: &str| {
+            let texts = names.iter().zip(&pages).map(|(name, (_, text))| (*name, text.as_str()));
+            let held: Vec<_> = texts
+                .chain([("index.html", index)])
+                .map(|(name, text)| file(name, text.as_bytes()))
+                .collect();
+            let files = held.iter().map(|(_, source)| source.clone()).collect();
+            let mut kept = Kept::default();
+            import(SourceFormat::Html, &Source::Folder(files), &mut kept).unwrap();
+            kept.titles().join("|")
+        };
+        assert_eq!(order(index), "Book|Foreword|Z|A|Left");
+        assert_eq!(order("<h1>Book</h1><a href='z.html'>z</a>"), "Left|Foreword|Book|A|Z");
     }
 }

@@ -121,6 +121,25 @@ mod tests {
     }
 
     #[test]
+    fn names_that_are_not_in_utf_8_are_read_as_they_were_meant() {
+        let entries = [("K?se/1.md", "# One\n\n![p](B?ume.png)\n"), ("K?se/B?ume.png", "")];
+        let entries = entries.map(|(name, text)| {
+            let bytes = if text.is_empty() { PNG.to_vec() } else { text.replace('?', "ä").into_bytes() };
+            (name.to_owned(), bytes)
+        });
+        let mut zip = zip_of(&entries);
+        // As programs for DOS and Windows write them.
+        for place in (0..zip.len() - 1)
+            .filter(|place| zip[*place..].starts_with(b"K?") || zip[*place..].starts_with(b"B?"))
+            .collect::<Vec<_>>()
+        {
+            zip[place + 1] = 0x84;
+        }
+        let (kept, _) = read(&zip).unwrap();
+        assert_eq!((kept.titles(), kept.assets.len()), (vec!["One"], 1), "{}", kept.text());
+    }
+
+    #[test]
     fn an_archive_that_lies_or_leads_outside_is_refused_with_its_reason() {
         let bomb = vec![b'a'; 8 << 20];
         for (entries, word) in [

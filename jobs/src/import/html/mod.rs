@@ -1,7 +1,7 @@
 //! HTML, as browsers read it: one file, or a folder of them. Each is read twice by tags: the first pass finds headings, pictures, notes
 //! and places, the second writes chapters. No tree is held, so a file of any size takes the same memory.
 //!
-//! `tokens` parts text and tags, `tree` makes them balanced, `survey` is the first pass with `front` for its metadata, `plan` decides where chapters begin and links
+//! `tokens` parts text and tags, `tree` makes them balanced, `page` leaves out what stands around a page's text, `survey` is the first pass with `front` for its metadata, `plan` decides where chapters begin and links
 //! lead, `write` is the second pass; what elements mean is known by the EPUB's `xhtml`.
 
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
@@ -23,6 +23,7 @@ use crate::book::{BookError, Metadata};
 
 mod front;
 mod marks;
+mod page;
 mod plan;
 mod survey;
 #[cfg(test)]
@@ -31,6 +32,7 @@ mod tokens;
 mod tree;
 mod write;
 
+use page::{Furnished, Page, furnished};
 use plan::{Book, Links, Planned};
 use survey::{Survey, survey};
 use tree::Tree;
@@ -69,7 +71,8 @@ fn import(
     let in_folder = files.len() > 1;
     for source in files {
         let charset = charset(source, &mut report)?;
-        let mut tree = Tree::new(Text::open(source, charset)?, &source.name);
+        let furnished = furnished(source, charset)?;
+        let mut tree = Page::new(Tree::new(Text::open(source, charset)?, &source.name), furnished.as_ref());
         let survey = survey(&mut tree, &source.name, all, &mut pictures, sink)?;
         if tree.tokens().ends_in_tag {
             report.warn(format!("{}: it ends inside of a tag: the file is cut off", source.name));
@@ -77,6 +80,7 @@ fn import(
         if tree.tokens().text.replaced {
             report.losses.add("character that means nothing in the charset");
         }
+        (0..tree.pieces).for_each(|_| report.losses.add("what stands around a page's main part"));
         survey.warnings.iter().for_each(|warning| report.warn(warning.clone()));
         let planned = Planned::of(&survey, marks, in_folder, count);
         count += planned.chapters();
@@ -86,17 +90,17 @@ fn import(
         if !marks.is_empty() && planned.begins.is_empty() {
             report.warn(format!("{}: no heading is where chapters were said to begin", source.name));
         }
-        read.push((*source, charset, planned, survey));
+        read.push(Read { source, charset, furnished, planned, survey });
     }
     let metadata = metadata(&read, in_folder);
-    let named = read.iter().map(|(source, _, planned, survey)| (source.name.clone(), planned, survey));
+    let named = read.iter().map(|read| (read.source.name.clone(), &read.planned, &read.survey));
     let title = |place: usize, chapter: usize| title(&read[place], chapter, in_folder);
     let book = Book::new(named.collect(), title);
 
     let mut chapters = Chapters::new(sink, report, &files[0].name);
-    for (place, (source, charset, planned, survey)) in read.iter().enumerate() {
+    for (place, Read { source, charset, furnished, planned, survey }) in read.iter().enumerate() {
         chapters.set_file(&source.name);
-        let tree = Tree::new(Text::open(source, charset)?, &source.name);
+        let tree = Page::new(Tree::new(Text::open(source, charset)?, &source.name), furnished.as_ref());
         let links = Links { book: &book, file: place, chapter: planned.first };
         let front_title = front_title(&read[place], in_folder);
         let written = Writer::new(tree, survey, planned, links, front_title).write(&mut chapters);
@@ -106,11 +110,18 @@ fn import(
     Ok(Imported { metadata, report: chapters.finish()? })
 }
 
-type Read<'a> = (&'a SourceFile, &'static Encoding, Planned, Survey);
+/// A file that was read once.
+struct Read<'a> {
+    source: &'a SourceFile,
+    charset: &'static Encoding,
+    furnished: Option<Furnished>,
+    planned: Planned,
+    survey: Survey,
+}
 
 /// What a file's chapters are called, counted from 0.
 fn title(read: &Read<'_>, chapter: usize, in_folder: bool) -> String {
-    let (_, _, planned, survey) = read;
+    let Read { planned, survey, .. } = read;
     match chapter.checked_sub(usize::from(planned.has_front)) {
         Some(begun) => {
             planned.begins.get(begun).map(|place| survey.headings[*place].text.clone()).unwrap_or_default()
@@ -119,7 +130,7 @@ fn title(read: &Read<'_>, chapter: usize, in_folder: bool) -> String {
     }
 }
 
-fn front_title((source, _, planned, survey): &Read<'_>, in_folder: bool) -> String {
+fn front_title(Read { source, planned, survey, .. }: &Read<'_>, in_folder: bool) -> String {
     if !in_folder {
         return String::new();
     }
@@ -133,13 +144,13 @@ fn front_title((source, _, planned, survey): &Read<'_>, in_folder: bool) -> Stri
 
 /// What the files say of the book; the first that says something counts.
 fn metadata(read: &[Read<'_>], in_folder: bool) -> Metadata {
-    let mut metadata = read.first().map(|(.., survey)| survey.metadata.clone()).unwrap_or_default();
-    let Some((_, _, planned, survey)) = read.first() else { return metadata };
-    metadata.cover = read.iter().find_map(|(.., survey)| survey.cover.clone());
+    let mut metadata = read.first().map(|read| read.survey.metadata.clone()).unwrap_or_default();
+    let Some(Read { planned, survey, .. }) = read.first() else { return metadata };
+    metadata.cover = read.iter().find_map(|read| read.survey.cover.clone());
     let heading = survey.headings.first().filter(|_| planned.skips_first).map(|heading| heading.text.clone());
     if let Some(heading) = heading.filter(|heading| !heading.is_empty()) {
         metadata.title = heading;
-    } else if in_folder && read.iter().any(|(.., other)| other.metadata.title != survey.metadata.title) {
+    } else if in_folder && read.iter().any(|other| other.survey.metadata.title != survey.metadata.title) {
         // Each is called after its chapter.
         metadata.title = String::new();
     }

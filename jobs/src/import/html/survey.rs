@@ -6,7 +6,8 @@ use std::collections::{HashMap, HashSet};
 use super::{
     front::{Line, meta},
     marks::{marked, short},
-    tree::{Step, Tree},
+    page::Page,
+    tree::Step,
 };
 use crate::{
     book::{BookError, Metadata, names::UniqueAnchors},
@@ -113,7 +114,7 @@ struct Surveyor<'a> {
 
 /// Reads a file through; its pictures go to `sink`.
 pub(super) fn survey(
-    tree: &mut Tree,
+    tree: &mut Page<'_>,
     file: &str,
     files: &Files,
     pictures: &mut Pictures,

@@ -48,6 +48,34 @@ fn a_page_becomes_chapters_with_all_that_stands_in_them() {
 }
 
 #[test]
+fn what_stands_around_a_pages_main_part_is_left_out_but_for_titles_and_notes() {
+    let page = "<title>T</title><body class=home><div id=wrap><header class=site><h1>The Site</h1><p>Slogan</header>\
+                <form><input>Search</form><main><article><h2>One</h2><p>The text of the first chapter<sup><a href='#n1'>1</a></sup>.\
+                <h2>Two</h2><p>And of the second one, which goes on for some more words.</article></main>\
+                <aside><h2>Latest</h2><ul><li>Other things</ul></aside><ol><li id=n1>A note.</ol>\
+                Loose words<footer><p>All rights</footer></div>";
+    let (kept, imported) = html(page);
+    assert_eq!(kept.titles(), ["One", "Two"]);
+    let text = kept.text();
+    assert!(text.contains("chapter[^n1]") && text.contains("[^n1]: A note."), "{text}");
+    for out in ["Site", "Slogan", "Search", "Latest", "Other", "Loose", "rights"] {
+        assert!(!text.contains(out), "{out}: {text}");
+    }
+    let lost = imported.report.losses.iter().find(|(what, _)| what.contains("main part"));
+    assert!(lost.is_some_and(|(_, count)| count > 2), "{lost:?}");
+    // Where less stands in it than around it, or a script speaks of it only, all is kept.
+    for page in [
+        "<p>Many words around<main><p>few</main>",
+        "<script>'<main>'</script><p>a <p>b",
+        "<!-- <main> --><p>a",
+    ] {
+        let (kept, imported) = html(page);
+        assert!(!imported.report.losses.iter().any(|(what, _)| what.contains("main part")));
+        assert!(kept.text().contains("Many") || kept.text().contains('a'), "{}", kept.text());
+    }
+}
+
+#[test]
 fn notes_stand_in_the_chapter_that_refers_to_them() {
     let text = "<h2>A</h2><p>x<a href='#fn1' class=footnote-ref id=r1><sup>1</sup></a><h2>B</h2><p>y<sup><a href='#fn2'>2</a></sup>\
                 <section role=doc-endnotes><hr><ol><li id=fn1><p>First. <a href='#r1' class=footnote-back>back</a></li>\

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 
 use super::{
     marks::{marked, short},
+    page::Page,
     plan::{Links, Planned},
     survey::{Survey, is_header, is_left_out},
-    tree::{Step, Tree},
+    tree::Step,
 };
 use crate::{
     book::{BookError, Losses},
@@ -22,7 +23,7 @@ use crate::{
 
 /// A file that is being written.
 pub(super) struct Writer<'a> {
-    pub(super) tree: Tree,
+    pub(super) tree: Page<'a>,
     pub(super) survey: &'a Survey,
     pub(super) planned: &'a Planned,
     pub(super) links: Links<'a>,
@@ -48,7 +49,7 @@ enum Ended {
 
 impl<'a> Writer<'a> {
     pub(super) fn new(
-        tree: Tree,
+        tree: Page<'a>,
         survey: &'a Survey,
         planned: &'a Planned,
         links: Links<'a>,
@@ -103,7 +104,7 @@ impl<'a> Writer<'a> {
         }
         let cut = self.tree.tokens().cut;
         (0..cut).for_each(|_| chapters.losses().add("over-long attribute, cut"));
-        (0..self.tree.too_deep).for_each(|_| chapters.losses().add("element nested too deep"));
+        (0..self.tree.too_deep()).for_each(|_| chapters.losses().add("element nested too deep"));
         Ok(())
     }
 
