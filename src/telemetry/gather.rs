@@ -5,7 +5,7 @@
 //! last ones are lost.
 
 use std::{
-    io::{self, Write as _},
+    io,
     sync::{Condvar, Mutex, MutexGuard, Once, PoisonError},
     thread,
     time::Duration,

@@ -27,9 +27,7 @@ use crate::{
     },
     domain::{Clock, Rate, TenantId},
     engine::Engine,
-    limits::{
-        Advance, Bucket, Decision, LimitError, LimitRules, Limiter, MemoryLimiter, Resource, Rules, Scope,
-    },
+    limits::{Advance, Bucket, Decision, LimitError, LimitRules, MemoryLimiter, Resource, Rules, Scope},
     security::{
         access::Principal,
         audit::{Action, Actor, Audit, Entry, Outcome},
