@@ -1,11 +1,16 @@
 //! Logs: lines on standard error, as text or as JSON. Owns: where they go and that no line holds a raw control
 //! character, so that what users write can neither forge lines nor drive a terminal. Must not know: who logs.
+//!
+//! A line a request is written in batches ([`gather`]): all others at once, behind those that came before them.
+
+mod gather;
 
 use std::{
     fmt::Write as _,
     io::{self, Write},
 };
 
+use tracing::Metadata;
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 
 use crate::config::LogFormat;
@@ -26,6 +31,14 @@ pub enum TelemetryError {
     Twice,
 }
 
+/// Where the lines of requests come from: one each, by the thousand.
+pub(crate) const ACCESS: &str = "presswork::access";
+
+/// Writes what is still gathered: at the end of a process.
+pub fn flush() {
+    gather::flush();
+}
+
 /// Sends what `filter` lets through to standard error from now on; once a process.
 ///
 /// # Errors
@@ -34,8 +47,10 @@ pub fn start(filter: &str, format: LogFormat) -> Result<(), TelemetryError> {
     let filter = EnvFilter::builder().parse(filter);
     let filter = filter.map_err(|error| TelemetryError::Filter { problem: error.to_string() })?;
     // Without colours: what is escaped then is everything.
-    let logs =
-        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(Harmless(format));
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(false)
+        .with_writer(Harmless { format, may_wait: false });
     match format {
         LogFormat::Text => logs.try_init(),
         LogFormat::Json => logs.json().flatten_event(true).try_init(),
@@ -45,7 +60,11 @@ pub fn start(filter: &str, format: LogFormat) -> Result<(), TelemetryError> {
 
 /// Standard error, with control characters escaped. A record comes in one write, its line feed at the end.
 #[derive(Clone, Copy, Debug)]
-struct Harmless(LogFormat);
+struct Harmless {
+    format: LogFormat,
+    /// Whether the record may be written a moment later, with others.
+    may_wait: bool,
+}
 
 impl<'a> MakeWriter<'a> for Harmless {
     type Writer = Self;
@@ -53,14 +72,19 @@ impl<'a> MakeWriter<'a> for Harmless {
     fn make_writer(&'a self) -> Self {
         *self
     }
+
+    fn make_writer_for(&'a self, metadata: &Metadata<'_>) -> Self {
+        Self { may_wait: metadata.target() == ACCESS, ..*self }
+    }
 }
 
 impl Write for Harmless {
     fn write(&mut self, record: &[u8]) -> io::Result<usize> {
         if is_plain(record) {
-            io::stderr().lock().write_all(record)?;
+            gather::write(record, self.may_wait)?;
         } else {
-            io::stderr().lock().write_all(harmless(&String::from_utf8_lossy(record), self.0).as_bytes())?;
+            let line = harmless(&String::from_utf8_lossy(record), self.format);
+            gather::write(line.as_bytes(), self.may_wait)?;
         }
         Ok(record.len())
     }

@@ -165,9 +165,13 @@ pub(super) async fn admit(State(state): State<ApiState>, mut request: Request, n
         return told.onto(next.run(request).await);
     }
     let headers = request.headers();
-    let principal = match credential::principal(&state, headers, &origin).await {
-        Ok(principal) => principal,
-        Err(problem) => return limits.refused(&origin, problem).await.into_response(),
+    let principal = match credential::recall(&state, headers, &origin) {
+        Some(principal) => principal,
+        // What is seldom needed is kept out of each request's own memory.
+        None => match Box::pin(credential::principal(&state, headers, &origin)).await {
+            Ok(principal) => principal,
+            Err(problem) => return Box::pin(limits.refused(&origin, problem)).await.into_response(),
+        },
     };
     let (principal, other) = match acting(headers, &principal) {
         Ok(Some(tenant)) => (Arc::new(Principal { tenant, ..Principal::clone(&principal) }), None),
@@ -183,13 +187,13 @@ pub(super) async fn admit(State(state): State<ApiState>, mut request: Request, n
         if let Some(tenant) = other {
             let entry =
                 Entry::new(Action::AccessDenied).ended(Outcome::Refused).to(format!("tenant:{tenant}"));
-            state.record(entry, &origin, Some(&principal)).await;
+            Box::pin(state.record(entry, &origin, Some(&principal))).await;
         }
         return told.onto(Problem::not_found("such tenant").into_response());
     }
     if let Some(missing) = need.missing(&principal) {
         let entry = Entry::new(Action::AccessDenied).ended(Outcome::Refused).to(missing.as_str());
-        state.record(entry, &origin, Some(&principal)).await;
+        Box::pin(state.record(entry, &origin, Some(&principal))).await;
         return told.onto(denied(missing.as_str()).into_response());
     }
     if need.is_administrative(request.method()) && !state.engine().audit.is_healthy() {

@@ -151,7 +151,9 @@ impl Cli {
             Ok(matches) => matches,
             Err(error) => return refuse_arguments(&error, is_json),
         };
-        match program.run(&matches, variables) {
+        let ended = program.run(&matches, variables);
+        telemetry::flush();
+        match ended {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => report(&error, is_json),
         }

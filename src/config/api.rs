@@ -30,7 +30,7 @@ pub struct ApiSettings {
     pub most_body_bytes: usize,
     /// The most connections at one time. Default 4,096.
     pub most_connections: usize,
-    /// The most of them from one address that is no trusted proxy's. Default 256.
+    /// The most of them from one address that is no trusted proxy's. Default 512.
     pub most_connections_per_address: usize,
     /// How long a request's head may take, counted from the connection or from the answer before it. Default 10 s.
     pub header_timeout: Duration,
@@ -62,7 +62,7 @@ impl Default for ApiSettings {
             tls_key: None,
             most_body_bytes: 1 << 20,
             most_connections: 4_096,
-            most_connections_per_address: 256,
+            most_connections_per_address: 512,
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(30),
             request_timeout: Duration::from_secs(30),

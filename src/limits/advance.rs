@@ -104,7 +104,18 @@ impl Advance {
         Self { shared, clock, shelves: Mutex::new(LruCache::new(MOST_BUCKETS)) }
     }
 
-    /// Takes a token, or says how long until there is one.
+    /// Takes a token that is on the shelf; `None` where there is none, which [`take`](Self::take) is for then.
+    pub fn take_at_once(&self, bucket: &Bucket, rate: Rate) -> Option<Decision> {
+        if rate.burst() / SHARE < 2 {
+            return None;
+        }
+        match self.shelf(bucket, rate).ask(rate, self.clock.elapsed(), true) {
+            Source::Shelf(decision) => Some(self.counted(bucket, decision)),
+            Source::Bucket | Source::Together(_) => None,
+        }
+    }
+
+    /// Takes a token where there was none on the shelf, or says how long until there is one.
     ///
     /// # Errors
     /// [`LimitError`]; whether it was taken is unknown then.
@@ -113,7 +124,7 @@ impl Advance {
             return self.shared.take(bucket, rate, 1).await;
         }
         let shelf = self.shelf(bucket, rate);
-        match shelf.ask(rate, self.clock.elapsed(), true) {
+        match shelf.ask(rate, self.clock.elapsed(), false) {
             Source::Shelf(decision) => return Ok(self.counted(bucket, decision)),
             Source::Bucket => return self.shared.take(bucket, rate, 1).await,
             Source::Together(_) => {}
@@ -206,10 +217,17 @@ mod tests {
             for _ in 0..milliseconds {
                 self.clock.advance(Duration::from_millis(1));
                 for _ in 0..calls {
-                    allowed += u32::from(process.take(&self.bucket, rate).await.unwrap().allowed);
+                    allowed += u32::from(take(process, &self.bucket, rate).await.unwrap().allowed);
                 }
             }
             allowed
+        }
+    }
+
+    async fn take(process: &Advance, bucket: &Bucket, rate: Rate) -> Result<Decision, LimitError> {
+        match process.take_at_once(bucket, rate) {
+            Some(decision) => Ok(decision),
+            None => process.take(bucket, rate).await,
         }
     }
 
@@ -222,10 +240,10 @@ mod tests {
         let world = World::new();
         let (process, rate) = (world.process(), "1/h:100".parse().unwrap());
         for call in 1..=100 {
-            assert!(process.take(&world.bucket, rate).await.unwrap().allowed);
+            assert!(take(&process, &world.bucket, rate).await.unwrap().allowed);
             assert_eq!(world.left(rate).await, 100 - call);
         }
-        assert!(!process.take(&world.bucket, rate).await.unwrap().allowed);
+        assert!(!take(&process, &world.bucket, rate).await.unwrap().allowed);
     }
 
     #[tokio::test]
@@ -240,8 +258,9 @@ mod tests {
         assert!(most > 20, "{most}");
         let taken = 1_000_000 - world.left(rate).await;
         assert!((2_000..=2_200).contains(&taken), "{taken}");
-        let decision = process.take(&world.bucket, rate).await.unwrap();
-        assert_eq!(decision.remaining, 1_000_000 - taken + on_the_shelf(&process, &world.bucket));
+        let decision = take(&process, &world.bucket, rate).await.unwrap();
+        let shelf = on_the_shelf(&process, &world.bucket);
+        assert_eq!(decision.remaining, world.left(rate).await + shelf);
         // Every call is counted, wherever its token came from.
         assert_eq!(world.shared.statistics()[0].allowed, 2_001);
     }
@@ -256,7 +275,7 @@ mod tests {
             world.clock.advance(Duration::from_millis(1));
             for process in &processes {
                 for _ in 0..random.below(6) {
-                    now += i64::from(process.take(&world.bucket, rate).await.unwrap().allowed);
+                    now += i64::from(take(process, &world.bucket, rate).await.unwrap().allowed);
                 }
                 most = most.max(on_the_shelf(process, &world.bucket));
             }
@@ -284,15 +303,15 @@ mod tests {
         }
         let before = world.left(rate).await;
         world.clock.advance(PERIOD);
-        process.take(&world.bucket, rate).await.unwrap();
+        take(&process, &world.bucket, rate).await.unwrap();
         assert!(world.left(rate).await < before, "it was asked for again");
 
         while on_the_shelf(&process, &world.bucket) < 20 {
             world.call(&process, rate, 4, 1).await;
         }
-        let other = "1/h:500".parse().unwrap();
+        let other = "1/h:5000".parse().unwrap();
         let before = world.left(other).await;
-        process.take(&world.bucket, other).await.unwrap();
+        take(&process, &world.bucket, other).await.unwrap();
         assert_eq!(world.left(other).await, before - 1);
     }
 

@@ -66,6 +66,13 @@ impl MemoryLimiter {
         self.change(bucket, |level, now| level.take(rate, cost, now))
     }
 
+    /// Takes one token: the same as [`Limiter::take`] for those who need not wait.
+    pub fn take_one(&self, bucket: &Bucket, rate: Rate) -> Decision {
+        let decision = self.take_now(bucket, rate, 1);
+        self.counters.count(&bucket.resource, &decision);
+        decision
+    }
+
     /// The same as [`Limiter::reserve`], not counted.
     pub(super) fn reserve_now(&self, bucket: &Bucket, rate: Rate, estimate: u32, hold: Duration) -> Reserved {
         let id = new_reservation(&*self.random);

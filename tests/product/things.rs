@@ -9,6 +9,7 @@ use presswork::{
         ArtifactPointer, JobId, KindName, NewJob, Output, Payload, Reason, TenantId, Verdict, WorkerId,
     },
     queue::Ask,
+    store::Expect,
 };
 use presswork_jobs::book::{Metadata, ProjectWriter};
 use reqwest::Method;
@@ -85,6 +86,17 @@ pub(crate) async fn make(served: &Served, path: &str, tenant: &str) -> Thing {
             thing.names.push((thing.names[0].0.clone(), vec![user.id, unlike(&session)]));
             thing
         }
+        "/v1/users/{user}/accounts/{account}" | "/v1/auth/accounts/{account}" => {
+            let user = served.user(tenant, "jo").await;
+            let account = account(served, tenant, &user.id).await;
+            let shown = format!("/v1/users/{}/accounts", user.id);
+            if path == "/v1/auth/accounts/{account}" {
+                let (browser, _) = served.browser(&user).await;
+                return Thing::new(browser, &[&account], &[&unlike(&account)], &[&shown]);
+            }
+            let nobody = [&*unlike(&user.id), &*unlike(&account)];
+            Thing::new(owner, &[&user.id, &account], &nobody, &[&shown])
+        }
         "/v1/secrets/{name}" => {
             named(served, owner, "/v1/secrets/mine-1", "mine-2", json!({ "value": "hers" })).await
         }
@@ -130,6 +142,19 @@ pub(crate) async fn make(served: &Served, path: &str, tenant: &str) -> Thing {
         "/v1/kinds/{kind}" => Thing::new(owner, &["export"], &["exporx"], &["/v1/kinds/export/limits"]),
         path => panic!("{path}: say here how one of these is made, so that it is walked"),
     }
+}
+
+/// An account at a provider that is tied to a user, as a login there leaves it.
+async fn account(served: &Served, tenant: &str, user: &str) -> String {
+    let (id, records) = ("5a".repeat(32), &served.engine.records);
+    let link = json!({ "user": user }).to_string();
+    let tie = json!({ "provider": "her-provider", "since": "2026-11-22T00:00:00Z" }).to_string();
+    for (collection, key, value) in
+        [("oidc_links", format!("{tenant}/{id}"), link), ("oidc_ties", format!("{tenant}/{user}/{id}"), tie)]
+    {
+        records.put(collection, &key, value.into(), Expect::Anything, None).await.unwrap();
+    }
+    id
 }
 
 /// What an operation wants in its body, so that it comes as far as looking for the thing.

@@ -116,7 +116,7 @@ pub(in crate::api) async fn read_job(
     let payload = Bytes::copy_from_slice(payload.get().as_bytes());
     match state.registry().new_job(id, caller.tenant().clone(), kind, payload) {
         Ok(job) => Ok(job),
-        Err(error) => Err(refused(state, caller, error).await),
+        Err(error) => Err(Box::pin(refused(state, caller, error)).await),
     }
 }
 

@@ -27,9 +27,7 @@ use crate::{
     },
     domain::{Clock, Rate, TenantId},
     engine::Engine,
-    limits::{
-        Advance, Bucket, Decision, LimitError, LimitRules, Limiter, MemoryLimiter, Resource, Rules, Scope,
-    },
+    limits::{Advance, Bucket, Decision, LimitError, LimitRules, MemoryLimiter, Resource, Rules, Scope},
     security::{
         access::Principal,
         audit::{Action, Actor, Audit, Entry, Outcome},
@@ -70,8 +68,11 @@ enum Door {
 impl Door {
     async fn take(&self, bucket: &Bucket, rate: Rate) -> Result<Decision, LimitError> {
         match self {
-            Self::Fleet(advance) => advance.take(bucket, rate).await,
-            Self::Own(own) => own.take(bucket, rate, 1).await,
+            Self::Fleet(advance) => match advance.take_at_once(bucket, rate) {
+                Some(decision) => Ok(decision),
+                None => Box::pin(advance.take(bucket, rate)).await,
+            },
+            Self::Own(own) => Ok(own.take_one(bucket, rate)),
         }
     }
 }
@@ -195,9 +196,13 @@ impl Limits {
 
     /// The tenant's rates; where they can't be read now, those that held last, else the defaults.
     async fn rates(&self, tenant: &TenantId) -> Rates {
-        if let Some(rates) = self.rules.recall(tenant, RATES) {
-            return rates.into();
+        match self.rules.recall(tenant, RATES) {
+            Some(rates) => rates.into(),
+            None => Box::pin(self.read_rates(tenant)).await,
         }
+    }
+
+    async fn read_rates(&self, tenant: &TenantId) -> Rates {
         if let Ok(Ok(rates)) = tokio::time::timeout(PATIENCE, self.rules.rates(tenant, RATES)).await {
             let rates = rates.into();
             lock(&self.known).put(tenant.clone(), rates);
@@ -220,7 +225,14 @@ impl Limits {
         if decision.allowed {
             return Ok(());
         }
-        let hit = lock(&self.hits).hit(&bucket, self.clock.elapsed());
+        Box::pin(self.note_hit(&bucket, rate, origin, who)).await;
+        let detail = format!("too many calls: {} are allowed here ({rate})", bucket.resource);
+        Err(told.problem(Problem::new(ProblemType::LimitReached, detail).after(decision.retry_after)))
+    }
+
+    /// Tells the audit log of a refusal, where it is time to.
+    async fn note_hit(&self, bucket: &Bucket, rate: Rate, origin: &Origin, who: Option<&Principal>) {
+        let hit = lock(&self.hits).hit(bucket, self.clock.elapsed());
         if let Some(count) = hit {
             let mut entry = Entry::new(Action::LimitHit).ended(Outcome::Refused).to(bucket.resource.as_str());
             entry = entry.with("count", count).with("rate", rate);
@@ -229,8 +241,6 @@ impl Limits {
             (entry.address, entry.request) = (origin.address, origin.request.clone());
             self.audit.record(entry).await;
         }
-        let detail = format!("too many calls: {} are allowed here ({rate})", bucket.resource);
-        Err(told.problem(Problem::new(ProblemType::LimitReached, detail).after(decision.retry_after)))
     }
 }
 

@@ -39,6 +39,7 @@ use super::{
 use crate::{
     config::ApiSettings,
     domain::{Clock, SeededRandom},
+    telemetry::ACCESS,
 };
 
 /// What the layers work with.
@@ -111,20 +112,28 @@ where
     request.extensions_mut().insert(trace.clone());
     let hosted = if is_probe { Ok(()) } else { hosts::check(&settings.hosts, &request) };
     let mut response = async {
-        let response = match hosted {
+        match hosted {
             Ok(()) => caught(answer(request)).await,
             Err(problem) => problem.into_response(),
-        };
-        let took = layers.clock().elapsed().saturating_sub(begun);
-        let status = response.status().as_u16();
-        layers.state.requests().count(&method, route.as_ref().map(MatchedPath::as_str), status, took);
-        line(origin::known(&method), route.as_ref(), status, took, way.address, is_probe);
-        response
+        }
     }
     .instrument(span)
     .await;
+    let answered = Answered {
+        method: origin::known(&method),
+        route: route.as_ref().map(MatchedPath::as_str),
+        status: response.status().as_u16(),
+        took: layers.clock().elapsed().saturating_sub(begun),
+        address: way.address,
+        id: &id,
+        trace: &trace,
+    };
+    layers.state.requests().count(&method, answered.route, answered.status, answered.took);
+    answered.line(is_probe);
     let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
+    // Else it would grow, and be built anew, twice.
+    headers.reserve(MOST_ADDED);
     headers::protect(headers, settings.has_tls() || way.is_secure);
     if let Ok(id) = HeaderValue::try_from(id) {
         headers.insert("x-request-id", id);
@@ -137,22 +146,31 @@ where
     response
 }
 
-/// The request's line in the log: by its route, for a path may hold what is nobody else's business.
-fn line(
+/// How many headers an answer is given beside its own.
+const MOST_ADDED: usize = 20;
+
+/// What a request's line in the log tells: its route, for a path may hold what is nobody else's business.
+struct Answered<'a> {
     method: &'static str,
-    route: Option<&MatchedPath>,
+    route: Option<&'a str>,
     status: u16,
     took: Duration,
     address: Option<std::net::IpAddr>,
-    is_probe: bool,
-) {
-    let route = route.map_or("-", MatchedPath::as_str);
-    let ms = took.as_secs_f64() * 1_000.0;
-    let from = address.map(tracing::field::display);
-    if is_probe {
-        tracing::debug!(target: "presswork::access", method, route, status, ms, from, "answered");
-    } else {
-        tracing::info!(target: "presswork::access", method, route, status, ms, from, "answered");
+    id: &'a str,
+    trace: &'a Trace,
+}
+
+impl Answered<'_> {
+    /// Writes the line. Outside of the request's span, whose fields each line within it repeats at some cost.
+    fn line(&self, is_probe: bool) {
+        let Self { method, status, id, .. } = *self;
+        let (route, ms) = (self.route.unwrap_or("-"), self.took.as_secs_f64() * 1_000.0);
+        let (from, trace) = (self.address.map(tracing::field::display), self.trace.id());
+        if is_probe {
+            tracing::debug!(target: ACCESS, method, route, status, ms, from, id, trace, "answered");
+        } else {
+            tracing::info!(target: ACCESS, method, route, status, ms, from, id, trace, "answered");
+        }
     }
 }
 
@@ -173,7 +191,7 @@ async fn bounded(layers: &Layers, request: Request, next: Next) -> Response {
     if !is_known {
         // Nobody else counts who looks for what is not there.
         let origin = Origin::of(&request);
-        if let Err(problem) = layers.state.limits().anonymous(&origin).await {
+        if let Err(problem) = Box::pin(layers.state.limits().anonymous(&origin)).await {
             return problem.into_response();
         }
     }

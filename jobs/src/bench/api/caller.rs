@@ -74,15 +74,22 @@ impl Caller {
 
 /// The status of an answer, once all of it is there.
 fn whole(answer: &[u8]) -> Option<u16> {
-    let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n")?;
-    let head = std::str::from_utf8(&answer[..end]).ok()?;
-    let mut lines = head.lines();
-    let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
-    let length = lines.find_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
-    });
-    (answer.len() >= end + 4 + length.unwrap_or(0)).then_some(status)
+    const LENGTH: &[u8] = b"content-length:";
+    let number = |bytes: &[u8]| std::str::from_utf8(bytes).ok()?.trim().parse::<usize>().ok();
+    let status = u16::try_from(number(answer.get(9..12)?)?).ok()?;
+    let (mut end, mut length) = (0, 0);
+    // A line at a time: who measures is on the same processors as what he measures.
+    loop {
+        let line = &answer[end..];
+        let line = &line[..=line.iter().position(|byte| *byte == b'\n')?];
+        end += line.len();
+        if line == b"\r\n" {
+            return (answer.len() >= end + length).then_some(status);
+        }
+        if line.len() > LENGTH.len() && line[..LENGTH.len()].eq_ignore_ascii_case(LENGTH) {
+            length = number(&line[LENGTH.len()..])?;
+        }
+    }
 }
 
 /// So many requests over so many connections; how long they took.
