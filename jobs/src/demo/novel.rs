@@ -112,7 +112,7 @@ async fn texts(
 ) -> Result<Vec<String>, BookError> {
     let reader = ProjectReader::open(storage).await?;
     let mut texts = Vec::new();
-    for entry in &reader.book().chapters {
+    for entry in reader.book().chapters.iter() {
         texts.push(reader.chapter(entry).await?);
     }
     Ok(texts)
