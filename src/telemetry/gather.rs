@@ -55,10 +55,11 @@ impl Lines {
         self.waiting().write(out)
     }
 
-    /// Waits until there are some.
+    /// Waits until there are some, and then that others may come, or somebody writes them.
     fn wait(&self) {
-        let waiting = self.waiting();
-        drop(self.some.wait_while(waiting, |waiting| waiting.lines.is_empty()));
+        let some = self.some.wait_while(self.waiting(), |waiting| waiting.lines.is_empty());
+        let some = some.unwrap_or_else(PoisonError::into_inner);
+        drop(self.some.wait_timeout_while(some, WAIT, |waiting| !waiting.lines.is_empty()));
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
@@ -93,8 +94,6 @@ fn start() {
     let work = || {
         loop {
             LINES.wait();
-            // That others may come.
-            thread::sleep(WAIT);
             flush();
         }
     };
