@@ -153,16 +153,18 @@ fn one(author: &Mock, runtime: &Handle, world: &World, config: &str, seed: u64) 
     assert_eq!(ended["state"], "completed", "{title}: {ended}");
     assert_eq!(book(world, &title), whole(), "{title}");
     let asked = Asked::of(author, runtime, &title);
-    let kills_in_all = usize::try_from(kills).unwrap();
-    // A question that nobody saw the end of is asked again, once for each kill; no other one.
+    // A question that nobody saw the end of is asked again, once for each attempt that came to no end (a worker that was killed, or
+    // too slow to renew its lease); no other one.
+    let attempts = usize::try_from(ended["attempt"].as_u64().unwrap()).unwrap();
     assert!(
-        asked.0.len() <= 2 * CHAPTERS + kills_in_all,
-        "{title}: {} questions, {kills} kills",
+        asked.0.len() < 2 * CHAPTERS + attempts,
+        "{title}: {} questions, {attempts} attempts, {kills} kills",
         asked.0.len()
     );
-    let leftover =
-        world.objects().into_iter().filter(|key| key.contains(&title) && key.contains("state-")).count();
-    assert_eq!(leftover, 0, "{title}");
+    // Local storage leaves a file with `#` where a process is killed while it writes one; that is no object.
+    let is_left = |key: &String| key.contains(&title) && key.contains("/state-") && !key.contains('#');
+    let left: Vec<_> = world.objects().into_iter().filter(is_left).collect();
+    assert!(left.is_empty(), "{left:?}");
     kills
 }
 
