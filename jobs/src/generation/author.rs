@@ -96,7 +96,7 @@ impl Author {
             self.growing.sweep().await;
             return Ok(done);
         }
-        match self.all().await {
+        match Box::pin(self.all()).await {
             Ok(generated) => Ok(generated),
             Err(failure) => {
                 self.stopped(&failure).await;
@@ -117,7 +117,7 @@ impl Author {
     }
 
     async fn all(&mut self) -> Result<Generated, Failure> {
-        self.plan().await?;
+        Box::pin(self.plan()).await?;
         if let Some(last) = self.state.chapters.last() {
             self.previous = self.body(&last.file).await?;
         }
@@ -131,7 +131,7 @@ impl Author {
                 .next_back()
                 .is_some_and(|last| last.summary.is_empty())
             {
-                self.sum_up(finished - 1).await?;
+                Box::pin(self.sum_up(finished - 1)).await?;
             }
             if finished >= self.state.outline.len() {
                 return self.finish().await;
@@ -140,7 +140,7 @@ impl Author {
                 let reason = Reason::new("the job has had its turn: it goes on when it is next");
                 return Err(Failure::Snooze { wait: Duration::ZERO, reason });
             }
-            self.chapter(finished).await?;
+            Box::pin(self.chapter(finished)).await?;
         }
     }
 
@@ -254,7 +254,7 @@ impl Author {
             words: order.brief.words,
         };
         context.text(&format!("# {}\n\n", chapters[index].title));
-        let mut prose = pin!(pen.prose(&wanted));
+        let mut prose = Box::pin(pen.prose(&wanted));
         let mut bringing = pin!(people.bring(chapters.get(index + 1)));
         let mut is_brought = false;
         let prose = loop {

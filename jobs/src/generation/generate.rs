@@ -133,6 +133,7 @@ impl Kind for Generate {
     }
 
     async fn run(self, context: Context) -> Result<Generated, Failure> {
-        Author::new(self, context).await?.write().await
+        let author = Box::pin(Author::new(self, context)).await?;
+        Box::pin(author.write()).await
     }
 }

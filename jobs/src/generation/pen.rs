@@ -146,7 +146,8 @@ impl Pen {
     /// # Errors
     /// As [`Asker::ask`].
     pub(super) async fn ask(&mut self, step: &str, request: &Request) -> Result<Answered, Failure> {
-        self.asker.ask(step, request, &mut |_| {}).await
+        // Boxed, here and below: what is waited for in here goes deeper than the compiler likes to look.
+        Box::pin(self.asker.ask(step, request, &mut |_| {})).await
     }
 
     /// Asks for a text, passes it on as it comes, and goes on where it was cut.
@@ -156,7 +157,7 @@ impl Pen {
     pub(super) async fn prose(&mut self, wanted: &Wanted<'_>) -> Result<Prose, Failure> {
         let output = self.output(wanted.words);
         let request = self.request(wanted.template, wanted.values, output)?.map_err(Failure::fatal)?;
-        self.prose_of(wanted, request).await
+        Box::pin(self.prose_of(wanted, request)).await
     }
 
     /// The same with a request that was made before.
@@ -164,7 +165,7 @@ impl Pen {
     /// # Errors
     /// As [`prose`](Self::prose).
     pub(super) async fn prose_of(&mut self, wanted: &Wanted<'_>, request: Request) -> Result<Prose, Failure> {
-        let (mut text, mut finish) = self.once(wanted.step, request).await?;
+        let (mut text, mut finish) = Box::pin(self.once(wanted.step, request)).await?;
         let (mut continued, mut had) = (0, 0);
         while finish == Finish::Length && continued < MOST_CONTINUATIONS && text.len() < MOST_BYTES {
             let words = u32::try_from(WordCount::of(&text)).unwrap_or(u32::MAX);
@@ -232,7 +233,7 @@ impl Pen {
 
     async fn streamed(&mut self, step: &str, request: &Request) -> Result<Answered, Failure> {
         let context = self.context.clone();
-        self.asker.ask(step, request, &mut |piece| context.text(&shown(piece))).await
+        Box::pin(self.asker.ask(step, request, &mut |piece| context.text(&shown(piece)))).await
     }
 }
 
