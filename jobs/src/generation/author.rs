@@ -3,6 +3,7 @@
 
 use std::{pin::pin, time::Duration};
 
+use futures_util::FutureExt as _;
 use presswork::{
     domain::{Failure, Reason, Timestamp},
     worker::{Context, JobFacts},
@@ -96,7 +97,7 @@ impl Author {
             self.growing.sweep().await;
             return Ok(done);
         }
-        match Box::pin(self.all()).await {
+        match self.all().boxed().await {
             Ok(generated) => Ok(generated),
             Err(failure) => {
                 self.stopped(&failure).await;
@@ -117,7 +118,7 @@ impl Author {
     }
 
     async fn all(&mut self) -> Result<Generated, Failure> {
-        Box::pin(self.plan()).await?;
+        self.plan().boxed().await?;
         if let Some(last) = self.state.chapters.last() {
             self.previous = self.body(&last.file).await?;
         }
@@ -131,7 +132,7 @@ impl Author {
                 .next_back()
                 .is_some_and(|last| last.summary.is_empty())
             {
-                Box::pin(self.sum_up(finished - 1)).await?;
+                self.sum_up(finished - 1).boxed().await?;
             }
             if finished >= self.state.outline.len() {
                 return self.finish().await;
@@ -140,7 +141,7 @@ impl Author {
                 let reason = Reason::new("the job has had its turn: it goes on when it is next");
                 return Err(Failure::Snooze { wait: Duration::ZERO, reason });
             }
-            Box::pin(self.chapter(finished)).await?;
+            self.chapter(finished).boxed().await?;
         }
     }
 
@@ -254,7 +255,7 @@ impl Author {
             words: order.brief.words,
         };
         context.text(&format!("# {}\n\n", chapters[index].title));
-        let mut prose = Box::pin(pen.prose(&wanted));
+        let mut prose = pen.prose(&wanted).boxed();
         let mut bringing = pin!(people.bring(chapters.get(index + 1)));
         let mut is_brought = false;
         let prose = loop {

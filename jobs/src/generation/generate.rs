@@ -2,6 +2,7 @@
 
 use std::{str::FromStr, time::Duration};
 
+use futures_util::FutureExt as _;
 use presswork::{
     domain::{Failure, KindName, ProjectId, RetryPolicy},
     worker::{Context, Kind},
@@ -133,7 +134,7 @@ impl Kind for Generate {
     }
 
     async fn run(self, context: Context) -> Result<Generated, Failure> {
-        let author = Box::pin(Author::new(self, context)).await?;
-        Box::pin(author.write()).await
+        let author = Author::new(self, context).boxed().await?;
+        author.write().boxed().await
     }
 }

@@ -1,6 +1,7 @@
 //! Asks a model for text that is a step of a job: fits what is asked into the model's window, passes what comes on to subscribers,
 //! goes on where an answer was cut. Owns: [`Pen`]. Must not know: what the text is for.
 
+use futures_util::FutureExt as _;
 use presswork::{domain::Failure, worker::Context};
 
 use super::{
@@ -147,7 +148,7 @@ impl Pen {
     /// As [`Asker::ask`].
     pub(super) async fn ask(&mut self, step: &str, request: &Request) -> Result<Answered, Failure> {
         // Boxed, here and below: what is waited for in here goes deeper than the compiler likes to look.
-        Box::pin(self.asker.ask(step, request, &mut |_| {})).await
+        self.asker.ask(step, request, &mut |_| {}).boxed().await
     }
 
     /// Asks for a text, passes it on as it comes, and goes on where it was cut.
@@ -157,7 +158,7 @@ impl Pen {
     pub(super) async fn prose(&mut self, wanted: &Wanted<'_>) -> Result<Prose, Failure> {
         let output = self.output(wanted.words);
         let request = self.request(wanted.template, wanted.values, output)?.map_err(Failure::fatal)?;
-        Box::pin(self.prose_of(wanted, request)).await
+        self.prose_of(wanted, request).boxed().await
     }
 
     /// The same with a request that was made before.
@@ -165,7 +166,7 @@ impl Pen {
     /// # Errors
     /// As [`prose`](Self::prose).
     pub(super) async fn prose_of(&mut self, wanted: &Wanted<'_>, request: Request) -> Result<Prose, Failure> {
-        let (mut text, mut finish) = Box::pin(self.once(wanted.step, request)).await?;
+        let (mut text, mut finish) = self.once(wanted.step, request).boxed().await?;
         let (mut continued, mut had) = (0, 0);
         while finish == Finish::Length && continued < MOST_CONTINUATIONS && text.len() < MOST_BYTES {
             let words = u32::try_from(WordCount::of(&text)).unwrap_or(u32::MAX);
@@ -233,7 +234,7 @@ impl Pen {
 
     async fn streamed(&mut self, step: &str, request: &Request) -> Result<Answered, Failure> {
         let context = self.context.clone();
-        Box::pin(self.asker.ask(step, request, &mut |piece| context.text(&shown(piece)))).await
+        self.asker.ask(step, request, &mut |piece| context.text(&shown(piece))).boxed().await
     }
 }
 
