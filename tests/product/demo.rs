@@ -147,12 +147,12 @@ fn two_chapters_that_a_model_writes_are_taken_in_with_the_handbook_and_valid_in_
     let generated = &report["generated"];
     assert_eq!((generated["project"].as_str(), generated["chapters"].as_u64()), (Some("novel"), Some(2)));
     assert!(generated["words"].as_u64().unwrap() > 200, "{generated}");
-    let plain = world.json(&["demo"]);
-    assert_eq!(report["chapters"].as_u64().unwrap(), plain["chapters"].as_u64().unwrap() + 2);
+    let own = presswork_jobs::handbook::FILES.iter().filter(|(path, _)| path.ends_with(".md")).count();
+    assert_eq!(report["chapters"].as_u64(), Some(own as u64 + 2));
     // What the model wrote stands in the book, and nothing stood in for it: the people of the brief, none of those it knows.
     let book = fs::read_to_string(world.path("").join(files["text"]["file"].as_str().unwrap())).unwrap();
-    let (_, novel) = book.split_once("The Keeper of the Light, chapter 1").unwrap();
-    let (_, novel) = novel.rsplit_once("The Keeper of the Light, chapter 1").unwrap_or(("", novel));
+    // Behind the table of contents, if there is one.
+    let (_, novel) = book.rsplit_once("The Keeper of the Light, chapter 1").unwrap();
     assert!(novel.contains("The Keeper of the Light, chapter 2"), "{novel}");
     assert!(novel.split_whitespace().count() > 250, "{novel}");
     assert!(["Ada", "Byron", "Hugo", "Sand"].iter().any(|name| novel.contains(name)), "{novel}");

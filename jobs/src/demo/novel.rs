@@ -49,8 +49,8 @@ impl Novel {
         let (project, tenant, out) = (PROJECT.parse::<ProjectId>()?, app.tenant(), app.output());
         let job = new_job(stage.new_id(), tenant.clone(), &order(project.clone()))?;
         let id = job.id;
-        let mut events = engine.progress.follow(tenant, id, 0).await?;
         enqueue(engine, vec![job]).await?;
+        let mut events = engine.progress.follow(tenant, id, 0).await?;
         while let Some(event) = events.next().await {
             if let EventBody::Text { text } = event?.body {
                 out.piece(&text)?;

@@ -41,7 +41,8 @@ impl Kind for Ask {
     async fn run(self, context: Context) -> Result<Bill, Failure> {
         let mut asker = Asker::new(&context, MODEL, Caching::Fresh, Bill::default())?;
         let request = request(self.number).map_err(Failure::fatal)?;
-        asker.ask("the answer", &request, &mut |piece| context.text(piece)).await?;
+        // Boxed: what is waited for in there goes deeper than the compiler likes to look.
+        Box::pin(asker.ask("the answer", &request, &mut |piece| context.text(piece))).await?;
         Ok(asker.bill().clone())
     }
 }
