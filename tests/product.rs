@@ -26,6 +26,8 @@ mod door;
 mod fleet;
 #[path = "product/foreign.rs"]
 mod foreign;
+#[path = "product/generate/mod.rs"]
+mod generate;
 #[path = "product/import.rs"]
 mod import;
 #[path = "product/kills/mod.rs"]

@@ -144,6 +144,12 @@ impl<K: Kind> Inline<K> {
         Self { models: Some(Arc::new(models)), ..self }
     }
 
+    /// The same with other random numbers, and so as another job: its id is one of them.
+    #[must_use]
+    pub fn seed(self, seed: u64) -> Self {
+        Self { random: Arc::new(SeededRandom::new(seed)), ..self }
+    }
+
     /// The same for another tenant.
     #[must_use]
     pub fn for_tenant(self, tenant: TenantId) -> Self {

@@ -68,7 +68,7 @@ impl Mock {
         Self::start(&tool(LLMOCK), &["serve", "--log-level", "error"]).await
     }
 
-    async fn aimock(fixtures: &Value) -> Self {
+    pub(crate) async fn aimock(fixtures: &Value) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("fixtures.json");
         std::fs::write(&file, json!({ "fixtures": fixtures }).to_string()).unwrap();

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use presswork::{domain::Failure, limits::Resource, worker::Context};
 
-use crate::model::{CACHED_FOR, Configured, LanguageModel, ModelError, ModelFacts, Price, Registry};
+use crate::model::{CACHED_FOR, Configured, LanguageModel, ModelFacts, Price, Registry};
 
 /// How much later than at its end a call is settled at most.
 const LATE: Duration = Duration::from_secs(60);
@@ -29,7 +29,7 @@ pub(super) struct Source {
 
 /// Who answers.
 enum Answers {
-    Server(Box<Configured>),
+    Configured(Box<Configured>),
     Here(Arc<dyn LanguageModel>),
 }
 
@@ -40,25 +40,23 @@ impl Source {
         let registry = registry.unwrap_or_default();
         let Some(configured) = registry.get(name) else {
             let known: Vec<&str> = registry.iter().map(|model| &*model.name).collect();
-            let known = if known.is_empty() {
-                "[models] of the settings has none".to_owned()
-            } else {
-                format!("there are {}", known.join(", "))
-            };
-            return Err(Failure::fatal(format_args!("there is no model {name:?}: {known}")));
+            let known = known.join(", ");
+            return Err(Failure::fatal(format_args!(
+                "there is no model {name:?} in [models]: there are {known}"
+            )));
         };
         Ok(Self {
             name: configured.name.clone(),
-            facts: configured.server.facts(),
+            facts: configured.facts(),
             // The clients give up before that.
-            longest: configured.server.patience.whole + LATE,
+            longest: configured.server.as_ref().map_or(Duration::MAX, |server| server.patience.whole + LATE),
             lives: configured.cache,
             price: configured.price,
             max_output_tokens: configured.max_output_tokens,
             context_window: configured.context,
             tokens: configured.tokens.clone(),
             parked: configured.parked.clone(),
-            answers: Answers::Server(Box::new(configured.clone())),
+            answers: Answers::Configured(Box::new(configured.clone())),
         })
     }
 
@@ -87,13 +85,13 @@ impl Source {
     pub(super) async fn connect(&self, context: &Context) -> Result<Arc<dyn LanguageModel>, Failure> {
         let configured = match &self.answers {
             Answers::Here(model) => return Ok(model.clone()),
-            Answers::Server(configured) => configured,
+            Answers::Configured(configured) => configured,
         };
         let key = match &configured.key {
             Some(name) => Some(context.secret(name.as_str()).await?),
             None => None,
         };
         let connected = configured.connect(key, context.outgoing(), context.shared_clock());
-        connected.map(|model| Arc::new(model) as _).map_err(|error: ModelError| Failure::fatal(error))
+        connected.map_err(Failure::fatal)
     }
 }

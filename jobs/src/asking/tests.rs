@@ -238,11 +238,11 @@ async fn a_model_that_there_is_not_is_named_with_those_that_there_are() {
         "writer": { "provider": "ollama", "model": "m" }, "other": { "provider": "ollama", "model": "m" }
     }));
     let Err(Failure::Fatal(reason)) = ran.run().await.unwrap().result else { panic!("it was found") };
-    assert_eq!(reason.as_str(), "there is no model \"nobody\": there are other, writer");
+    assert_eq!(reason.as_str(), "there is no model \"nobody\" in [models]: there are builtin, other, writer");
     let Err(Failure::Fatal(reason)) = Inline::new(ask("nobody")).run().await.unwrap().result else {
         panic!("it was found")
     };
-    assert!(reason.as_str().contains("[models] of the settings has none"), "{reason}");
+    assert!(reason.as_str().ends_with("there are builtin"), "{reason}");
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ mod cache;
 mod direct;
 mod export;
 mod fairness;
+mod generation;
 mod noop;
 mod place;
 mod queue;
@@ -43,14 +44,15 @@ enum Which {
     Api(api::ApiArguments),
     /// The same book's jobs twice: what of it the cache of answers saves
     Cache(cache::CacheArguments),
+    /// What streams of models' answers cost on their way from the provider to subscribers, beside clients that only read them
+    Generation(generation::GenerationArguments),
     /// What a claim costs with ten tenants, with thousands, and with nearly all of them throttled
     Tenants(tenants::TenantsArguments),
 }
 
 impl Command for Bench {
     const NAME: &'static str = "bench";
-    const ABOUT: &'static str =
-        "Measures this machine: the queue, its fairness, the exports; in a place of its own, gone at the end";
+    const ABOUT: &'static str = "Measures this machine: the queue, its fairness, the exports, the API, generation; in a place of its own, gone at the end";
     type Arguments = BenchArguments;
 
     async fn run(arguments: BenchArguments, app: &App) -> Result<(), CliError> {
@@ -60,6 +62,7 @@ impl Command for Bench {
             Which::Fairness(arguments) => fairness::run(arguments, app).await,
             Which::Api(arguments) => api::run(arguments, app).await,
             Which::Cache(arguments) => cache::run(arguments, app).await,
+            Which::Generation(arguments) => generation::run(arguments, app).await,
             Which::Tenants(arguments) => tenants::run(arguments, app).await,
         }
     }

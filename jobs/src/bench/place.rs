@@ -47,6 +47,11 @@ pub(super) fn engine_name(app: &App) -> &'static str {
 impl Place {
     /// On the Redis of the settings, in a namespace of its own, or embedded where they name none.
     pub(super) async fn open(app: &App) -> Result<Self, CliError> {
+        Self::open_with(app, app.settings().clone()).await
+    }
+
+    /// The same with other settings.
+    pub(super) async fn open_with(app: &App, settings: Settings) -> Result<Self, CliError> {
         if let Some(url) = &app.settings().redis_url
             && url.url().topology != Topology::Single
         {
@@ -55,7 +60,7 @@ impl Place {
         }
         let folder = super::scratch().await?;
         let data_dir = folder.path().join("data");
-        let settings = Settings { data_dir, redis_url: None, ..app.settings().clone() };
+        let settings = Settings { data_dir, redis_url: None, ..settings };
         let mut engine = app.engine_with(&settings).await?;
         let Some(url) = &app.settings().redis_url else { return Ok(Self { engine, server: None, folder }) };
         let server = Server::open(url.reveal()).await?;
@@ -78,10 +83,19 @@ impl Place {
 
     /// A worker for no-op jobs.
     pub(super) async fn worker(&self, app: &App, slots: u16) -> Result<Worker, CliError> {
-        let registry = Arc::new(Registry::new().register::<Noop>());
+        self.worker_of(app, slots, Registry::new().register::<Noop>()).await
+    }
+
+    /// A worker for jobs of these kinds.
+    pub(super) async fn worker_of(
+        &self,
+        app: &App,
+        slots: u16,
+        registry: Registry,
+    ) -> Result<Worker, CliError> {
         let mut options = app.worker_options();
         options.concurrency = usize::from(slots);
-        Ok(Worker::new(self.engine.parts(registry).await?, options)?)
+        Ok(Worker::new(self.engine.parts(Arc::new(registry)).await?, options)?)
     }
 
     /// Enqueues in batches as a bulk producer does: the next ones are sent before the first is answered.

@@ -29,6 +29,9 @@ pub struct Book {
     /// By name.
     #[serde(default)]
     pub assets: Vec<Asset>,
+    /// The job that is still writing it; nobody where it is whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub growing: Option<String>,
 }
 
 /// What a title page says.
@@ -122,6 +125,7 @@ impl Book {
             metadata,
             chapters: Vec::new(),
             assets: Vec::new(),
+            growing: None,
         }
     }
 

@@ -1,38 +1,36 @@
 //! Writes a book: its plan, chapter after chapter, the summaries between them. Every step is kept as soon as it is finished, and
 //! none that was kept is asked for again.
 
-use std::pin::pin;
+use std::{pin::pin, time::Duration};
 
 use presswork::{
-    domain::Failure,
+    domain::{Failure, Reason, Timestamp},
     worker::{Context, JobFacts},
 };
 
 use super::{
-    clean::{Cleaned, Kept, chapter as cleaned, unwrapped},
     extract,
     generate::{Generate, Generated, Summaries},
     keep::{Keeper, State, Written},
-    outline::{self, MOST_PLAN, Outline, Planned},
+    outline::Outline,
+    parts::{clean, metadata, plan, sum_up, without_title},
     pen::{Pen, Prose, Wanted},
-    people::{People, listed},
+    people::People,
     prompts::Scene,
     templates::{Name, Templates},
 };
 use crate::{
     asking::Asker,
-    book::{BookError, Metadata, names::chapter_name, project::Growing, words::WordCount},
+    book::{Metadata, names::chapter_name, project::Growing, words::WordCount},
     model::Finish,
 };
 
-/// How often a plan is asked for.
-const MOST_PLANS: u32 = 2;
-/// How many words sum up a chapter.
-const SUMMARY_WORDS: u32 = 120;
 /// How many characters an extract has in its place.
 const EXTRACT: usize = 800;
-/// Fewer words are no summary.
-const LEAST_SUMMARY_WORDS: u64 = 5;
+/// How long a provider that has failed is left alone.
+const PAUSE: Duration = Duration::from_secs(10);
+/// After so long the job goes back into its queue, at no cost: others have waited, and an attempt has an end.
+const TURN: Duration = Duration::from_secs(4 * 3_600);
 
 /// Writes one book, in one attempt.
 pub(super) struct Author {
@@ -48,6 +46,9 @@ pub(super) struct Author {
     previous: String,
     /// Whether the step at hand may have been begun before, by an attempt that did not come to its end.
     is_anew: bool,
+    /// Whether this attempt has finished a step.
+    has_got_on: bool,
+    begun: Timestamp,
 }
 
 impl Author {
@@ -68,7 +69,22 @@ impl Author {
         let pen = Pen::new(&context, &order.model, order.caching, bill)?;
         let is_anew = *epoch > 1;
         let previous = String::new();
-        Ok(Self { order, context, templates, people, growing, keeper, state, pen, previous, is_anew })
+        let begun = context.clock().now();
+        let has_got_on = false;
+        Ok(Self {
+            order,
+            context,
+            templates,
+            people,
+            growing,
+            keeper,
+            state,
+            pen,
+            previous,
+            is_anew,
+            has_got_on,
+            begun,
+        })
     }
 
     /// Writes what is not written yet.
@@ -80,15 +96,28 @@ impl Author {
             self.growing.sweep().await;
             return Ok(done);
         }
-        let written = self.all().await;
-        if let Err(failure) = &written {
-            self.stopped(failure).await;
+        match Box::pin(self.all()).await {
+            Ok(generated) => Ok(generated),
+            Err(failure) => {
+                self.stopped(&failure).await;
+                Err(self.judged(failure))
+            }
         }
-        written
+    }
+
+    /// A book is hundreds of questions, and providers fail now and then: an attempt that has got on costs none. One that has not
+    /// does, so that this comes to an end.
+    fn judged(&self, failure: Failure) -> Failure {
+        match failure {
+            Failure::Retry { reason, after } if self.has_got_on => {
+                Failure::Snooze { wait: after.unwrap_or(PAUSE), reason }
+            }
+            failure => failure,
+        }
     }
 
     async fn all(&mut self) -> Result<Generated, Failure> {
-        self.plan().await?;
+        Box::pin(self.plan()).await?;
         if let Some(last) = self.state.chapters.last() {
             self.previous = self.body(&last.file).await?;
         }
@@ -102,12 +131,16 @@ impl Author {
                 .next_back()
                 .is_some_and(|last| last.summary.is_empty())
             {
-                self.sum_up(finished - 1).await?;
+                Box::pin(self.sum_up(finished - 1)).await?;
             }
             if finished >= self.state.outline.len() {
                 return self.finish().await;
             }
-            self.chapter(finished).await?;
+            if self.has_got_on && self.context.clock().now().since(self.begun) >= TURN {
+                let reason = Reason::new("the job has had its turn: it goes on when it is next");
+                return Err(Failure::Snooze { wait: Duration::ZERO, reason });
+            }
+            Box::pin(self.chapter(finished)).await?;
         }
     }
 
@@ -122,7 +155,7 @@ impl Author {
         }
         if matches!(failure, Failure::Cancelled) {
             let (written, all) = (self.state.chapters.len(), self.order.brief.chapters);
-            self.tell(0, &format!("stopped with {written} of {all} chapters written; spent: {bill}"));
+            self.context.says(&format!("stopped with {written} of {all} chapters written; spent: {bill}"));
         }
     }
 
@@ -136,7 +169,9 @@ impl Author {
     }
 
     async fn save(&mut self) -> Result<(), Failure> {
-        self.keeper.save(&self.state, self.pen.bill()).await
+        self.keeper.save(&self.state, self.pen.bill()).await?;
+        self.has_got_on = true;
+        Ok(())
     }
 
     /// What is said of a step that may have been begun before.
@@ -184,13 +219,10 @@ impl Author {
             self.tell(1, &format!("revising{anew} {of}"));
             text = self.revised(index, &sheets, text).await?;
         }
-        let title = planned.title.clone();
-        let chapter = clean(text, &planned.title).await?;
+        let title = planned.title;
+        let chapter = clean(text, &title).await?;
         if chapter.words == 0 {
-            return Err(Failure::fatal(format_args!(
-                "chapter {}: nothing that the model wrote is text",
-                index + 1
-            )));
+            return Err(Failure::fatal(format_args!("chapter {}: the model wrote no text", index + 1)));
         }
         self.measure(index, chapter.words);
         self.state.dropped.merge(&chapter.losses);
@@ -222,7 +254,7 @@ impl Author {
             words: order.brief.words,
         };
         context.text(&format!("# {}\n\n", chapters[index].title));
-        let mut prose = pin!(pen.prose(&wanted));
+        let mut prose = Box::pin(pen.prose(&wanted));
         let mut bringing = pin!(people.bring(chapters.get(index + 1)));
         let mut is_brought = false;
         let prose = loop {
@@ -346,14 +378,13 @@ impl Author {
     }
 
     /// What is to be said of how a text came.
-    fn told_of(&mut self, index: usize, prose: &Prose) {
-        if prose.is_cut {
-            self.state.warn(format!(
-                "chapter {} was cut where the model's longest answer ended, after {} continuations: it ends with a whole \
-                 sentence, but maybe too early",
-                index + 1,
-                prose.continued
-            ));
+    fn told_of(&mut self, index: usize, Prose { is_cut, continued, .. }: &Prose) {
+        if *is_cut {
+            let so = format!(
+                "after {continued} continuations: it ends with a whole sentence, but maybe too early"
+            );
+            let number = index + 1;
+            self.state.warn(format!("chapter {number} was cut where the model's longest answer ended, {so}"));
         }
     }
 
@@ -364,120 +395,4 @@ impl Author {
             self.state.warn(format!("chapter {number} has {words} words, {wanted} were asked for"));
         }
     }
-}
-
-/// A plan of as many chapters as the brief says, and what is to be said about it.
-pub(super) async fn plan(
-    pen: &mut Pen,
-    templates: &Templates,
-    brief: &super::Brief,
-    sheets: &[String],
-) -> Result<(Vec<Planned>, Option<String>), Failure> {
-    let wanted = brief.chapters as usize;
-    let scene = Scene { brief: brief.values(), chapters: &[], index: 0, sheets, previous: "" };
-    // A title and a few sentences for each.
-    let output = pen.output(brief.chapters.saturating_mul(80));
-    let mut best: Vec<Planned> = Vec::new();
-    if let Ok(request) = pen.request(templates.get(Name::Outline), &|level| scene.values(level), output)? {
-        for attempt in 1..=MOST_PLANS {
-            let mut request = request.clone();
-            if let Some(last) = request.messages.last_mut().filter(|_| attempt > 1) {
-                // Another question: the same one may be answered from the cache.
-                last.text.push_str(&format!(
-                    "\n\nThe last answer was no plan of {wanted} chapters. Answer with the JSON alone. (Attempt {attempt}.)"
-                ));
-            }
-            let answered = pen.ask("outline", &request).await?;
-            let chapters = outline::read(&answered.text, wanted).unwrap_or_default();
-            if chapters.len() > best.len() {
-                best = chapters;
-            }
-            if best.len() == wanted {
-                return Ok((best, None));
-            }
-        }
-    }
-    let warning = match best.len() {
-        0 => format!(
-            "the model gave no plan of {wanted} chapters: each has the plan that its place in a story suggests"
-        ),
-        some => format!(
-            "the model planned {some} of {wanted} chapters: the others have the plan that their place in a story suggests"
-        ),
-    };
-    Ok((outline::filled_up(best, wanted), Some(warning)))
-}
-
-/// A text in a few sentences of the model's; empty where none come.
-pub(super) async fn sum_up(
-    pen: &mut Pen,
-    templates: &Templates,
-    values: &super::templates::Values,
-    text: &str,
-    step: &str,
-) -> Result<String, Failure> {
-    let shown = |level: usize| {
-        let most = [60_000, 20_000, 8_000, 3_000, 1_200][level.min(4)];
-        let text = head_and_tail(text, most);
-        values.clone().with("words", SUMMARY_WORDS.to_string()).with("text", text)
-    };
-    let Ok(request) = pen.request(templates.get(Name::Summary), &shown, pen.output(SUMMARY_WORDS))? else {
-        return Ok(String::new());
-    };
-    let answered = pen.ask(step, &request).await?;
-    let mut summary = unwrapped(&answered.text);
-    if answered.finish == Finish::Length {
-        summary = &summary[..extract::whole_sentences(summary)];
-    }
-    Ok(if WordCount::of(summary) < LEAST_SUMMARY_WORDS {
-        String::new()
-    } else {
-        extract::cut(summary, MOST_PLAN)
-    })
-}
-
-/// A text without its middle, where it is longer than so many characters.
-fn head_and_tail(text: &str, most: usize) -> String {
-    match text.char_indices().nth(most / 2) {
-        Some((half, _)) if text.chars().nth(most).is_some() => {
-            format!("{}\n\n[…]\n\n{}", text[..half].trim_end(), extract::tail(text, most / 2))
-        }
-        _ => text.to_owned(),
-    }
-}
-
-/// A chapter out of a model's text, on a thread that may take its time.
-pub(super) async fn clean(text: String, title: &str) -> Result<Cleaned, Failure> {
-    clean_with(text, title, Kept::default()).await
-}
-
-/// The same with pictures and links that may stay.
-pub(super) async fn clean_with(text: String, title: &str, kept: Kept) -> Result<Cleaned, Failure> {
-    let title = title.to_owned();
-    let read = tokio::task::spawn_blocking(move || cleaned(&text, &title, &kept)).await;
-    read.map_err(Failure::retry)?.map_err(|error: BookError| error.into())
-}
-
-/// A chapter's Markdown without its first line, where that is its title.
-pub(super) fn without_title(markdown: &str) -> &str {
-    match markdown.split_once('\n') {
-        Some((title, text)) if title.starts_with("# ") => text.trim(),
-        _ => markdown.trim(),
-    }
-}
-
-/// What a book's title page says.
-pub(super) fn metadata(title: &str, author: &str, language: &str) -> Metadata {
-    let author = author.trim();
-    Metadata {
-        title: title.trim().to_owned(),
-        authors: if author.is_empty() { Vec::new() } else { vec![author.to_owned()] },
-        language: language.to_owned(),
-        ..Metadata::default()
-    }
-}
-
-/// Sheets of the brief's characters, in short; for kinds that have no chapter to tell them for.
-pub(super) fn in_short(sheets: &[String]) -> String {
-    listed(sheets, 500)
 }

@@ -153,6 +153,8 @@ enum At {
     Start,
     /// In a heading that stands first: the chapter has its title already.
     Title,
+    /// Behind it.
+    Titled,
     Text,
 }
 
@@ -166,10 +168,10 @@ impl EventSink for Body<'_> {
     fn event(&mut self, event: Event<'_>) -> Result<(), BookError> {
         match (self.state, &event) {
             (At::Start, Event::Start(Tag::Heading { .. })) => self.state = At::Title,
-            (At::Start, Event::Rule) => {}
-            (At::Title, Event::End(EndTag::Heading(_))) => self.state = At::Text,
+            (At::Start | At::Titled, Event::Rule) => {}
+            (At::Title, Event::End(EndTag::Heading(_))) => self.state = At::Titled,
             (At::Title, _) => {}
-            (At::Start | At::Text, _) => {
+            (At::Start | At::Titled | At::Text, _) => {
                 self.state = At::Text;
                 return self.inner.event(event);
             }

@@ -101,8 +101,11 @@ pub struct Generated {
     pub warnings: Vec<String>,
 }
 
-/// A book takes as long as it takes: what is finished is kept, so that an attempt that ends loses a step.
-pub(super) const LONG: Duration = Duration::from_secs(24 * 3_600);
+/// A book takes as long as it takes: a job that has had its turn goes on later. What a dead worker has set aside of budgets comes
+/// back after this.
+const LONG: Duration = Duration::from_secs(6 * 3_600);
+/// One step is a few answers.
+pub(super) const SHORT: Duration = Duration::from_secs(2 * 3_600);
 /// Providers are away for minutes.
 pub(super) const PATIENT: RetryPolicy =
     RetryPolicy::attempts(8).backoff(Duration::from_secs(2), Duration::from_secs(600));
@@ -130,6 +133,7 @@ impl Kind for Generate {
     }
 
     async fn run(self, context: Context) -> Result<Generated, Failure> {
-        Author::new(self, context).await?.write().await
+        let author = Box::pin(Author::new(self, context)).await?;
+        Box::pin(author.write()).await
     }
 }

@@ -57,7 +57,7 @@ pub(super) struct Prose {
     pub(super) text: String,
     /// How often it was gone on with.
     pub(super) continued: u32,
-    /// Whether its end is missing: it ends with its last whole sentence.
+    /// Whether it is too short because it was cut: it ends with its last whole sentence.
     pub(super) is_cut: bool,
 }
 
@@ -146,7 +146,8 @@ impl Pen {
     /// # Errors
     /// As [`Asker::ask`].
     pub(super) async fn ask(&mut self, step: &str, request: &Request) -> Result<Answered, Failure> {
-        self.asker.ask(step, request, &mut |_| {}).await
+        // Boxed, here and below: what is waited for in here goes deeper than the compiler likes to look.
+        Box::pin(self.asker.ask(step, request, &mut |_| {})).await
     }
 
     /// Asks for a text, passes it on as it comes, and goes on where it was cut.
@@ -156,7 +157,7 @@ impl Pen {
     pub(super) async fn prose(&mut self, wanted: &Wanted<'_>) -> Result<Prose, Failure> {
         let output = self.output(wanted.words);
         let request = self.request(wanted.template, wanted.values, output)?.map_err(Failure::fatal)?;
-        self.prose_of(wanted, request).await
+        Box::pin(self.prose_of(wanted, request)).await
     }
 
     /// The same with a request that was made before.
@@ -164,14 +165,19 @@ impl Pen {
     /// # Errors
     /// As [`prose`](Self::prose).
     pub(super) async fn prose_of(&mut self, wanted: &Wanted<'_>, request: Request) -> Result<Prose, Failure> {
-        let (mut text, mut finish) = self.once(wanted.step, request).await?;
-        let mut continued = 0;
+        let (mut text, mut finish) = Box::pin(self.once(wanted.step, request)).await?;
+        let (mut continued, mut had) = (0, 0);
         while finish == Finish::Length && continued < MOST_CONTINUATIONS && text.len() < MOST_BYTES {
             let words = u32::try_from(WordCount::of(&text)).unwrap_or(u32::MAX);
             if u64::from(words) * 10 >= u64::from(wanted.words) * 13 {
                 break;
             }
             cut_to_whole(&mut text);
+            if text.len() <= had {
+                // It does not get on: what came was the same again, or no sentence.
+                break;
+            }
+            had = text.len();
             continued += 1;
             let more = wanted.words.saturating_sub(words).max(wanted.words / 5).max(20);
             let shown = |level: usize| {
@@ -195,7 +201,9 @@ impl Pen {
         if is_cut {
             cut_to_whole(&mut text);
         }
-        Ok(Prose { text, continued, is_cut })
+        // One that has all the words it was to have only lacks an end of its own.
+        let is_short = WordCount::of(&text) < u64::from(wanted.words);
+        Ok(Prose { text, continued, is_cut: is_cut && is_short })
     }
 
     /// Asks for a text and passes it on as it comes; one that has words, and why it ended.
@@ -225,7 +233,7 @@ impl Pen {
 
     async fn streamed(&mut self, step: &str, request: &Request) -> Result<Answered, Failure> {
         let context = self.context.clone();
-        self.asker.ask(step, request, &mut |piece| context.text(&shown(piece))).await
+        Box::pin(self.asker.ask(step, request, &mut |piece| context.text(&shown(piece)))).await
     }
 }
 

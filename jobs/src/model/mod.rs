@@ -1,5 +1,6 @@
 //! Models that write text. Owns: [`LanguageModel`], the seam between a job and whoever answers it, and the clients of real
-//! servers: any that speaks OpenAI's chat completions, Anthropic's messages, Ollama's chat. Must not know: jobs, queues, books.
+//! servers: any that speaks OpenAI's chat completions, Anthropic's messages, Ollama's chat; and a small one that is built in.
+//! Must not know: jobs, queues, books.
 //!
 //! A model is asked with a [`Request`] and gives an [`Answer`], whose pieces of text come as they are written:
 //! ```
@@ -24,6 +25,7 @@
 
 mod answer;
 mod anthropic;
+mod builtin;
 mod call;
 mod error;
 mod estimate;
@@ -44,6 +46,7 @@ mod wait;
 use std::fmt;
 
 pub use answer::{Answer, Event, Finish, Spent, Usage, Used};
+pub use builtin::Builtin;
 pub use error::ModelError;
 pub use estimate::tokens;
 pub use presswork::domain::Cost;
@@ -55,7 +58,7 @@ pub use server::{Patience, Protocol, Server, ServerModel};
 /// Which model answers: what an answer depends on beside the request, and what its cost is counted under.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ModelFacts {
-    /// Who serves it: `openai`, `anthropic`, `ollama`, or what another implementation calls itself.
+    /// Who serves it: `openai`, `anthropic`, `ollama`, `builtin`, or what another implementation calls itself.
     pub provider: String,
     /// Where; empty where it runs in the process.
     pub base_url: String,

@@ -16,6 +16,9 @@
 //! cache = "1d"                      # how long an answer is given again to an identical question; "0s" for never
 //! ```
 //! With `openai` also `max_completion_tokens` (default: at api.openai.com only) and `include_usage` (default true).
+//!
+//! The [built-in model](Builtin) is always there, as `builtin`: it needs no server, no key and no money. Another name, or
+//! another price for it: `provider = "builtin"`, and nothing of what is for servers.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -28,7 +31,9 @@ use presswork::{
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::{ModelError, Patience, Protocol, Server, ServerModel, prices::Price};
+use super::{
+    Builtin, LanguageModel, ModelError, ModelFacts, Patience, Protocol, Server, ServerModel, prices::Price,
+};
 
 /// How many models there may be.
 const MOST_MODELS: usize = 1_000;
@@ -54,8 +59,8 @@ pub struct RegistryError {
 pub struct Configured {
     /// Its name.
     pub name: String,
-    /// What it is and where.
-    pub server: Server,
+    /// What it is and where; `None` for the [built-in model](Builtin), which runs in this process.
+    pub server: Option<Server>,
     /// The secret that is its key; `None` where the server asks for none.
     pub key: Option<SecretName>,
     /// The longest answer that it gives, where that is known.
@@ -83,17 +88,50 @@ impl Configured {
         key: Option<SecretString>,
         outgoing: &Outgoing,
         clock: Arc<dyn Clock>,
-    ) -> Result<ServerModel, ModelError> {
-        match (&self.key, &key) {
-            (Some(name), None) => Err(ModelError::key(format_args!("the secret {name} is not given"))),
-            _ => ServerModel::new(self.server.clone(), key, outgoing, clock),
+    ) -> Result<Arc<dyn LanguageModel>, ModelError> {
+        match (&self.server, &self.key, &key) {
+            (None, ..) => Ok(Arc::new(Builtin::new())),
+            (_, Some(name), None) => Err(ModelError::key(format_args!("the secret {name} is not given"))),
+            (Some(server), ..) => Ok(Arc::new(ServerModel::new(server.clone(), key, outgoing, clock)?)),
         }
+    }
+
+    /// Which model it is, before it is called.
+    pub fn facts(&self) -> ModelFacts {
+        self.server.as_ref().map_or_else(|| Builtin::new().facts().clone(), Server::facts)
+    }
+
+    /// The built-in model, by this name, for nothing.
+    fn builtin(name: &str) -> Result<Self, String> {
+        let resource = |text: String| text.parse().map_err(|problem| format!("{problem}"));
+        Ok(Self {
+            name: name.to_owned(),
+            server: None,
+            key: None,
+            max_output_tokens: Some(Builtin::MOST_OUTPUT_TOKENS),
+            context: None,
+            cache: CACHED_FOR,
+            price: Some(Price::FREE),
+            tokens: resource(format!("tokens:{name}"))?,
+            parked: resource(format!("key:none/{name}"))?,
+        })
     }
 }
 
-/// All models that are configured.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// All models that are configured, and the built-in one.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Registry(BTreeMap<String, Configured>);
+
+/// What the built-in model is called where nothing else is called so.
+const BUILTIN: &str = "builtin";
+
+impl Default for Registry {
+    /// Where there is no `[models]`: the built-in model alone.
+    fn default() -> Self {
+        let builtin = Configured::builtin(BUILTIN).ok();
+        Self(builtin.map(|model| (model.name.clone(), model)).into_iter().collect())
+    }
+}
 
 #[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -101,13 +139,14 @@ enum Provider {
     OpenAi,
     Anthropic,
     Ollama,
+    Builtin,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Entry {
     provider: Provider,
-    model: String,
+    model: Option<String>,
     key: Option<SecretName>,
     base_url: Option<String>,
     max_output_tokens: Option<u32>,
@@ -144,7 +183,12 @@ impl Registry {
             let configured = entry.configured(name).map_err(|problem| wrong(name, &problem))?;
             Ok((name.clone(), configured))
         };
-        entries.iter().map(read).collect::<Result<_, _>>().map(Self)
+        let mut registry = Self::default();
+        for entry in entries {
+            let (name, configured) = read(entry)?;
+            registry.0.insert(name, configured);
+        }
+        Ok(registry)
     }
 
     /// The model of this name.
@@ -164,30 +208,29 @@ impl Entry {
         if only_openai && self.provider != Provider::OpenAi {
             return Err("max_completion_tokens and include_usage are for provider openai only".to_owned());
         }
-        if self.model.trim().is_empty() {
-            return Err("model is empty".to_owned());
-        }
         if self.max_output_tokens == Some(0) || self.context == Some(0) {
             return Err("max_output_tokens and context are at least 1, or left out".to_owned());
         }
-        let base_url = self.base_url.unwrap_or_else(|| {
-            match self.provider {
-                Provider::OpenAi => "https://api.openai.com/v1",
-                Provider::Anthropic => "https://api.anthropic.com",
-                Provider::Ollama => "http://127.0.0.1:11434",
+        let lives = self.cache.map_or(CACHED_FOR, |span| span.0);
+        if lives > LONGEST_CACHED {
+            return Err("cache is from 0s to 7d".to_owned());
+        }
+        let at = |usual: &str| self.base_url.clone().unwrap_or_else(|| usual.to_owned());
+        let (base_url, protocol) = match self.provider {
+            Provider::Builtin => return self.in_process(name),
+            Provider::OpenAi => {
+                let base_url = at("https://api.openai.com/v1");
+                let is_their_own = base_url.starts_with("https://api.openai.com/");
+                let protocol = Protocol::OpenAi {
+                    max_completion_tokens: self.max_completion_tokens.unwrap_or(is_their_own),
+                    include_usage: self.include_usage.unwrap_or(true),
+                };
+                (base_url, protocol)
             }
-            .to_owned()
-        });
-        let protocol = match self.provider {
-            Provider::OpenAi => Protocol::OpenAi {
-                max_completion_tokens: self
-                    .max_completion_tokens
-                    .unwrap_or_else(|| base_url.starts_with("https://api.openai.com/")),
-                include_usage: self.include_usage.unwrap_or(true),
-            },
-            Provider::Anthropic => Protocol::Anthropic,
-            Provider::Ollama => Protocol::Ollama { context: self.context },
+            Provider::Anthropic => (at("https://api.anthropic.com"), Protocol::Anthropic),
+            Provider::Ollama => (at("http://127.0.0.1:11434"), Protocol::Ollama { context: self.context }),
         };
+        let model = self.model.filter(|model| !model.trim().is_empty()).ok_or("model is empty or missing")?;
         let usual = Patience::default();
         let wait = |span: Option<TimeSpan>, otherwise| match span.map_or(otherwise, |span| span.0) {
             wait if wait.is_zero() || wait > LONGEST_WAIT => Err("a wait is from 1ms to 1d".to_owned()),
@@ -205,17 +248,36 @@ impl Entry {
         };
         Ok(Configured {
             name: name.to_owned(),
-            server: Server { protocol, base_url, model: self.model, patience },
+            server: Some(Server { protocol, base_url, model, patience }),
             key: self.key,
             max_output_tokens: self.max_output_tokens,
             context: self.context,
             price: self.price,
-            cache: match self.cache.map_or(CACHED_FOR, |span| span.0) {
-                lives if lives > LONGEST_CACHED => return Err("cache is from 0s to 7d".to_owned()),
-                lives => lives,
-            },
+            cache: lives,
             tokens: resource(format!("tokens:{name}"))?,
             parked: parked?,
+        })
+    }
+
+    /// The built-in model under another name, or with other settings.
+    fn in_process(self, name: &str) -> Result<Configured, String> {
+        let is_for_servers = self.key.is_some()
+            || self.base_url.is_some()
+            || self.context.is_some()
+            || [self.first_token, self.idle, self.whole].iter().any(Option::is_some);
+        if is_for_servers {
+            return Err("key, base_url, context, first_token, idle and whole are for servers only".to_owned());
+        }
+        if self.model.is_some_and(|model| model != Builtin::MODEL) {
+            return Err(format!("the built-in model is {:?}: leave `model` out", Builtin::MODEL));
+        }
+        let most = Builtin::MOST_OUTPUT_TOKENS;
+        let builtin = Configured::builtin(name)?;
+        Ok(Configured {
+            max_output_tokens: Some(self.max_output_tokens.unwrap_or(most).min(most)),
+            price: self.price.or(builtin.price),
+            cache: self.cache.map_or(CACHED_FOR, |span| span.0),
+            ..builtin
         })
     }
 }
@@ -225,6 +287,7 @@ mod tests {
     use presswork::{domain::clock::SystemClock, security::outgoing::OutgoingRules};
 
     use super::*;
+    use crate::model::{Cost, Usage};
 
     fn read(text: &str) -> Result<Registry, RegistryError> {
         Registry::read(&toml::from_str(text).unwrap())
@@ -242,21 +305,22 @@ mod tests {
         .unwrap();
         assert_eq!(
             registry.iter().map(|model| &*model.name).collect::<Vec<_>>(),
-            ["local", "new", "other", "writer"]
+            ["builtin", "local", "new", "other", "writer"]
         );
+        let server = |name: &str| registry.get(name).unwrap().server.clone().unwrap();
         let writer = registry.get("writer").unwrap();
         assert_eq!(
-            (&*writer.server.base_url, writer.max_output_tokens),
+            (&*server("writer").base_url, writer.max_output_tokens),
             ("https://api.anthropic.com", Some(8_192))
         );
-        assert_eq!(writer.server.patience.first_token, Duration::from_secs(150));
+        assert_eq!(server("writer").patience.first_token, Duration::from_secs(150));
         assert_eq!((writer.tokens.as_str(), writer.parked.as_str()), ("tokens:writer", "key:anthropic"));
         assert!(writer.price.is_some());
         let local = registry.get("local").unwrap();
-        assert_eq!(local.server.protocol, Protocol::Ollama { context: Some(8_192) });
+        assert_eq!(server("local").protocol, Protocol::Ollama { context: Some(8_192) });
         // Nobody has said that it is free.
         assert_eq!((local.price, local.parked.as_str()), (None, "key:none/local"));
-        let protocol = |name: &str| registry.get(name).unwrap().server.protocol;
+        let protocol = |name: &str| server(name).protocol;
         assert_eq!(protocol("new"), Protocol::OpenAi { max_completion_tokens: true, include_usage: true });
         assert_eq!(
             protocol("other"),
@@ -266,12 +330,40 @@ mod tests {
     }
 
     #[test]
+    fn the_built_in_model_is_there_without_any_setting_and_costs_nothing() {
+        let everything = Usage { input: u64::MAX, output: u64::MAX, ..Usage::default() };
+        for registry in [Registry::default(), read("").unwrap()] {
+            let builtin = registry.get("builtin").unwrap();
+            assert_eq!((&builtin.server, &builtin.key), (&None, &None));
+            assert_eq!(builtin.price.unwrap().of(&everything), Cost::default());
+            assert_eq!(builtin.max_output_tokens, Some(Builtin::MOST_OUTPUT_TOKENS));
+            let outgoing = Outgoing::new(OutgoingRules::default());
+            let model = builtin.connect(None, &outgoing, Arc::new(SystemClock)).unwrap();
+            assert_eq!((&*model.facts().provider, &*model.facts().base_url), ("builtin", ""));
+        }
+        let registry = read(
+            "[small]\nprovider = \"builtin\"\nmax_output_tokens = 100\nprice = { input = 1, output = 1 }\n\
+             [builtin]\nprovider = \"ollama\"\nmodel = \"m\"",
+        )
+        .unwrap();
+        let small = registry.get("small").unwrap();
+        assert_eq!((small.max_output_tokens, small.tokens.as_str()), (Some(100), "tokens:small"));
+        assert!(small.price.unwrap().of(&everything) > Cost::default());
+        // Who calls another so has said so.
+        assert!(registry.get("builtin").unwrap().server.is_some());
+    }
+
+    #[test]
     fn what_is_wrong_is_said_with_the_models_name() {
         let model = "provider = \"ollama\"\nmodel = \"m\"\n";
         for (wrong, what) in [
             ("[w]\nmodel = \"m\"".to_owned(), "missing field `provider`"),
             ("[w]\nprovider = \"gopher\"\nmodel = \"m\"".to_owned(), "unknown variant `gopher`"),
             ("[w]\nprovider = \"ollama\"\nmodel = \" \"".to_owned(), "model is empty"),
+            ("[w]\nprovider = \"ollama\"".to_owned(), "model is empty"),
+            ("[w]\nprovider = \"builtin\"\nkey = \"k\"".to_owned(), "are for servers only"),
+            ("[w]\nprovider = \"builtin\"\nidle = \"1s\"".to_owned(), "are for servers only"),
+            ("[w]\nprovider = \"builtin\"\nmodel = \"m\"".to_owned(), "leave `model` out"),
             (format!("[w]\n{model}kee = \"x\""), "unknown field `kee`"),
             (format!("[w]\n{model}include_usage = true"), "for provider openai only"),
             (format!("[w]\n{model}idle = \"0s\""), "a wait is from"),

@@ -45,6 +45,12 @@ impl Growing {
         revision_of(file).is_some_and(|folder| self.is_own_folder(folder))
     }
 
+    /// Whether a book is this one, even where others have edited all of its chapters until now.
+    fn is_own_book(&self, book: &Book) -> bool {
+        book.growing.as_ref() == Some(&self.owner)
+            || book.chapters.iter().any(|chapter| self.is_own(&chapter.file))
+    }
+
     fn is_own_folder(&self, folder: &str) -> bool {
         let number = folder.strip_prefix(&self.owner).and_then(|rest| rest.strip_prefix('-'));
         number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
@@ -101,7 +107,8 @@ impl Growing {
             Current::None => None,
             Current::Own(book) => Some(book),
         };
-        self.describe(&self.merged(before.as_deref(), metadata, chapters)).await?;
+        let book = self.merged(before.as_deref(), metadata, chapters);
+        describe(&*self.storage, &Book { growing: Some(self.owner.clone()), ..book }).await?;
         Ok(true)
     }
 
@@ -125,7 +132,7 @@ impl Growing {
                 return Err(BookError::input(&chapter.file, problem));
             }
         }
-        self.describe(&book).await?;
+        describe(&*self.storage, &book).await?;
         clear(&*self.storage, foreign.as_deref(), LEFT_BEHIND, |folder| {
             // A chapter that was edited meanwhile lies in the folder of that job.
             self.is_own_folder(folder)
@@ -165,9 +172,7 @@ impl Growing {
             head => head.map_err(|error| BookError::storage("looking for book.json", error))?,
         };
         Ok(match ProjectReader::open(self.storage.clone()).await {
-            Ok(reader) if reader.book.chapters.iter().any(|chapter| self.is_own(&chapter.file)) => {
-                Current::Own(reader.book)
-            }
+            Ok(reader) if self.is_own_book(&reader.book) => Current::Own(reader.book),
             Ok(reader) => Current::Foreign(Some(reader.book)),
             // Somebody else's, and nobody can read it.
             Err(BookError::Input { .. }) => Current::Foreign(None),
@@ -197,10 +202,6 @@ impl Growing {
             .filter(|chapter| !names.contains(chapter.name()) && !self.is_own(&chapter.file));
         book.chapters.extend(added.cloned());
         book
-    }
-
-    async fn describe(&self, book: &Book) -> Result<(), BookError> {
-        describe(&*self.storage, book).await
     }
 }
 

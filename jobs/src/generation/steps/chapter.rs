@@ -13,11 +13,11 @@ use crate::{
     asking::Caching,
     book::project::Place,
     generation::{
-        author::{clean, metadata, without_title},
         brief::{Brief, asked, line, number, text, words},
         extract,
-        generate::{LONG, PATIENT},
+        generate::{PATIENT, SHORT},
         outline::{MOST_PLAN, MOST_TITLE, Outline, Planned},
+        parts::{clean, metadata, without_title},
         pen::Wanted,
         people::People,
         prompts::Scene,
@@ -67,7 +67,7 @@ pub struct WriteChapter {
 impl Kind for WriteChapter {
     const NAME: KindName = KindName::literal("chapter");
     const RETRY: RetryPolicy = PATIENT;
-    const TIMEOUT: Duration = LONG;
+    const TIMEOUT: Duration = SHORT;
     type Output = WrittenChapter;
 
     fn check(&self) -> Result<(), String> {

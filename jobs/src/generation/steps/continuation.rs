@@ -13,12 +13,12 @@ use crate::{
     asking::Caching,
     book::{project::Place, words::WordCount},
     generation::{
-        author::{clean, without_title},
         brief::{LONGEST_TEXT, asked, number, text, words},
         clean::Cleaned,
         extract::tail,
-        generate::{LONG, PATIENT},
+        generate::{PATIENT, SHORT},
         outline::Planned,
+        parts::{clean, without_title},
         pen::Wanted,
         prompts::Scene,
         templates::{Name, Values},
@@ -62,7 +62,7 @@ pub(in crate::generation) fn usual_words() -> u32 {
 impl Kind for Continuation {
     const NAME: KindName = KindName::literal("continuation");
     const RETRY: RetryPolicy = PATIENT;
-    const TIMEOUT: Duration = LONG;
+    const TIMEOUT: Duration = SHORT;
     type Output = WrittenChapter;
 
     fn check(&self) -> Result<(), String> {

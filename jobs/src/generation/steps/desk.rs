@@ -18,10 +18,10 @@ use crate::{
         project::{Growing, Place, put_chapter},
     },
     generation::{
-        author::without_title,
         clean::Cleaned,
         extract,
         outline::{Outline, Planned},
+        parts::without_title,
         pen::Pen,
         templates::Templates,
     },
@@ -112,7 +112,7 @@ impl Desk {
         }
     }
 
-    /// Keeps an answer: it is not asked for again. Where none came, what was spent is kept, and told to whoever cancelled it.
+    /// Keeps an answer: it is not asked for again. Where none came, what was spent is kept.
     pub(super) async fn keep(&mut self, answer: Result<String, Failure>) -> Result<String, Failure> {
         self.point.bill = self.pen.bill().clone();
         match answer {
@@ -129,9 +129,6 @@ impl Desk {
             Err(failure) => {
                 if let Err(error) = self.context.save(&self.point).await {
                     tracing::warn!(%error, "what was spent could not be saved");
-                }
-                if matches!(failure, Failure::Cancelled) {
-                    self.context.progress(0, 0, &format!("stopped; spent: {}", self.pen.bill()));
                 }
                 Err(failure)
             }

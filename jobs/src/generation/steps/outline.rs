@@ -12,10 +12,10 @@ use super::desk::{Desk, artifact};
 use crate::{
     asking::{Bill, Caching},
     generation::{
-        author::plan,
         brief::{Brief, asked},
-        generate::{LONG, PATIENT},
+        generate::{PATIENT, SHORT},
         outline::Outline,
+        parts::plan,
         people::People,
     },
 };
@@ -56,7 +56,7 @@ pub struct Outlined {
 impl Kind for WriteOutline {
     const NAME: KindName = KindName::literal("outline");
     const RETRY: RetryPolicy = PATIENT;
-    const TIMEOUT: Duration = LONG;
+    const TIMEOUT: Duration = SHORT;
     type Output = Outlined;
 
     fn check(&self) -> Result<(), String> {

@@ -13,11 +13,11 @@ use crate::{
     asking::Caching,
     book::{project::Place, words::WordCount},
     generation::{
-        author::{clean_with, without_title},
         brief::{LONGEST_TEXT, MOST_CHARACTERS, asked, line, number, text},
         clean::Kept,
-        generate::{LONG, PATIENT},
+        generate::{PATIENT, SHORT},
         outline::Planned,
+        parts::{clean_with, without_title},
         people::People,
         prompts::Scene,
         templates::{Name, Values},
@@ -54,7 +54,7 @@ pub struct Rewrite {
 impl Kind for Rewrite {
     const NAME: KindName = KindName::literal("rewrite");
     const RETRY: RetryPolicy = PATIENT;
-    const TIMEOUT: Duration = LONG;
+    const TIMEOUT: Duration = SHORT;
     type Output = WrittenChapter;
 
     fn check(&self) -> Result<(), String> {

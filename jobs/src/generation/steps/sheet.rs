@@ -14,11 +14,11 @@ use crate::{
     asking::{Bill, Caching},
     book::{Character, CharacterId, Characters, Stored, names::slug},
     generation::{
-        author::in_short,
         brief::{LONGEST_TEXT, MOST_CHARACTERS, asked, language, line, text, usual_language},
         clean::unwrapped,
         extract::cut,
-        generate::{LONG, PATIENT},
+        generate::{PATIENT, SHORT},
+        parts::in_short,
         people::People,
         templates::{Name, Values},
     },
@@ -80,7 +80,7 @@ pub struct Sheet {
 impl Kind for CharacterSheet {
     const NAME: KindName = KindName::literal("character-sheet");
     const RETRY: RetryPolicy = PATIENT;
-    const TIMEOUT: Duration = LONG;
+    const TIMEOUT: Duration = SHORT;
     type Output = Sheet;
 
     fn check(&self) -> Result<(), String> {

@@ -16,7 +16,7 @@ use crate::{
         brief::{asked, language, words},
         clean::shown,
         extract::{cut, whole_sentences},
-        generate::{LONG, PATIENT},
+        generate::{PATIENT, SHORT},
         templates::{Name, Values},
     },
     model::Finish,
@@ -72,7 +72,7 @@ pub(in crate::generation) fn usual_words() -> u32 {
 impl Kind for Synopsis {
     const NAME: KindName = KindName::literal("synopsis");
     const RETRY: RetryPolicy = PATIENT;
-    const TIMEOUT: Duration = LONG;
+    const TIMEOUT: Duration = SHORT;
     type Output = Told;
 
     fn check(&self) -> Result<(), String> {
