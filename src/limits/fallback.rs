@@ -19,13 +19,16 @@ use crate::{
 
 /// How long the fleet's limits may take to answer before a call goes on without them.
 const PATIENCE: Duration = Duration::from_millis(100);
+/// How many times as long a job waits for them that reserves: what it is about to do takes seconds, and a limit that does not hold
+/// for the fleet is a provider's refusal.
+const PATIENT: u32 = 20;
 /// How often one call tries whether they are back.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How many parks are kept to be told to the fleet when it is back.
 const MOST_UNTOLD: usize = 10_000;
 
 /// The fleet's limits, or this process' own while those are away: each process allows the whole rate then. An outage costs
-/// one call a second at most a tenth of a second; it is logged when it begins and when it ends, shows in
+/// one call a second at most a tenth of a second, or two seconds where a job reserves; it is logged when it begins and when it ends, shows in
 /// [`Limiter::health`], and ends by itself. No call fails because of it.
 ///
 /// Parks that this process has seen hold throughout; those that it made meanwhile are told to the fleet afterwards.
@@ -33,6 +36,8 @@ pub struct FallbackLimiter {
     shared: Arc<dyn Limiter>,
     own: MemoryLimiter,
     breaker: Breaker,
+    /// Of whoever reserves.
+    patience: Duration,
     clock: Arc<dyn Clock>,
     /// Parks that the fleet does not know of, with their ends.
     untold: Mutex<HashMap<Bucket, Timestamp>>,
@@ -62,6 +67,7 @@ impl FallbackLimiter {
             shared,
             own: MemoryLimiter::new(clock.clone(), random),
             breaker: Breaker::new("limits in Redis", clock.clone(), patience, PAUSE),
+            patience: patience.saturating_mul(PATIENT),
             clock,
             untold: Mutex::default(),
             counters: Counters::default(),
@@ -74,6 +80,21 @@ impl FallbackLimiter {
         call: impl Future<Output = Result<T, LimitError>>,
     ) -> Result<Option<T>, LimitError> {
         match self.breaker.call(call, is_refusal).await {
+            Outcome::Answered(answer) => {
+                self.tell_parks().await;
+                Ok(Some(answer))
+            }
+            Outcome::Refused(error) => Err(error),
+            Outcome::Away => Ok(None),
+        }
+    }
+
+    /// The same with the patience of whoever reserves.
+    async fn ask_patiently<T>(
+        &self,
+        call: impl Future<Output = Result<T, LimitError>>,
+    ) -> Result<Option<T>, LimitError> {
+        match self.breaker.call_within(self.patience, call, is_refusal).await {
             Outcome::Answered(answer) => {
                 self.tell_parks().await;
                 Ok(Some(answer))
@@ -173,7 +194,7 @@ impl Limiter for FallbackLimiter {
         let reserved = match self.own.parked_now(bucket) {
             Some(wait) => Reserved::Denied(self.refused(bucket, rate, wait).await?),
             None => {
-                let answer = self.ask(self.shared.reserve(bucket, rate, estimate, hold)).await?;
+                let answer = self.ask_patiently(self.shared.reserve(bucket, rate, estimate, hold)).await?;
                 answer.unwrap_or_else(|| self.own.reserve_now(bucket, rate, estimate, hold))
             }
         };
@@ -186,12 +207,12 @@ impl Limiter for FallbackLimiter {
         if self.own.settle_now(reservation, actual) == Settlement::Settled {
             return Ok(Settlement::Settled);
         }
-        Ok(self.ask(self.shared.settle(reservation, actual)).await?.unwrap_or(Settlement::Gone))
+        Ok(self.ask_patiently(self.shared.settle(reservation, actual)).await?.unwrap_or(Settlement::Gone))
     }
 
     async fn park(&self, bucket: &Bucket, wait: Duration) -> Result<(), LimitError> {
         self.own.park_now(bucket, wait);
-        if self.ask(self.shared.park(bucket, wait)).await?.is_none() {
+        if self.ask_patiently(self.shared.park(bucket, wait)).await?.is_none() {
             self.keep_untold(bucket.clone(), self.clock.now().after(wait));
         }
         Ok(())
@@ -199,7 +220,7 @@ impl Limiter for FallbackLimiter {
 
     async fn parked(&self, bucket: &Bucket) -> Result<Option<Duration>, LimitError> {
         let own = self.own.parked_now(bucket);
-        let told = self.ask(self.shared.parked(bucket)).await?.flatten();
+        let told = self.ask_patiently(self.shared.parked(bucket)).await?.flatten();
         Ok(own.max(told))
     }
 

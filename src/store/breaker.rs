@@ -67,10 +67,20 @@ impl Breaker {
         call: impl Future<Output = Result<T, E>>,
         is_refusal: impl Fn(&E) -> bool,
     ) -> Outcome<T, E> {
+        self.call_within(self.patience, call, is_refusal).await
+    }
+
+    /// The same with another patience: for whoever has time.
+    pub async fn call_within<T, E: Display>(
+        &self,
+        patience: Duration,
+        call: impl Future<Output = Result<T, E>>,
+        is_refusal: impl Fn(&E) -> bool,
+    ) -> Outcome<T, E> {
         if !self.may_try() {
             return Outcome::Away;
         }
-        match tokio::time::timeout(self.patience, call).await {
+        match tokio::time::timeout(patience, call).await {
             Ok(Ok(answer)) => {
                 self.note_answer();
                 Outcome::Answered(answer)
@@ -84,7 +94,7 @@ impl Breaker {
                 Outcome::Away
             }
             Err(_) => {
-                self.note_failure(&format_args!("no answer within {:?}", self.patience));
+                self.note_failure(&format_args!("no answer within {patience:?}"));
                 Outcome::Away
             }
         }

@@ -49,7 +49,7 @@ impl Source {
             name: configured.name.clone(),
             facts: configured.facts(),
             // The clients give up before that.
-            longest: configured.patience().whole + LATE,
+            longest: configured.server.as_ref().map_or(Duration::MAX, |server| server.patience.whole + LATE),
             lives: configured.cache,
             price: configured.price,
             max_output_tokens: configured.max_output_tokens,

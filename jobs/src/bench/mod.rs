@@ -49,10 +49,10 @@ enum Which {
     Fairness(fairness::FairnessArguments),
     /// The HTTP API beside bare routes: jobs given with an API key, events followed by many, browsers' sessions
     Api(api::ApiArguments),
-    /// What streams of models' answers cost on their way from the provider to subscribers, beside clients that only read them
-    Generation(generation::GenerationArguments),
     /// The same book's jobs twice: what of it the cache of answers saves
     Cache(cache::CacheArguments),
+    /// What streams of models' answers cost on their way from the provider to subscribers, beside clients that only read them
+    Generation(generation::GenerationArguments),
     /// What a claim costs with ten tenants, with thousands, and with nearly all of them throttled
     Tenants(tenants::TenantsArguments),
 }
@@ -70,8 +70,8 @@ impl Command for Bench {
             Which::Corpus(arguments) => corpus::run(arguments, app).await,
             Which::Fairness(arguments) => fairness::run(arguments, app).await,
             Which::Api(arguments) => api::run(arguments, app).await,
-            Which::Generation(arguments) => generation::run(arguments, app).await,
             Which::Cache(arguments) => cache::run(arguments, app).await,
+            Which::Generation(arguments) => generation::run(arguments, app).await,
             Which::Tenants(arguments) => tenants::run(arguments, app).await,
         }
     }

@@ -101,11 +101,6 @@ impl Configured {
         self.server.as_ref().map_or_else(|| Builtin::new().facts().clone(), Server::facts)
     }
 
-    /// How long an answer is waited for.
-    pub fn patience(&self) -> Patience {
-        self.server.as_ref().map(|server| server.patience).unwrap_or_default()
-    }
-
     /// The built-in model, by this name, for nothing.
     fn builtin(name: &str) -> Result<Self, String> {
         let resource = |text: String| text.parse().map_err(|problem| format!("{problem}"));
