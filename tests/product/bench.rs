@@ -150,7 +150,7 @@ fn the_imports_are_measured_beside_pandoc_where_that_is_installed() {
         for figure in ["markdown_mib", "file_mib", "seconds", "mib_per_s", "peak_mib"] {
             assert!(line[figure].is_f64(), "{figure}: {line}");
         }
-        assert!(line["chapters"].as_u64() > Some(1), "{line}");
+        assert!(line["chapters"].as_u64() >= Some(1), "{line}");
         let is_beside = ["epub", "docx"].contains(&line["format"].as_str().unwrap());
         assert_eq!(line["baseline"]["times_its_speed"].is_f64(), is_beside, "{line}");
     }

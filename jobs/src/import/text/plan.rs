@@ -103,8 +103,11 @@ fn with_others(chosen: Vec<&Candidate>, inside: &[&Candidate], sort: Sort) -> Ve
         let heading =
             Heading { line: candidate.line, lines: candidate.lines, title: candidate.title.clone() };
         match headings.last_mut() {
-            Some(last) if part_before && candidate.line - (last.line + last.lines) <= LIST_LINES => {
-                last.lines = candidate.line + candidate.lines - last.line;
+            // What was taken for a part's second line may be a title of its own.
+            Some(last)
+                if part_before && candidate.line.saturating_sub(last.line + last.lines) <= LIST_LINES =>
+            {
+                last.lines = last.lines.max(candidate.line + candidate.lines - last.line);
                 last.title = format!("{} – {}", last.title, heading.title);
             }
             _ => headings.push(heading),

@@ -27,6 +27,18 @@ fn chapters_are_found_by_their_headings_without_the_table_of_contents() {
     assert!(kept.text().contains("torrents, except at occasional intervals"), "{}", kept.text());
 }
 
+/// As in Project Gutenberg's Henry V, on which builds that check sums came to an end.
+#[test]
+fn a_prologue_right_behind_an_acts_title_is_taken_once() {
+    let text = format!(
+        "ACT I.\n\nSCENE I. The palace.\n\n{PROSE}SCENE II. The chamber.\n\n{PROSE}ACT II.\n\nPROLOGUE.\n\n{PROSE}\
+         SCENE I. A street.\n\n{PROSE}SCENE II. A council.\n\n{PROSE}ACT III.\n\nPROLOGUE.\n\n{PROSE}SCENE I. France.\n\n{PROSE}"
+    );
+    let (kept, _) = txt(&text);
+    assert_eq!(kept.text().matches("torrents").count(), 7, "{}", kept.text());
+    assert!(kept.titles().iter().any(|title| title.contains("ACT II.")), "{:?}", kept.titles());
+}
+
 #[test]
 fn numbers_parts_and_other_scripts_make_chapters() {
     let roman = format!("I\n\n{PROSE}{PROSE}II\n\n{PROSE}{PROSE}III\n\n{PROSE}");
