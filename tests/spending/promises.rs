@@ -29,7 +29,7 @@ async fn report(world: &World, from: Day, to: Day) -> BTreeMap<Day, Totals> {
 pub(crate) async fn a_budget_is_never_exceeded_however_many_ask_at_once(world: &World) {
     world.limit(&world.acme, Measure::Daily, 1_000).await;
     let ask = |n: usize| {
-        let spending = if n % 2 == 0 { world.here.clone() } else { world.there.clone() };
+        let spending = if n.is_multiple_of(2) { world.here.clone() } else { world.there.clone() };
         let acme = world.acme.clone();
         tokio::spawn(async move { spending.reserve(&acme, &call(100), HOUR).await.unwrap() })
     };

@@ -176,7 +176,7 @@ fn read(answer: &str, id: CharacterId, name: &str) -> Character {
     };
     let field = |names: &[&str], most: usize| {
         let found = names.iter().find_map(|name| fields.get(*name));
-        let text = found.map_or_else(String::new, |value| plain(value));
+        let text = found.map_or_else(String::new, plain);
         cut(&clean(&text), most)
     };
     let traits = match fields.get("traits") {
