@@ -98,7 +98,7 @@ impl LanguageModel for Builtin {
 enum Stage<F> {
     /// Not begun.
     Asked(F),
-    Writing(Writer),
+    Writing(Box<Writer>),
     Ended,
 }
 
@@ -124,8 +124,8 @@ async fn turn<F>(
 where
     F: FnOnce() -> Writer + Send + 'static,
 {
-    let begin: Box<dyn FnOnce() -> Writer + Send> = match stage {
-        Stage::Asked(begin) => Box::new(begin),
+    let begin: Box<dyn FnOnce() -> Box<Writer> + Send> = match stage {
+        Stage::Asked(begin) => Box::new(move || Box::new(begin())),
         Stage::Writing(writer) => Box::new(move || writer),
         Stage::Ended => return None,
     };
@@ -149,7 +149,7 @@ where
 }
 
 /// Some pieces.
-fn work(mut writer: Writer, stopped: &CancellationToken) -> (Writer, Step) {
+fn work(mut writer: Box<Writer>, stopped: &CancellationToken) -> (Box<Writer>, Step) {
     let mut whole = Step { text: String::new(), finish: None };
     for _ in 0..TURN {
         if stopped.is_cancelled() || whole.finish.is_some() {

@@ -178,7 +178,7 @@ async fn an_answer_that_is_dropped_is_not_worked_at_any_more() {
     assert!(freed.expect("the cores are free again").is_ok());
     let weights = Weights::built_in().unwrap();
     let stopped = CancellationToken::new();
-    let (writer, step) = work(Writer::new(weights, &request("x", 100), 100, 1), &stopped);
+    let (writer, step) = work(Box::new(Writer::new(weights, &request("x", 100), 100, 1)), &stopped);
     assert!(writer.used().1 > 0 && step.finish.is_none());
     stopped.cancel();
     let written = writer.used();
