@@ -4,6 +4,9 @@
 //! [`book`] is where they meet: a stream of blocks that importers produce and exporters consume, and the form that a
 //! project has on storage. Nothing here knows queues, leases or Redis; handlers see only the engine's `Context`.
 
+// The futures of kinds that ask models go deep.
+#![recursion_limit = "256"]
+
 pub mod api;
 pub mod asking;
 mod bench;

@@ -1,6 +1,9 @@
 //! The program `presswork`: registers the job kinds and hands over to the engine's command line. An app with kinds of
 //! its own writes one like it.
 
+// The futures of kinds that ask models go deep.
+#![recursion_limit = "256"]
+
 use std::process::ExitCode;
 
 use presswork::Cli;

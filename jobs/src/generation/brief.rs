@@ -170,7 +170,8 @@ mod tests {
         let brief = |json: serde_json::Value| serde_json::from_value::<Brief>(json).unwrap();
         let good = brief(serde_json::json!({"title": "T"}));
         assert_eq!((good.check(), good.chapters, good.words, &*good.language), (Ok(()), 10, 1_500, "en"));
-        let cases: [(fn(&mut Brief), &str); 12] = [
+        type Slip = fn(&mut Brief);
+        let cases: [(Slip, &str); 12] = [
             (|brief| brief.title = " ".into(), "needs a title"),
             (|brief| brief.title = "x".repeat(201), "201 characters"),
             (|brief| brief.title = "a\nb".into(), "control characters"),

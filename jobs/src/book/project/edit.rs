@@ -24,7 +24,7 @@ pub enum Place {
     /// In the place of this one, whose file name it gets.
     At(ChapterEntry),
     /// Behind the last one; where there is no book, into a new one that says this of itself.
-    End(Metadata),
+    End(Box<Metadata>),
 }
 
 /// Puts a chapter into a project's book; its file lies in the folder `revision`, whose name is new in the project. The book as it
@@ -50,7 +50,7 @@ pub async fn put_chapter(
     }
     let (name, metadata) = match place {
         Place::At(entry) => (Name::Of(entry), None),
-        Place::End(metadata) => (Name::New, Some(metadata)),
+        Place::End(metadata) => (Name::New, Some(*metadata)),
     };
     // As late as can be before it is written: others may change the book, too.
     let mut book = match book(&storage).await? {
@@ -134,7 +134,7 @@ mod tests {
         let put = |revision: &'static str, place, title: &'static str| {
             put_chapter(storage.clone(), revision, place, title, format!("# {title}\n"))
         };
-        let (book, index) = put("r1", Place::End(metadata.clone()), "A").await.unwrap();
+        let (book, index) = put("r1", Place::End(Box::new(metadata.clone())), "A").await.unwrap();
         assert_eq!((index, book.chapters.len(), &*book.metadata.title), (0, 1, "T"));
         let old = book.chapters.get(0).unwrap().entry();
         let (book, index) = put("r2", Place::At(old.clone()), "B").await.unwrap();
@@ -145,8 +145,8 @@ mod tests {
         // Two that replace the same one: the second is told.
         let late = put("r3", Place::At(old), "C").await.unwrap_err();
         assert!(late.to_string().contains("ask again"), "{late}");
-        let (book, index) = put("r3", Place::End(metadata), "A").await.unwrap();
+        let (book, index) = put("r3", Place::End(Box::new(metadata)), "A").await.unwrap();
         assert_eq!((index, &*book.chapters.get(1).unwrap().file()), (1, "r3/chapters/0002-a.md"));
-        assert!(put(FOLDER, Place::End(Metadata::default()), "A").await.is_err());
+        assert!(put(FOLDER, Place::End(Box::default()), "A").await.is_err());
     }
 }

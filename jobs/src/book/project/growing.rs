@@ -305,9 +305,15 @@ mod tests {
         growing.show(&titled("T"), &chapters).await.unwrap();
         let place = Place::At(chapters[0].clone());
         put_chapter(storage.clone(), "edit-1", place, "Mended", "# Mended\n".into()).await.unwrap();
-        put_chapter(storage.clone(), "edit-2", Place::End(titled("T")), "Added", "# Added\n".into())
-            .await
-            .unwrap();
+        put_chapter(
+            storage.clone(),
+            "edit-2",
+            Place::End(Box::new(titled("T"))),
+            "Added",
+            "# Added\n".into(),
+        )
+        .await
+        .unwrap();
         chapters.push(ChapterEntry {
             title: "C".into(),
             file: growing.chapter("0003-c.md", "# C\n".into()).await.unwrap(),

@@ -105,7 +105,7 @@ impl Kind for WriteChapter {
         let replaced = reader.as_ref().and_then(|reader| reader.book().chapters.get(index));
         let place = match replaced {
             Some(chapter) => Place::At(chapter.entry()),
-            None => Place::End(metadata(&brief.title, &brief.author, &brief.language)),
+            None => Place::End(Box::new(metadata(&brief.title, &brief.author, &brief.language))),
         };
         let wanted_words = self.words.unwrap_or(brief.words);
         let mut warnings = Vec::new();
