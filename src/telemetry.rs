@@ -1,7 +1,7 @@
 //! Logs: lines on standard error, as text or as JSON. Owns: where they go and that no line holds a raw control
 //! character, so that what users write can neither forge lines nor drive a terminal. Must not know: who logs.
 //!
-//! A line a request is written in batches ([`gather`]): all others at once, behind those that came before them.
+//! A line a request is written in batches (`gather`): all others at once, behind those that came before them.
 
 mod gather;
 

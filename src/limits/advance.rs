@@ -24,7 +24,7 @@ const MOST: u32 = 1_024;
 /// For how many buckets it does so.
 const MOST_BUCKETS: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
 
-/// One token a call, of a shared limiter. Where calls of a bucket come faster than [`PARTS`] times two a [`PERIOD`], and its burst
+/// One token a call, of a shared limiter. Where calls of a bucket come faster than `PARTS` times two a `PERIOD`, and its burst
 /// is 200 at least, some are taken together and handed out from memory. Its promise:
 ///
 /// In any stretch of time no more calls are let through than the shared limiter would, and one in a hundred of the burst for

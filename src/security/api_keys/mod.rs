@@ -3,7 +3,7 @@
 //! is kept.
 //!
 //! A key's record is read after a request that shows it has come, once for all that have come meanwhile, and what it says is
-//! trusted for a quarter of a second ([`Trust`]): what was revoked is refused at once by the process that has revoked it, and by
+//! trusted for a quarter of a second (`trust`): what was revoked is refused at once by the process that has revoked it, and by
 //! every other one within that time.
 
 mod key;
