@@ -36,7 +36,7 @@ pub(super) fn routes() -> Routes {
 /// Who reaches beyond his tenant.
 const ROOT: Permission = Permission::literal("tenants:manage");
 /// How many pages a report reads at most, each of [`PAGE`] entries or of the batches that one call reads.
-const MOST_PAGES: usize = 800;
+const MOST_PAGES: usize = 3_200;
 /// How many entries are read at a time for a report.
 const PAGE: usize = 500;
 /// Checks and reports read much: one at a time, and others wait so long.

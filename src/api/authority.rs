@@ -78,6 +78,12 @@ const ADMINISTRATIVE: [&str; 7] = [
 impl Need {
     /// Whether it is a change that nobody may make unseen. What takes something away (`DELETE`) is none: a key that has leaked
     /// is revoked at once, and waits for its entry in memory.
+    /// Whether a key that was read a moment ago does not do: what it could change would outlive its revocation.
+    fn asks_anew(&self, method: &Method) -> bool {
+        let (Self::All(permission) | Self::SomeOf(permission)) = self else { return !method.is_safe() };
+        !method.is_safe() && ADMINISTRATIVE.contains(&permission.as_str())
+    }
+
     fn is_administrative(&self, method: &Method) -> bool {
         let (Self::All(permission) | Self::SomeOf(permission)) = self else { return false };
         !method.is_safe() && method != Method::DELETE && ADMINISTRATIVE.contains(&permission.as_str())
@@ -165,10 +171,12 @@ pub(super) async fn admit(State(state): State<ApiState>, mut request: Request, n
         return told.onto(next.run(request).await);
     }
     let headers = request.headers();
-    let principal = match credential::recall(&state, headers, &origin) {
+    let is_trusted = !need.asks_anew(request.method());
+    let recalled = if is_trusted { credential::recall(&state, headers, &origin) } else { None };
+    let principal = match recalled {
         Some(principal) => principal,
         // What is seldom needed is kept out of each request's own memory.
-        None => match Box::pin(credential::principal(&state, headers, &origin)).await {
+        None => match Box::pin(credential::principal(&state, headers, &origin, is_trusted)).await {
             Ok(principal) => principal,
             Err(problem) => return Box::pin(limits.refused(&origin, problem)).await.into_response(),
         },

@@ -40,7 +40,7 @@ pub(super) fn recall(state: &ApiState, headers: &HeaderMap, origin: &Origin) -> 
     Some(known.principal.clone())
 }
 
-/// Who calls.
+/// Who calls; where an API key is not `is_trusted`, by what the store says of it now.
 ///
 /// # Errors
 /// [`Problem`], the same words for whatever is wrong with a credential: what is wrong is in the audit.
@@ -48,13 +48,14 @@ pub(super) async fn principal(
     state: &ApiState,
     headers: &HeaderMap,
     origin: &Origin,
+    is_trusted: bool,
 ) -> Result<Arc<Principal>, Problem> {
     // Refusals are audited as often as the policy of keys says: by anybody's wish there are a thousand a second.
     let keys = &state.engine().api_keys;
     let found = match shown(headers)? {
         Some(Shown::ApiKey(text)) => {
             let by = origin.acting();
-            let known = asked(state, keys.verify(text, &by), is_refusal).await?;
+            let known = asked(state, keys.verify(text, &by, is_trusted), is_refusal).await?;
             return known.map(|known| known.principal.clone()).ok_or_else(refused);
         }
         Some(Shown::Session(text)) => {

@@ -233,7 +233,8 @@ async fn get(
 
 /// Revoke an API key
 ///
-/// At once, everywhere and for good. Revoking one that has ended changes nothing.
+/// For good: at once in the process that is asked, in all others within a quarter of a second (for what manages keys, users, tenants and the
+/// like: at once). Revoking one that has ended changes nothing.
 #[utoipa::path(
     delete,
     path = "/v1/keys/{key}",

@@ -1,4 +1,4 @@
-//! `[outgoing]` of `presswork.toml`: where webhooks and OIDC providers may be. Must not know: how they are called.
+//! `[outgoing]` of `presswork.toml`: where webhooks, OIDC providers, models and imported files may be. Must not know: how they are called.
 
 use serde::{Deserialize, Deserializer, de};
 
@@ -11,6 +11,9 @@ pub struct OutgoingLayer {
     /// Hosts that may be called although they are private, or speak http: `["idp.internal:443"]`.
     #[serde(deserialize_with = "hosts")]
     pub allow: Option<Vec<AllowedHost>>,
+    /// The same for what tenants import by its address, whose content they can read: nothing of `allow` holds for that.
+    #[serde(deserialize_with = "hosts")]
+    pub imports: Option<Vec<AllowedHost>>,
     /// The ports that all others may be called at. Default 443 and 8443.
     pub ports: Option<Vec<u16>>,
 }
@@ -20,6 +23,7 @@ impl OutgoingLayer {
     pub(super) fn over(self, rules: OutgoingRules) -> OutgoingRules {
         OutgoingRules {
             allow: self.allow.map_or(rules.allow, |allow| allow.into_iter().collect()),
+            imports: self.imports.map_or(rules.imports, |imports| imports.into_iter().collect()),
             ports: self.ports.map_or(rules.ports, |ports| ports.into_iter().collect()),
         }
     }

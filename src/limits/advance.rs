@@ -137,6 +137,10 @@ impl Advance {
             Source::Together(wanted) => {
                 let decision = self.shared.take(bucket, rate, wanted).await?;
                 let mut stock = shelf.stock();
+                if decision.allowed && stock.rate != rate {
+                    // It was changed meanwhile: nothing is kept at the old one.
+                    return Ok(decision);
+                }
                 if decision.allowed {
                     // The time counts from before they were taken.
                     (stock.left, stock.good_until) = (wanted - 1, begun + PERIOD);

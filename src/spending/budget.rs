@@ -220,6 +220,7 @@ impl Budgets {
         let now = self.clock.now();
         let found = self.remembered().get(tenant).cloned();
         if let Some((read_at, set)) = found
+            && now >= read_at
             && now.since(read_at) < FRESH
         {
             return Ok(set);

@@ -191,7 +191,7 @@ fn manuscripts_and_characters_are_fetched_from_the_web_through_cuts_and_never_fr
     let (elsewhere, _) = server(Vec::new(), 0, true);
     let world = World::new();
     let allowed = [book, cast, elsewhere].map(|port| format!("\"127.0.0.1:{port}\""));
-    world.file("presswork.toml", format!("[outgoing]\nallow = [{}]\n", allowed.join(", ")));
+    world.file("presswork.toml", format!("[outgoing]\nimports = [{}]\n", allowed.join(", ")));
     let _up = world.start(&["up", "--json"]);
     let url = |port: u16, path: &str| format!("http://127.0.0.1:{port}/{path}");
 

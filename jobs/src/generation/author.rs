@@ -141,6 +141,7 @@ impl Author {
                 let reason = Reason::new("the job has had its turn: it goes on when it is next");
                 return Err(Failure::Snooze { wait: Duration::ZERO, reason });
             }
+            self.growing.holds(&self.metadata(), &self.state.entries()).await?;
             self.chapter(finished).boxed().await?;
         }
     }

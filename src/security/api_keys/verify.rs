@@ -10,17 +10,23 @@ use crate::{
 
 impl ApiKeys {
     /// The key of this text, where it holds now and may be used from there. Uses and refusals are written down and audited:
-    /// samples of them, each with the number that it stands for. The caller learns nothing of what was wrong.
+    /// samples of them, each with the number that it stands for. The caller learns nothing of what was wrong. Where what was
+    /// read a moment ago is not `is_trusted`, the store is asked.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn verify(&self, text: &str, by: &Acting) -> Result<Option<Arc<Known>>, StoreError> {
+    pub async fn verify(
+        &self,
+        text: &str,
+        by: &Acting,
+        is_trusted: bool,
+    ) -> Result<Option<Arc<Known>>, StoreError> {
         let Ok(text) = text.parse::<ApiKeyText>() else {
             self.ledger.refused(Refusal::Malformed, None, by).await;
             return Ok(None);
         };
         let digest = digest(&text);
-        let known = match self.trust.get(&digest) {
+        let known = match self.trust.get(&digest).filter(|_| is_trusted) {
             Some(known) => known,
             None => {
                 let begun = self.trust.begin();

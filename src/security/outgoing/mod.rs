@@ -89,6 +89,14 @@ impl Outgoing {
         Self(Arc::new(Inner { rules, lookup, open: OnceCell::new(), allowed: OnceCell::new() }))
     }
 
+    /// The same for what a tenant imports: of private hosts exactly [`OutgoingRules::imports`], as what comes is his to read.
+    #[must_use]
+    pub fn for_imports(&self) -> Self {
+        let OutgoingRules { imports, ports, .. } = self.0.rules.clone();
+        let rules = OutgoingRules { allow: imports.clone(), imports, ports };
+        Self::with_lookup(rules, self.0.lookup.clone())
+    }
+
     /// Whether a URL has a form that may be called; for when somebody sets one. Its name is asked for when it is called.
     ///
     /// # Errors

@@ -48,13 +48,15 @@ impl fmt::Display for AllowedHost {
 pub struct OutgoingRules {
     /// Exactly these may be called although they are private, or speak http, or have another port.
     pub allow: BTreeSet<AllowedHost>,
+    /// The same for what tenants import: its content is theirs to read, so that the rest does not hold for it.
+    pub imports: BTreeSet<AllowedHost>,
     /// The ports that all others may be called at. Default [`PORTS`].
     pub ports: BTreeSet<u16>,
 }
 
 impl Default for OutgoingRules {
     fn default() -> Self {
-        Self { allow: BTreeSet::new(), ports: PORTS.into() }
+        Self { allow: BTreeSet::new(), imports: BTreeSet::new(), ports: PORTS.into() }
     }
 }
 

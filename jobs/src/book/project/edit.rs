@@ -5,11 +5,7 @@ use std::sync::Arc;
 use object_store::{Error, ObjectStore, ObjectStoreExt as _, path::Path};
 use presswork::domain::FileName;
 
-use super::{
-    DESCRIPTION, MOST_CHAPTER_BYTES, ProjectReader, checked_path,
-    growing::describe,
-    writer::{put, revision_of},
-};
+use super::{DESCRIPTION, MOST_CHAPTER_BYTES, ProjectReader, growing::describe, writer::put};
 use crate::book::{
     chapter_list::ChapterEntry,
     characters::FOLDER,
@@ -75,20 +71,13 @@ pub async fn put_chapter(
     let file = format!("{folder}/chapters/{file_name}");
     put(&*storage, &file, text.into()).await?;
     let entry = ChapterEntry { file, title: title.to_owned() };
-    let replaced = match chapters.get_mut(index) {
-        Some(chapter) => Some(std::mem::replace(chapter, entry)),
-        None => {
-            chapters.push(entry);
-            None
-        }
-    };
+    match chapters.get_mut(index) {
+        // Its file stays until the book is replaced: who changes another chapter at the same time may name it again.
+        Some(chapter) => *chapter = entry,
+        None => chapters.push(entry),
+    }
     book.chapters = chapters.into_iter().collect();
     describe(&*storage, &book).await?;
-    if let Some(replaced) = replaced.filter(|replaced| revision_of(&replaced.file) != Some(folder.as_str()))
-        && let Err(error) = storage.delete(&checked_path(&replaced.file)?).await
-    {
-        tracing::warn!(file = replaced.file, %error, "a chapter that was replaced was left behind");
-    }
     Ok((book, index))
 }
 
@@ -128,7 +117,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_chapter_takes_anothers_place_under_its_name_and_the_other_goes() {
+    async fn a_chapter_takes_anothers_place_under_its_name_and_the_others_file_stays_for_who_may_name_it() {
         let storage: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
         let metadata = Metadata { title: "T".into(), language: "en".into(), ..Metadata::default() };
         let put = |revision: &'static str, place, title: &'static str| {
@@ -141,7 +130,7 @@ mod tests {
         assert_eq!((index, &*book.chapters.get(0).unwrap().file()), (0, "r2/chapters/0001-a.md"));
         let reader = ProjectReader::open(storage.clone()).await.unwrap();
         assert_eq!(reader.chapter(book.chapters.get(0).unwrap()).await.unwrap(), "# B\n");
-        assert!(storage.head(&Path::from("r1/chapters/0001-a.md")).await.is_err());
+        assert!(storage.head(&Path::from("r1/chapters/0001-a.md")).await.is_ok());
         // Two that replace the same one: the second is told.
         let late = put("r3", Place::At(old), "C").await.unwrap_err();
         assert!(late.to_string().contains("ask again"), "{late}");

@@ -117,6 +117,30 @@ impl Growing {
         Ok(true)
     }
 
+    /// Whether the chapters are all there: before more is spent on those behind them.
+    ///
+    /// # Errors
+    /// As [`finish`](Self::finish).
+    pub async fn holds(&self, metadata: &Metadata, chapters: &[ChapterEntry]) -> Result<(), BookError> {
+        let own = match self.current().await? {
+            Current::Own(book) => Some(book),
+            Current::None | Current::Foreign(_) => None,
+        };
+        self.check_files(&self.merged(own.as_deref(), metadata, chapters)).await
+    }
+
+    async fn check_files(&self, book: &Book) -> Result<(), BookError> {
+        let there: HashSet<Path> = self.objects().await?.into_iter().collect();
+        for file in book.chapters.iter().map(|chapter| chapter.file()) {
+            if !there.contains(&checked_path(&file)?) {
+                let problem =
+                    "it has gone: another book has been put into the project meanwhile, and removed it";
+                return Err(BookError::input(&file, problem));
+            }
+        }
+        Ok(())
+    }
+
     /// Makes the whole book the project's, whatever that has held; the files of the book before are removed then. Files of this
     /// one that are no part of it stay until they are [swept](Self::sweep).
     ///
@@ -129,14 +153,7 @@ impl Growing {
             Current::Foreign(book) => (None, book),
         };
         let book = self.merged(own.as_deref(), metadata, chapters);
-        let there: HashSet<Path> = self.objects().await?.into_iter().collect();
-        for file in book.chapters.iter().map(|chapter| chapter.file()) {
-            if !there.contains(&checked_path(&file)?) {
-                let problem =
-                    "it has gone: another book has been put into the project meanwhile, and removed it";
-                return Err(BookError::input(&file, problem));
-            }
-        }
+        self.check_files(&book).await?;
         describe(&*self.storage, &book).await?;
         clear(&*self.storage, foreign.as_deref(), LEFT_BEHIND, |folder| {
             // A chapter that was edited meanwhile lies in the folder of that job.
@@ -153,7 +170,9 @@ impl Growing {
         let Ok(current) = self.current().await else { return };
         let book = match current {
             Current::Own(book) => Some(book),
-            Current::None | Current::Foreign(_) => None,
+            // Nobody can read it: it may name any of them.
+            Current::Foreign(None) => return,
+            Current::None | Current::Foreign(Some(_)) => None,
         };
         let named: HashSet<String> =
             book.iter().flat_map(|book| book.chapters.iter()).map(|chapter| chapter.file()).collect();
@@ -286,12 +305,15 @@ mod tests {
         let reader = ProjectReader::open(storage.clone()).await.unwrap();
         assert_eq!(**reader.book(), before);
         assert!(reader.chapter(before.chapters.get(0).unwrap()).await.is_ok());
+        growing.holds(&titled("T"), &chapters).await.unwrap();
         growing.finish(&titled("T"), &chapters).await.unwrap();
         assert_eq!(files(&storage).await, ["book.json", "job-7/chapters/0001-c.md"]);
         // Its files go with the book that takes its place; it says so then.
         let mut writer = ProjectWriter::begin(storage.clone(), "r").unwrap();
         writer.chapter("0001-a.md", "A", "# A\n".into()).await.unwrap();
         writer.publish(titled("Later")).await.unwrap();
+        let gone = growing.holds(&titled("T"), &chapters).await.unwrap_err();
+        assert!(gone.to_string().contains("it has gone"), "{gone}");
         let gone = growing.finish(&titled("T"), &chapters).await.unwrap_err();
         assert!(gone.to_string().contains("it has gone"), "{gone}");
         assert_eq!(ProjectReader::open(storage).await.unwrap().book().metadata.title, "Later");

@@ -83,7 +83,7 @@ impl Kind for WriteChapter {
     async fn run(self, context: Context) -> Result<WrittenChapter, Failure> {
         let mut desk =
             Desk::open(&context, &self.project, &self.model, self.caching, self.templates.as_deref()).await?;
-        let mut outline = outline_of(&*desk.project).await?;
+        let outline = outline_of(&*desk.project).await?;
         let brief = self.brief.clone().or_else(|| outline.brief.clone()).ok_or_else(|| {
             Failure::fatal(
                 "nobody has said what book it is: give a brief, or plan the book with the kind outline",
@@ -159,8 +159,14 @@ impl Kind for WriteChapter {
         }
         let summary = extract::summary(without_title(&cleaned.markdown), EXTRACT);
         let written = desk.place(&self.project, place, &planned.title, cleaned, warnings).await?;
+        // As it is now: another job may have planned anew meanwhile.
+        let mut outline = outline_of(&*desk.project).await?;
         if let Some(chapter) = outline.chapters.get_mut(index) {
-            *chapter = Planned { summary, ..planned };
+            if self.title.is_some() || self.plan.is_some() {
+                *chapter = Planned { summary, ..planned };
+            } else if chapter.title == planned.title {
+                chapter.summary = summary;
+            }
             outline.write(&*desk.project).await?;
         }
         context.progress(1, 1, "the chapter is written");

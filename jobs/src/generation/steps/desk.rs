@@ -120,7 +120,13 @@ impl Desk {
                 self.point.answer = Some(if text.len() <= MOST_HERE {
                     Kept::Here(text.clone())
                 } else {
-                    Kept::File(self.growing.put("answer.md", text.clone().into()).await?)
+                    match self.growing.put("answer.md", text.clone().into()).await {
+                        Ok(file) => Kept::File(file),
+                        Err(error) => {
+                            self.context.save(&self.point).await?;
+                            return Err(error.into());
+                        }
+                    }
                 });
                 self.context.save(&self.point).await?;
                 Ok(text)

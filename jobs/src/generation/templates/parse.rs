@@ -31,6 +31,8 @@ pub(in crate::generation) struct TemplateError {
     problem: String,
 }
 
+/// How often a name may stand in each half: what is filled in may be a whole chapter.
+const MOST_TIMES: usize = 4;
 /// How deep sections may stand in each other.
 const MOST_DEPTH: usize = 8;
 /// Parts the two halves.
@@ -128,11 +130,13 @@ struct Reader<'a> {
     /// What is open, outermost first: where it begins, its name, the pieces before it.
     open: Vec<(usize, &'static str, Vec<Piece>)>,
     pieces: Vec<Piece>,
+    /// What has stood here until now.
+    seen: Vec<&'static str>,
 }
 
 impl<'a> Reader<'a> {
     fn new(file: &'a str, text: &'a str, at: usize, end: usize, known: &'a [&'static str]) -> Self {
-        Self { file, text, at, end, known, open: Vec::new(), pieces: Vec::new() }
+        Self { file, text, at, end, known, open: Vec::new(), pieces: Vec::new(), seen: Vec::new() }
     }
 
     fn read(mut self) -> Result<Vec<Piece>, TemplateError> {
@@ -170,6 +174,13 @@ impl<'a> Reader<'a> {
                 }
                 _ => {
                     let name = self.name(begin, name)?;
+                    if self.seen.iter().filter(|seen| **seen == name).count() >= MOST_TIMES {
+                        return Err(self.wrong(
+                            begin,
+                            format!("{{{{{name}}}}} stands here more than {MOST_TIMES} times"),
+                        ));
+                    }
+                    self.seen.push(name);
                     self.pieces.push(Piece::Value(name));
                 }
             }
@@ -223,6 +234,14 @@ mod tests {
 
     fn filled(text: &str, values: &Values) -> (Option<String>, String) {
         Template::parse("t.md", text, KNOWN).unwrap().fill(values)
+    }
+
+    #[test]
+    fn a_name_stands_a_few_times_at_most_as_a_chapter_may_come_in_its_place() {
+        let many = |times: usize| Template::parse("t.md", &"{{title}}".repeat(times), KNOWN);
+        assert!(many(MOST_TIMES).is_ok());
+        let error = many(MOST_TIMES + 1).unwrap_err().to_string();
+        assert!(error.contains("more than 4 times"), "{error}");
     }
 
     #[test]

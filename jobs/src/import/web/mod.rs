@@ -154,7 +154,7 @@ impl Fetch<'_> {
         match answer.status.as_u16() {
             200 | 203 => self.begin(file, held, &answer.headers, &url).await?,
             206 if held.bytes > 0 => match held.judge(&answer.headers) {
-                Part::GoesOn => {}
+                Part::GoesOn(total) => held.total = held.total.or(total),
                 Part::Other(why) => {
                     self.forget(file, held).await?;
                     return Err(Missed::Cut(why.to_owned()));

@@ -25,8 +25,8 @@ pub(super) struct Version {
 /// What a part is.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Part {
-    /// What comes behind what is held.
-    GoesOn,
+    /// What comes behind what is held, and how many bytes the whole has, where that is said.
+    GoesOn(Option<u64>),
     /// Something else, and why.
     Other(&'static str),
 }
@@ -66,7 +66,7 @@ impl Held {
         if sizes_differ || self.version.as_ref().is_some_and(is_other) {
             return Part::Other("the file has changed while it was fetched");
         }
-        Part::GoesOn
+        Part::GoesOn(total)
     }
 
     /// Whether "there is no such part" means that nothing is missing.
@@ -156,7 +156,7 @@ mod tests {
             (&[("content-range", "pages 7-19/20")], false),
             (&[], false),
         ] {
-            assert_eq!(held.judge(&headers(given)) == Part::GoesOn, goes_on, "{given:?}");
+            assert_eq!(matches!(held.judge(&headers(given)), Part::GoesOn(_)), goes_on, "{given:?}");
         }
         assert!(!held.is_all(&headers(&[("content-range", "bytes */7")])), "its length is known");
         held.total = None;

@@ -160,7 +160,7 @@ impl World {
     }
 
     async fn holds(&self, text: &ApiKeyText) -> bool {
-        self.keys.verify(text.reveal(), &from("192.0.2.1")).await.unwrap().is_some()
+        self.keys.verify(text.reveal(), &from("192.0.2.1"), true).await.unwrap().is_some()
     }
 }
 
@@ -178,7 +178,7 @@ async fn a_key_holds_until_it_expires_or_is_revoked_by_any_process() {
     assert!(elsewhere.revoke(&tenant("globex"), &long.id, &Acting::system()).await.unwrap().is_none());
     assert!(world.holds(&text).await, "another tenant's administrator ends nothing");
     elsewhere.revoke(&long.tenant, &long.id, &Acting::system()).await.unwrap().unwrap();
-    let there = elsewhere.verify(text.reveal(), &from("192.0.2.1")).await.unwrap();
+    let there = elsewhere.verify(text.reveal(), &from("192.0.2.1"), true).await.unwrap();
     assert!(there.is_none(), "refused at once by the process that has revoked it");
     world.clock.advance(trust::MOMENT);
     assert!(!world.holds(&text).await, "and within a moment by every other one");
@@ -198,12 +198,12 @@ async fn a_key_that_is_bound_to_addresses_holds_nowhere_else() {
         ("203.0.114.1", false),
         ("::1", false),
     ] {
-        let found = world.keys.verify(text.reveal(), &from(address)).await.unwrap();
+        let found = world.keys.verify(text.reveal(), &from(address), true).await.unwrap();
         assert_eq!(found.is_some(), holds, "{address}");
     }
     // Where nobody knows the address it is none of those.
     let nowhere = Acting::new(Actor::Anonymous);
-    assert!(world.keys.verify(text.reveal(), &nowhere).await.unwrap().is_none());
+    assert!(world.keys.verify(text.reveal(), &nowhere, true).await.unwrap().is_none());
 }
 
 #[tokio::test]
@@ -275,11 +275,11 @@ async fn uses_are_counted_and_the_latest_is_known_over_processes() {
     let (key, text) = world.make(new("busy")).await;
     let elsewhere = process(&world.records, &world.clock, &world.entries, 2);
     for _ in 0..3 {
-        world.keys.verify(text.reveal(), &from("192.0.2.1")).await.unwrap().unwrap();
+        world.keys.verify(text.reveal(), &from("192.0.2.1"), true).await.unwrap().unwrap();
     }
     world.keys.settle().await;
     world.clock.advance(Duration::from_secs(1));
-    elsewhere.verify(text.reveal(), &from("2001:db8::1")).await.unwrap().unwrap();
+    elsewhere.verify(text.reveal(), &from("2001:db8::1"), true).await.unwrap().unwrap();
     elsewhere.settle().await;
     let (_, used) = world.keys.get(&key.tenant, &key.id).await.unwrap().unwrap();
     let used = used.unwrap();
@@ -303,7 +303,7 @@ async fn uses_are_audited_by_samples_that_say_what_they_stand_for() {
     };
     let uses = async |count: usize, address: &str| {
         for _ in 0..count {
-            world.keys.verify(text.reveal(), &from(address)).await.unwrap().unwrap();
+            world.keys.verify(text.reveal(), &from(address), true).await.unwrap().unwrap();
         }
     };
     let told = || world.entries.told(Action::KeyUsed);
@@ -329,7 +329,7 @@ async fn uses_are_audited_by_samples_that_say_what_they_stand_for() {
     assert_eq!(told(), done("sample", 2), "the last ones, though none came after them");
     // Another process knows what was used before.
     let elsewhere = process(&world.records, &world.clock, &world.entries, 2);
-    elsewhere.verify(text.reveal(), &from("192.0.2.1")).await.unwrap().unwrap();
+    elsewhere.verify(text.reveal(), &from("192.0.2.1"), true).await.unwrap().unwrap();
     pass(minute).await;
     assert_eq!(told(), []);
     elsewhere.settle().await;
@@ -353,7 +353,7 @@ async fn every_refusal_is_counted_in_the_audit_log_and_floods_do_not_fill_it() {
     // Of as many addresses as somebody likes.
     for n in 0..5_000_u32 {
         let by = Acting { address: Some(IpAddr::V4(n.into())), ..Acting::new(Actor::Anonymous) };
-        assert!(world.keys.verify("pw_live_x", &by).await.unwrap().is_none());
+        assert!(world.keys.verify("pw_live_x", &by, true).await.unwrap().is_none());
     }
     world.keys.settle().await;
     let told = told();

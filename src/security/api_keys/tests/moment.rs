@@ -53,7 +53,7 @@ async fn what_is_trusted_is_held_against_its_end_and_its_addresses_each_time_and
     let (key, text) = world.make(NewApiKey { from: bound, expires_at: Some(end), ..new("bound") }).await;
     let recall = |address: &str| world.keys.recall(text.reveal(), &from(address)).is_some();
     assert!(!recall("203.0.113.9"), "nothing was read yet");
-    assert!(world.keys.verify(text.reveal(), &from("203.0.113.9")).await.unwrap().is_some());
+    assert!(world.keys.verify(text.reveal(), &from("203.0.113.9"), true).await.unwrap().is_some());
     assert!(recall("203.0.113.9") && !recall("203.0.114.9"));
     world.clock.advance(trust::MOMENT / 2);
     assert!(!recall("203.0.113.9"), "it has ended");
