@@ -104,6 +104,15 @@ impl Mock {
     async fn script(&self, behaviors: Value) {
         self.control(Method::POST, "/_llmock/scenario", &json!({ "behaviors": behaviors })).await;
     }
+
+    /// Until llmock has noted the end of so many requests. It takes what begins before that for another call, not for a retry.
+    async fn noted(&self, requests: usize) {
+        let noted = async || {
+            let served = self.control(Method::GET, "/_llmock/requests", &Value::Null).await;
+            served["count"] == json!(requests)
+        };
+        until("llmock has noted how the requests ended", noted).await;
+    }
 }
 
 fn request(text: &str) -> Request {
@@ -111,19 +120,23 @@ fn request(text: &str) -> Request {
 }
 
 /// What the queue does with an answer's errors, here within one test: waits as long as a server asks, or longer each time, and
-/// gives up where waiting can't help. The text, what it cost, and what failed before it.
+/// gives up where waiting can't help. The text, what it cost, and what failed before it. `ended` is awaited after each request.
 async fn at_last(
     model: &dyn LanguageModel,
     text: &str,
+    mut ended: impl AsyncFnMut(),
 ) -> (Result<String, ModelError>, Spent, Vec<ModelError>) {
     let mut failed = Vec::new();
     loop {
         let mut answer = model.ask(&request(text));
         let backoff = Duration::from_millis(100) * 2_u32.pow(u32::try_from(failed.len()).unwrap());
-        match answer.text().await {
+        let (text, spent, finish) = (answer.text().await, answer.spent(), answer.finish().cloned());
+        drop(answer);
+        ended().await;
+        match text {
             Ok(text) => {
-                assert_eq!(answer.finish(), Some(&Finish::Stop));
-                return (Ok(text), answer.spent(), failed);
+                assert_eq!(finish, Some(Finish::Stop));
+                return (Ok(text), spent, failed);
             }
             Err(
                 error @ (ModelError::Retry { .. } | ModelError::Throttled { .. } | ModelError::Broken(_)),
@@ -135,7 +148,7 @@ async fn at_last(
                 failed.push(error);
                 tokio::time::sleep(after.unwrap_or(backoff)).await;
             }
-            Err(error) => return (Err(error), answer.spent(), failed),
+            Err(error) => return (Err(error), spent, failed),
         }
     }
 }
@@ -147,12 +160,17 @@ async fn begun(answer: &mut Answer) -> String {
 #[tokio::test]
 async fn llmock_finds_no_fault_with_the_clients_of_openai_and_anthropic() {
     let mock = Mock::llmock().await;
+    let mut requests = 0;
+    let mut ended = async || {
+        requests += 1;
+        mock.noted(requests).await;
+    };
     for (name, model) in [
         ("openai", mock.model(OPENAI, "/v1")),
         ("newer", mock.model(NEWER_OPENAI, "/v1/")),
         ("anthropic", mock.model(Protocol::Anthropic, "/anthropic")),
     ] {
-        let reply = json!({"type": "reply", "text": TEXT});
+        let reply = |text: &str| json!({"type": "reply", "text": text});
         let fail = |status: u16, wait: f64| json!({"type": "fail", "status": status, "retry_after": wait});
         let fault = |kind: &str| json!({"type": "stream_fault", "kind": kind, "after_chunks": 3, "stall_seconds": 5.0});
         let slow = json!({"type": "slow_first_token", "seconds": 20.0});
@@ -168,9 +186,11 @@ async fn llmock_finds_no_fault_with_the_clients_of_openai_and_anthropic() {
             ("silent", vec![slow]),
         ] {
             let faults = behaviors.len();
-            mock.script(json!([behaviors, vec![reply.clone()]].concat())).await;
-            // Only the last attempt needs the reply; the others take one each where they come that far.
-            let (text, spent, failed) = at_last(&model, &format!("{name} {what}")).await;
+            // The first attempt that comes so far takes it; those after it have llmock's own. What is malformed goes on for so
+            // long that no server has sent all of it before the client has left.
+            let text = if what == "malformed" { TEXT.repeat(20_000) } else { TEXT.to_owned() };
+            mock.script(json!([behaviors, vec![reply(&text)]].concat())).await;
+            let (text, spent, failed) = at_last(&model, &format!("{name} {what}"), &mut ended).await;
             mock.control(Method::DELETE, "/_llmock/scenario", &Value::Null).await;
             let text = text.unwrap_or_else(|error| panic!("{name} {what}: {error}"));
             assert!(!text.is_empty() && (faults > 0 || text == TEXT), "{name} {what}: {text}");
@@ -181,7 +201,7 @@ async fn llmock_finds_no_fault_with_the_clients_of_openai_and_anthropic() {
             [(400, "request"), (401, "key"), (403, "key"), (404, "settings"), (422, "request")]
         {
             mock.script(json!([{"type": "fail", "status": status}])).await;
-            let (error, spent, failed) = at_last(&model, &format!("{name} {status}")).await;
+            let (error, spent, failed) = at_last(&model, &format!("{name} {status}"), &mut ended).await;
             let is_so = match error.unwrap_err() {
                 ModelError::Request(_) => what == "request",
                 ModelError::Key(_) => what == "key",
