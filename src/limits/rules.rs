@@ -1,20 +1,17 @@
 //! Which rate holds for whom. Owns: [`LimitRules`] (the defaults), [`Rules`] (with what is set for single tenants), the
 //! collection `limit-rules`. Must not know: buckets.
 
-use std::{
-    collections::BTreeMap,
-    num::NonZeroUsize,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
-use lru::LruCache;
 use serde::{Deserialize, Serialize};
 
 use super::Resource;
 use crate::{
-    domain::{Clock, Rate, TenantId, Timestamp},
-    store::{Collection, Records, StoreError},
+    domain::{Clock, Rate, TenantId},
+    store::{
+        Records, StoreError,
+        overrides::{Overrides, Set},
+    },
 };
 
 /// Rates by resource. What has none is not limited.
@@ -48,13 +45,6 @@ impl Default for LimitRules {
     }
 }
 
-/// What is set for a tenant: a rate, or `None` for no limit.
-type Overrides = BTreeMap<Resource, Option<Rate>>;
-
-/// How long what is set for a tenant is taken to be what was read last.
-const FRESH: Duration = Duration::from_secs(1);
-/// For how many tenants it is remembered.
-const MOST_REMEMBERED: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
 /// How many resources may be set for a tenant.
 const MOST_SET: usize = 1_000;
 
@@ -62,9 +52,7 @@ const MOST_SET: usize = 1_000;
 /// within a second.
 pub struct Rules {
     defaults: LimitRules,
-    set: Collection<Overrides>,
-    clock: Arc<dyn Clock>,
-    read: Mutex<LruCache<TenantId, (Timestamp, Arc<Overrides>)>>,
+    set: Overrides<Resource, Rate>,
 }
 
 impl std::fmt::Debug for Rules {
@@ -76,8 +64,7 @@ impl std::fmt::Debug for Rules {
 impl Rules {
     /// These defaults, and what is set in these records.
     pub fn new(defaults: LimitRules, records: Arc<dyn Records>, clock: Arc<dyn Clock>) -> Self {
-        let set = Collection::new(records, "limit-rules");
-        Self { defaults, set, clock, read: Mutex::new(LruCache::new(MOST_REMEMBERED)) }
+        Self { defaults, set: Overrides::new(records, "limit-rules", clock) }
     }
 
     /// The defaults: what holds for those who are no tenant.
@@ -90,7 +77,7 @@ impl Rules {
     /// # Errors
     /// [`StoreError`].
     pub async fn rate(&self, tenant: &TenantId, resource: &Resource) -> Result<Option<Rate>, StoreError> {
-        let set = self.overrides(tenant).await?;
+        let set = self.set.of(tenant).await?;
         Ok(self.of(&set, resource))
     }
 
@@ -103,7 +90,7 @@ impl Rules {
         tenant: &TenantId,
         resources: [&Resource; N],
     ) -> Result<[Option<Rate>; N], StoreError> {
-        let set = self.overrides(tenant).await?;
+        let set = self.set.of(tenant).await?;
         Ok(resources.map(|resource| self.of(&set, resource)))
     }
 
@@ -113,11 +100,11 @@ impl Rules {
         tenant: &TenantId,
         resources: [&Resource; N],
     ) -> Option<[Option<Rate>; N]> {
-        let set = self.fresh(tenant, self.clock.now())?;
+        let set = self.set.recall(tenant)?;
         Some(resources.map(|resource| self.of(&set, resource)))
     }
 
-    fn of(&self, set: &Overrides, resource: &Resource) -> Option<Rate> {
+    fn of(&self, set: &Set<Resource, Rate>, resource: &Resource) -> Option<Rate> {
         set.get(resource).copied().unwrap_or_else(|| self.defaults.0.get(resource).copied())
     }
 
@@ -127,8 +114,8 @@ impl Rules {
     /// [`StoreError`].
     pub async fn all(&self, tenant: &TenantId) -> Result<BTreeMap<Resource, Option<Rate>>, StoreError> {
         let defaults = self.defaults.0.iter().map(|(resource, rate)| (resource.clone(), Some(*rate)));
-        let mut all: Overrides = defaults.collect();
-        all.extend((*self.overrides(tenant).await?).clone());
+        let mut all: Set<Resource, Rate> = defaults.collect();
+        all.extend((*self.set.of(tenant).await?).clone());
         Ok(all)
     }
 
@@ -143,15 +130,14 @@ impl Rules {
         rate: Option<Rate>,
     ) -> Result<(), StoreError> {
         let mut full = false;
-        let change = |set: &mut Option<Overrides>| {
+        let change = |set: &mut Option<Set<Resource, Rate>>| {
             let set = set.get_or_insert_default();
             full = set.len() >= MOST_SET && !set.contains_key(resource);
             if !full {
                 set.insert(resource.clone(), rate);
             }
         };
-        self.set.update(tenant.as_str(), change).await?;
-        self.forget(tenant);
+        self.set.update(tenant, change).await?;
         if full {
             return Err(StoreError::Invalid(format!("a tenant may have {MOST_SET} limits at most")));
         }
@@ -163,42 +149,6 @@ impl Rules {
     /// # Errors
     /// [`StoreError`].
     pub async fn reset(&self, tenant: &TenantId, resource: &Resource) -> Result<(), StoreError> {
-        let change = |set: &mut Option<Overrides>| {
-            if let Some(found) = set {
-                found.remove(resource);
-            }
-            if set.as_ref().is_some_and(BTreeMap::is_empty) {
-                *set = None;
-            }
-        };
-        self.set.update(tenant.as_str(), change).await?;
-        self.forget(tenant);
-        Ok(())
-    }
-
-    async fn overrides(&self, tenant: &TenantId) -> Result<Arc<Overrides>, StoreError> {
-        let now = self.clock.now();
-        if let Some(set) = self.fresh(tenant, now) {
-            return Ok(set);
-        }
-        let set =
-            Arc::new(self.set.get(tenant.as_str()).await?.map(|document| document.value).unwrap_or_default());
-        self.remembered().put(tenant.clone(), (now, set.clone()));
-        Ok(set)
-    }
-
-    /// What was read lately.
-    fn fresh(&self, tenant: &TenantId, now: Timestamp) -> Option<Arc<Overrides>> {
-        let mut remembered = self.remembered();
-        let (read_at, set) = remembered.get(tenant)?;
-        (now.since(*read_at) < FRESH).then(|| set.clone())
-    }
-
-    fn forget(&self, tenant: &TenantId) {
-        self.remembered().pop(tenant);
-    }
-
-    fn remembered(&self) -> std::sync::MutexGuard<'_, LruCache<TenantId, (Timestamp, Arc<Overrides>)>> {
-        self.read.lock().unwrap_or_else(PoisonError::into_inner)
+        self.set.reset(tenant, resource).await
     }
 }

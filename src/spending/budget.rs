@@ -1,21 +1,16 @@
 //! What may be spent. Owns: [`Budget`], [`Measure`], and [`Budgets`] (the defaults, and over them what is set for single
 //! tenants), the collection `budgets`. Must not know: what was spent.
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    num::NonZeroUsize,
-    str::FromStr,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeMap, fmt, str::FromStr, sync::Arc};
 
-use lru::LruCache;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    domain::{Clock, Cost, TenantId, Timestamp},
-    store::{Collection, Records, StoreError},
+    domain::{Clock, Cost, TenantId},
+    store::{
+        Records, StoreError,
+        overrides::{Overrides, Set},
+    },
 };
 
 /// What a budget is of, and for which time. Days and months are the calendar's, in UTC.
@@ -113,21 +108,11 @@ impl Budget {
     }
 }
 
-/// What is set for a tenant: an amount, or `None` for no limit.
-type Overrides = BTreeMap<Measure, Option<u64>>;
-
-/// How long what is set for a tenant is taken to be what was read last.
-const FRESH: Duration = Duration::from_secs(1);
-/// For how many tenants it is remembered.
-const MOST_REMEMBERED: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
-
 /// The budgets that hold for each tenant: the defaults, and over them what is set for it. A change is in force everywhere
 /// within a second.
 pub struct Budgets {
     defaults: Budget,
-    set: Collection<Overrides>,
-    clock: Arc<dyn Clock>,
-    read: Mutex<LruCache<TenantId, (Timestamp, Arc<Overrides>)>>,
+    set: Overrides<Measure, u64>,
 }
 
 impl fmt::Debug for Budgets {
@@ -139,8 +124,7 @@ impl fmt::Debug for Budgets {
 impl Budgets {
     /// These defaults, and what is set in these records.
     pub fn new(defaults: Budget, records: Arc<dyn Records>, clock: Arc<dyn Clock>) -> Self {
-        let set = Collection::new(records, "budgets");
-        Self { defaults, set, clock, read: Mutex::new(LruCache::new(MOST_REMEMBERED)) }
+        Self { defaults, set: Overrides::new(records, "budgets", clock) }
     }
 
     /// What holds unless it is set.
@@ -154,7 +138,7 @@ impl Budgets {
     /// [`StoreError`].
     pub async fn of(&self, tenant: &TenantId) -> Result<Budget, StoreError> {
         let mut budget = self.defaults.clone();
-        for (measure, amount) in &*self.overrides(tenant).await? {
+        for (measure, amount) in &*self.set.of(tenant).await? {
             match amount {
                 Some(amount) => budget.0.insert(*measure, *amount),
                 None => budget.0.remove(measure),
@@ -173,12 +157,10 @@ impl Budgets {
         measure: Measure,
         amount: Option<u64>,
     ) -> Result<(), StoreError> {
-        let change = |set: &mut Option<Overrides>| {
+        let change = |set: &mut Option<Set<Measure, u64>>| {
             set.get_or_insert_default().insert(measure, amount);
         };
-        self.set.update(tenant.as_str(), change).await?;
-        self.forget(tenant);
-        Ok(())
+        self.set.update(tenant, change).await
     }
 
     /// Sets all of a tenant's budgets: the default holds for those that are not named.
@@ -190,12 +172,10 @@ impl Budgets {
         tenant: &TenantId,
         budgets: &BTreeMap<Measure, Option<u64>>,
     ) -> Result<(), StoreError> {
-        let change = |set: &mut Option<Overrides>| {
+        let change = |set: &mut Option<Set<Measure, u64>>| {
             *set = (!budgets.is_empty()).then(|| budgets.clone());
         };
-        self.set.update(tenant.as_str(), change).await?;
-        self.forget(tenant);
-        Ok(())
+        self.set.update(tenant, change).await
     }
 
     /// Lets the default hold again.
@@ -203,39 +183,6 @@ impl Budgets {
     /// # Errors
     /// [`StoreError`].
     pub async fn reset(&self, tenant: &TenantId, measure: Measure) -> Result<(), StoreError> {
-        let change = |set: &mut Option<Overrides>| {
-            if let Some(found) = set {
-                found.remove(&measure);
-            }
-            if set.as_ref().is_some_and(BTreeMap::is_empty) {
-                *set = None;
-            }
-        };
-        self.set.update(tenant.as_str(), change).await?;
-        self.forget(tenant);
-        Ok(())
-    }
-
-    async fn overrides(&self, tenant: &TenantId) -> Result<Arc<Overrides>, StoreError> {
-        let now = self.clock.now();
-        let found = self.remembered().get(tenant).cloned();
-        if let Some((read_at, set)) = found
-            && now >= read_at
-            && now.since(read_at) < FRESH
-        {
-            return Ok(set);
-        }
-        let set =
-            Arc::new(self.set.get(tenant.as_str()).await?.map(|document| document.value).unwrap_or_default());
-        self.remembered().put(tenant.clone(), (now, set.clone()));
-        Ok(set)
-    }
-
-    fn forget(&self, tenant: &TenantId) {
-        self.remembered().pop(tenant);
-    }
-
-    fn remembered(&self) -> std::sync::MutexGuard<'_, LruCache<TenantId, (Timestamp, Arc<Overrides>)>> {
-        self.read.lock().unwrap_or_else(PoisonError::into_inner)
+        self.set.reset(tenant, &measure).await
     }
 }

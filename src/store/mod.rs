@@ -5,6 +5,8 @@ mod bounds;
 #[cfg(feature = "server")]
 pub mod breaker;
 mod collection;
+#[cfg(feature = "server")]
+pub(crate) mod overrides;
 pub mod redis;
 #[cfg(feature = "server")]
 pub mod sqlite;
