@@ -76,21 +76,25 @@ const ADMINISTRATIVE: [&str; 7] = [
 ];
 
 impl Need {
-    /// Whether it is a change that nobody may make unseen. What takes something away (`DELETE`) is none: a key that has leaked
-    /// is revoked at once, and waits for its entry in memory.
-    /// Whether a key that was read a moment ago does not do: what it could change would outlive its revocation.
-    fn asks_anew(&self, method: &Method) -> bool {
-        let (Self::All(permission) | Self::SomeOf(permission)) = self else { return !method.is_safe() };
+    /// Whether it is a change of who may do what, or how much.
+    fn is_of_administration(&self, method: &Method) -> bool {
+        let (Self::All(permission) | Self::SomeOf(permission)) = self else { return false };
         !method.is_safe() && ADMINISTRATIVE.contains(&permission.as_str())
     }
 
+    /// Whether it is a change that nobody may make unseen. What takes something away (`DELETE`) is none: a key that has leaked
+    /// is revoked at once, and waits for its entry in memory.
     fn is_administrative(&self, method: &Method) -> bool {
-        let (Self::All(permission) | Self::SomeOf(permission)) = self else { return false };
-        !method.is_safe() && method != Method::DELETE && ADMINISTRATIVE.contains(&permission.as_str())
+        method != Method::DELETE && self.is_of_administration(method)
     }
-}
 
-impl Need {
+    /// Whether a key that was read a moment ago does not do: what it could change would outlive its revocation. What any caller
+    /// may change is his own account.
+    fn asks_anew(&self, method: &Method) -> bool {
+        let is_own = matches!(self, Self::Public | Self::SignedIn);
+        (is_own && !method.is_safe()) || self.is_of_administration(method)
+    }
+
     /// The permission that a caller would need and has not.
     fn missing(&self, principal: &Principal) -> Option<&Permission> {
         match self {
