@@ -171,7 +171,7 @@ impl Handed {
                 let clock = context.shared_clock();
                 let tell = |done: u64, total: u64| context.progress(done, total, "bytes fetched");
                 let fetching = web::Fetch {
-                    outgoing: &context.outgoing().for_imports(),
+                    outgoing: context.outgoing().for_imports(),
                     url,
                     most: left,
                     too_large,

@@ -13,7 +13,12 @@ mod lookup;
 mod rules;
 mod stream;
 
-use std::{error::Error, fmt, sync::Arc, time::Duration};
+use std::{
+    error::Error,
+    fmt,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use bytes::{Bytes, BytesMut};
 use reqwest::{Client, Response, redirect::Policy};
@@ -70,6 +75,8 @@ struct Inner {
     open: OnceCell<Client>,
     /// For those that are allowed, with connections of its own.
     allowed: OnceCell<Client>,
+    /// For what tenants import, which has other hosts of that sort.
+    imports: OnceLock<Outgoing>,
 }
 
 impl fmt::Debug for Outgoing {
@@ -86,15 +93,17 @@ impl Outgoing {
 
     /// The same with another source of names.
     pub fn with_lookup(rules: OutgoingRules, lookup: Arc<dyn Lookup>) -> Self {
-        Self(Arc::new(Inner { rules, lookup, open: OnceCell::new(), allowed: OnceCell::new() }))
+        let (open, allowed, imports) = (OnceCell::new(), OnceCell::new(), OnceLock::new());
+        Self(Arc::new(Inner { rules, lookup, open, allowed, imports }))
     }
 
     /// The same for what a tenant imports: of private hosts exactly [`OutgoingRules::imports`], as what comes is his to read.
-    #[must_use]
-    pub fn for_imports(&self) -> Self {
-        let OutgoingRules { imports, ports, .. } = self.0.rules.clone();
-        let rules = OutgoingRules { allow: imports.clone(), imports, ports };
-        Self::with_lookup(rules, self.0.lookup.clone())
+    pub fn for_imports(&self) -> &Self {
+        self.0.imports.get_or_init(|| {
+            let OutgoingRules { imports, ports, .. } = self.0.rules.clone();
+            let rules = OutgoingRules { allow: imports.clone(), imports, ports };
+            Self::with_lookup(rules, self.0.lookup.clone())
+        })
     }
 
     /// Whether a URL has a form that may be called; for when somebody sets one. Its name is asked for when it is called.
