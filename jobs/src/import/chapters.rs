@@ -8,6 +8,7 @@ use crate::book::{
     BookError, Checked, EndTag, Event, EventSink, Losses, Tag,
     names::{UniqueNames, chapter_name},
     project::MOST_CHAPTER_BYTES,
+    words::WordCount,
     writer::{MarkdownWriter, ProjectNames},
 };
 
@@ -41,7 +42,7 @@ struct Open {
     top: Option<Split>,
     /// Bytes of text in the current top-level block.
     block: usize,
-    in_word: bool,
+    words: WordCount,
     /// The footnotes that stand in it already: a source read in pieces may bring them again.
     notes: HashSet<String>,
     /// How many tags of such a repeated footnote are open.
@@ -103,7 +104,7 @@ impl<'a> Chapters<'a> {
             depth: 0,
             top: None,
             block: 0,
-            in_word: false,
+            words: WordCount::default(),
             notes,
             skipping: 0,
         });
@@ -172,14 +173,9 @@ impl<'a> Chapters<'a> {
 
     fn count_words(&mut self, text: &str) {
         let Some(open) = &mut self.open else { return };
-        for c in text.chars() {
-            // Scripts without spaces: each character a word.
-            let alone =
-                matches!(c, '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{20000}'..='\u{3ffff}');
-            let part = c.is_alphanumeric();
-            self.report.words += u64::from(alone || (part && !open.in_word));
-            open.in_word = (part || (open.in_word && matches!(c, '\'' | '’' | '-'))) && !alone;
-        }
+        let before = open.words.words();
+        open.words.add(text);
+        self.report.words += open.words.words() - before;
     }
 
     /// Splits the current paragraph or code block, and the chapter with it where that is large.
@@ -233,7 +229,7 @@ impl EventSink for Chapters<'_> {
             Event::Image { .. } => self.report.images += 1,
             _ => {
                 if let Some(open) = &mut self.open {
-                    open.in_word = false;
+                    open.words.part();
                 }
             }
         }
