@@ -1,7 +1,10 @@
 //! Jobs run by a worker of this very process, for the demo and the benchmarks. Must not know: what the jobs are.
 
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
 use presswork::{
-    cli::{CliError, ErrorKind},
+    cli::{App, CliError, ErrorKind},
     domain::{Job, JobId, NewJob, State, TenantId},
     engine::Engine,
     worker::{Summary, Worker, WorkerError},
@@ -36,6 +39,29 @@ pub(crate) async fn enqueue(engine: &Engine, jobs: Vec<NewJob>) -> Result<(), Cl
         answer?;
     }
     Ok(())
+}
+
+/// Has one job of the app's kinds done by a worker of this process, and follows it to its end; how long its attempt took
+/// beside it.
+pub(crate) async fn done(
+    app: &App,
+    engine: &Engine,
+    job: NewJob,
+    name: &str,
+) -> Result<(Job, Duration), CliError> {
+    let id = job.id;
+    enqueue(engine, vec![job]).await?;
+    let working = Working::start(app.worker(engine, app.worker_options()).await?);
+    let mut events = engine.progress.follow(app.tenant(), id, 0).await?;
+    while let Some(event) = events.next().await {
+        event?;
+    }
+    working.stop().await?;
+    let job = completed(engine, app.tenant(), id, name).await?;
+    match (job.started_at, job.finished_at) {
+        (Some(started), Some(finished)) => Ok((job, finished.since(started))),
+        _ => Err(CliError::not_found(format_args!("job {id} completed, and nobody noted when"))),
+    }
 }
 
 /// A job that has ended, if it is completed; else an error that says how `name` ended.

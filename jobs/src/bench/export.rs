@@ -35,7 +35,7 @@ use self::{
 use super::{mib, scratch, unless_stopped};
 use crate::{
     export::{Export, Format, What},
-    in_process::{Working, completed, enqueue},
+    in_process::done,
     memory,
 };
 
@@ -282,16 +282,8 @@ async fn export_one(
     let export = Export { project, format, what, chapters: None, compression, chunk_bytes: None, page: None };
     let job = new_job(JobId::new(engine.clock.now(), &*engine.random), app.tenant().clone(), &export)?;
     let id = job.id;
-    enqueue(&engine, vec![job]).await?;
-    let working = Working::start(app.worker(&engine, app.worker_options()).await?);
-    let mut events = engine.progress.follow(app.tenant(), id, 0).await?;
-    while let Some(event) = events.next().await {
-        event?;
-    }
-    working.stop().await?;
-    let job = completed(&engine, app.tenant(), id, format.name()).await?;
+    let (job, took) = done(app, &engine, job, format.name()).await?;
     let lost = || CliError::not_found(format_args!("job {id} completed without an artifact"));
-    let (Some(started), Some(finished)) = (job.started_at, job.finished_at) else { return Err(lost()) };
     let peak_bytes = memory::peak_bytes().unwrap_or_default();
     let artifact = job.output.and_then(|output| output.artifacts.into_iter().next()).ok_or_else(lost)?;
     if let Some(file) = &arguments.copy_to {
@@ -300,7 +292,7 @@ async fn export_one(
             CliError::unavailable(format_args!("{} can't be written: {error}", file.display()))
         })?;
     }
-    Ok(Exported { seconds: finished.since(started).as_secs_f64(), peak_bytes, artifact })
+    Ok(Exported { seconds: took.as_secs_f64(), peak_bytes, artifact })
 }
 
 /// Keeps no artifact.

@@ -9,7 +9,6 @@ use std::{
 };
 
 use clap::Args;
-use futures_util::StreamExt as _;
 use presswork::{
     cli::{App, CliError, one_of},
     config::{ByteSize, Settings},
@@ -26,7 +25,7 @@ use super::{
 use crate::{
     export::Format,
     import::{Brought, Handed, Import, SourceFormat},
-    in_process::{Working, completed, enqueue},
+    in_process::done,
     memory,
 };
 
@@ -243,18 +242,10 @@ async fn import_one(app: &App, data: &Path, format: SourceFormat, file: &str) ->
     };
     let job = new_job(JobId::new(engine.clock.now(), &*engine.random), app.tenant().clone(), &import)?;
     let id = job.id;
-    enqueue(&engine, vec![job]).await?;
-    let working = Working::start(app.worker(&engine, app.worker_options()).await?);
-    let mut events = engine.progress.follow(app.tenant(), id, 0).await?;
-    while let Some(event) = events.next().await {
-        event?;
-    }
-    working.stop().await?;
-    let job = completed(&engine, app.tenant(), id, format.name()).await?;
+    let (job, took) = done(app, &engine, job, format.name()).await?;
     let lost = || CliError::not_found(format_args!("job {id} completed without a result"));
-    let (Some(started), Some(finished)) = (job.started_at, job.finished_at) else { return Err(lost()) };
     let brought = job.output.map(|output| output.result).ok_or_else(lost)?;
     let brought: Brought = serde_json::from_value(brought).map_err(|_| lost())?;
     let peak_bytes = memory::peak_bytes().unwrap_or_default();
-    Ok(Read { seconds: finished.since(started).as_secs_f64(), peak_bytes, chapters: brought.report.chapters })
+    Ok(Read { seconds: took.as_secs_f64(), peak_bytes, chapters: brought.report.chapters })
 }
