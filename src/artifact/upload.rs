@@ -147,12 +147,13 @@ impl Upload {
 
     /// There is to be an upload to a disk: what has waited for that goes to it.
     async fn begin_pieces(&mut self) -> Result<(), ArtifactError> {
-        let (upload, waited) = (self.begun().await?, std::mem::take(&mut self.filling));
-        self.pieces = Pieces::of(&self.place, &upload);
-        match &mut self.pieces {
-            Some(pieces) => pieces.write(self.part, &waited).await,
-            None => Ok(()),
-        }
+        let upload = self.begun().await?;
+        let Some(mut pieces) = Pieces::of(&self.place, &upload) else {
+            return Err(ArtifactError::Stopped("the storage is no disk".to_owned()));
+        };
+        pieces.write(self.part, &std::mem::take(&mut self.filling)).await?;
+        self.pieces = Some(pieces);
+        Ok(())
     }
 
     /// The part that fills is full; waits while two others are on their way.

@@ -117,18 +117,10 @@ impl Desk {
         self.point.bill = self.pen.bill().clone();
         match answer {
             Ok(text) => {
-                self.point.answer = Some(if text.len() <= MOST_HERE {
-                    Kept::Here(text.clone())
-                } else {
-                    match self.growing.put("answer.md", text.clone().into()).await {
-                        Ok(file) => Kept::File(file),
-                        Err(error) => {
-                            self.context.save(&self.point).await?;
-                            return Err(error.into());
-                        }
-                    }
-                });
+                // What was spent is saved in any case.
+                let stored = self.stored(&text).await.map(|answer| self.point.answer = Some(answer));
                 self.context.save(&self.point).await?;
+                stored?;
                 Ok(text)
             }
             Err(Failure::LeaseLost) => Err(Failure::LeaseLost),
@@ -139,6 +131,14 @@ impl Desk {
                 Err(failure)
             }
         }
+    }
+
+    /// Puts an answer where a later attempt finds it.
+    async fn stored(&self, text: &str) -> Result<Kept, BookError> {
+        if text.len() <= MOST_HERE {
+            return Ok(Kept::Here(text.to_owned()));
+        }
+        Ok(Kept::File(self.growing.put("answer.md", text.to_owned().into()).await?))
     }
 
     /// The checkpoint as it is.
