@@ -1,5 +1,7 @@
 //! `/v1/projects`: the tenant's books, as they are on storage.
 
+use std::borrow::Cow;
+
 use axum::{
     Json,
     extract::State,
@@ -114,7 +116,7 @@ struct ListedChapter<'a> {
     /// Its title.
     title: &'a str,
     /// Its file's name, by which other chapters link to it.
-    name: &'a str,
+    name: Cow<'a, str>,
 }
 
 /// A picture of a book.

@@ -221,7 +221,7 @@ async fn most_bytes(format: Format, reader: &ProjectReader, book: &Book) -> Resu
 type Fetched = Result<(String, OwnedSemaphorePermit), BookError>;
 
 /// Chapters are fetched ahead up to so many bytes together.
-const AHEAD_BYTES: u32 = 4 << 20;
+const AHEAD_BYTES: u32 = 1 << 20;
 /// And so many are asked for side by side: storage answers slowly, and takes many questions at a time.
 const SIDE_BY_SIDE: usize = 4;
 

@@ -9,7 +9,7 @@ use crate::book::{Asset, Book, LinkTarget};
 #[derive(Debug)]
 pub(super) struct Lookup {
     book: Arc<Book>,
-    /// Chapters by their files' names: four bytes a chapter, as there may be tens of thousands.
+    /// Chapters by their files' names, where these are not the usual ones: four bytes each, as there may be tens of thousands.
     chapters: Vec<u32>,
     assets: BTreeMap<Box<str>, usize>,
     scratch: Scratch,
@@ -29,8 +29,8 @@ pub(super) enum Picture<'a> {
 impl Lookup {
     /// Indexes `book`. Where names are double, the first one counts.
     pub(super) fn new(book: Arc<Book>) -> Self {
-        let most = u32::try_from(book.chapters.len()).unwrap_or(u32::MAX);
-        let mut chapters: Vec<u32> = (0..most).collect();
+        let mut chapters: Vec<u32> =
+            book.chapters.of_written_names().filter_map(|index| u32::try_from(index).ok()).collect();
         // Stable: of double names the first stays in front.
         chapters.sort_by_key(|index| book.chapters.name(*index as usize));
         let mut assets = BTreeMap::new();
@@ -62,9 +62,10 @@ impl Lookup {
 
     /// The chapter whose file has this name.
     fn chapter(&self, name: &str) -> Option<usize> {
-        let name_of = |index: u32| self.book.chapters.name(index as usize);
-        let place = self.chapters.partition_point(|index| name_of(*index) < name);
-        self.chapters.get(place).filter(|index| name_of(**index) == name).map(|index| *index as usize)
+        let name_of = |index: &u32| self.book.chapters.name(*index as usize);
+        let place = self.chapters.partition_point(|index| *name_of(index) < *name);
+        let written = self.chapters.get(place).filter(|index| name_of(index) == name);
+        written.map(|index| *index as usize).into_iter().chain(self.book.chapters.with_usual_name(name)).min()
     }
 
     /// What an image's source names.

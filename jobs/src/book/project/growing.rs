@@ -225,7 +225,7 @@ impl Growing {
         let added = before
             .chapters
             .iter()
-            .filter(|chapter| !names.contains(chapter.name()) && !self.is_own_chapter(*chapter));
+            .filter(|chapter| !names.contains(&*chapter.name()) && !self.is_own_chapter(*chapter));
         book.chapters = ours.chain(added.map(|chapter| chapter.entry())).collect();
         book
     }
