@@ -454,9 +454,16 @@ async fn what_is_tied_to_a_user_is_seen_and_untied_by_himself_or_who_manages_him
 
     // A password that is set anew leaves it as it is, unless it is said.
     let (path, reset) = (format!("/v1/users/{stranger}/accounts"), format!("/v1/users/{stranger}/reset"));
-    for (query, left) in [("", 1), ("?accounts=remove", 0)] {
-        let (status, _) = world.post(&format!("{reset}{query}"), &admin, &json!({})).await;
+    for (query, left, session) in
+        [("", 1, StatusCode::OK), ("?accounts=remove", 0, StatusCode::UNAUTHORIZED)]
+    {
+        let (status, link) = world.post(&format!("{reset}{query}"), &admin, &json!({})).await;
         assert_eq!(status, StatusCode::CREATED);
+        assert_eq!(again.session().await.0, session, "{query}: he is logged out with his accounts");
+        if left == 0 {
+            let body = json!({ "link": link["link"], "new_password": "a long enough pass phrase" });
+            assert_eq!(world.post("/v1/auth/link", &admin, &body).await.0, StatusCode::NO_CONTENT);
+        }
         assert_eq!(world.get(&path, &admin).await.1["items"].as_array().unwrap().len(), left);
     }
     let (_, log) = world.get("/v1/audit?text=untied", &admin).await;

@@ -42,12 +42,12 @@ impl From<Tie> for TieDocument {
 }
 
 async fn of(state: &ApiState, user: &User) -> Result<Json<PageOf<TieDocument>>, Problem> {
-    let ties = state.engine().oidc.ties(&user.tenant, &user.id).await?;
+    let ties = state.engine().oidc.ties(user).await?;
     Ok(Json(PageOf { items: ties.into_iter().map(TieDocument::from).collect(), next: None }))
 }
 
 async fn untie(state: &ApiState, caller: &Caller, user: &User, id: &str) -> Result<StatusCode, Problem> {
-    let tie = state.engine().oidc.untie(&user.tenant, &user.id, id).await?;
+    let tie = state.engine().oidc.untie(user, id).await?;
     let tie = tie.ok_or_else(|| Problem::not_found("such account"))?;
     let entry = Entry::new(Action::UserChanged).to(user.id.clone()).with("change", "account untied");
     state.audit(caller, entry.with("name", &user.name).with("provider", tie.provider)).await;
@@ -91,7 +91,7 @@ pub(super) async fn untie_own(
     Path(account): Path<String>,
 ) -> Result<StatusCode, Problem> {
     let user = identity::user(&state, &caller).await?;
-    let ties = state.engine().oidc.ties(&user.tenant, &user.id).await?;
+    let ties = state.engine().oidc.ties(&user).await?;
     let is_last = ties.len() == 1 && ties[0].id == account;
     if is_last && !user.has_password {
         let detail =
