@@ -190,7 +190,7 @@ impl Places {
         let address = subscriber(address);
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = all.entry(address).or_default();
-        if *count >= settings.most_connections_per_address.max(1) {
+        if *count >= settings.connections_per_address() {
             return None;
         }
         *count += 1;

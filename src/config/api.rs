@@ -30,8 +30,9 @@ pub struct ApiSettings {
     pub most_body_bytes: usize,
     /// The most connections at one time. Default 4,096.
     pub most_connections: usize,
-    /// The most of them from one address that is no trusted proxy's. Default 512.
-    pub most_connections_per_address: usize,
+    /// The most of them from one address that is no trusted proxy's. Default: an eighth of [`most_connections`](Self::most_connections),
+    /// as [`connections_per_address`](Self::connections_per_address) says.
+    pub most_connections_per_address: Option<usize>,
     /// How long a request's head may take, counted from the connection or from the answer before it. Default 10 s.
     pub header_timeout: Duration,
     /// How long a caller may neither send nor take a byte in the middle of a request or an answer. Default 30 s.
@@ -62,7 +63,7 @@ impl Default for ApiSettings {
             tls_key: None,
             most_body_bytes: 1 << 20,
             most_connections: 4_096,
-            most_connections_per_address: 512,
+            most_connections_per_address: None,
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(30),
             request_timeout: Duration::from_secs(30),
@@ -164,7 +165,7 @@ impl ApiSettings {
             most_connections: layer.most_connections.unwrap_or(self.most_connections),
             most_connections_per_address: layer
                 .most_connections_per_address
-                .unwrap_or(self.most_connections_per_address),
+                .or(self.most_connections_per_address),
             header_timeout: span(layer.header_timeout, self.header_timeout),
             idle_timeout: span(layer.idle_timeout, self.idle_timeout),
             request_timeout: span(layer.request_timeout, self.request_timeout),
@@ -174,6 +175,16 @@ impl ApiSettings {
             transfer_idle_timeout: span(layer.transfer_idle_timeout, self.transfer_idle_timeout),
             most_streams: layer.most_streams.unwrap_or(self.most_streams),
         }
+    }
+
+    /// The most connections from one address: as it is set, else an eighth of all; one at least.
+    pub fn connections_per_address(&self) -> usize {
+        self.most_connections_per_address.unwrap_or_else(|| self.eighth_of_connections()).max(1)
+    }
+
+    /// More from one address, and a few of them may take all.
+    pub fn eighth_of_connections(&self) -> usize {
+        (self.most_connections / 8).max(1)
     }
 
     /// Whether the API speaks TLS itself.
@@ -195,7 +206,7 @@ mod tests {
         let layer: Layer = toml::from_str(text).unwrap();
         let settings = Settings::default().under(layer).unwrap();
         assert_eq!((settings.environment, settings.api.hosts.len()), (Environment::Production, 1));
-        assert_eq!(settings.api.most_connections_per_address, 7);
+        assert_eq!(settings.api.connections_per_address(), 7);
         assert_eq!((settings.api.most_files, settings.api.most_bytes_of_files), (9, 2 << 20));
         assert_eq!(settings.api.proxy_header, ProxyHeader::Forwarded);
         let variable = |name: &str| match name {
@@ -214,5 +225,17 @@ mod tests {
             let error = Settings::load(Layer::default(), None, &variable).unwrap_err().to_string();
             assert!(error.starts_with(name), "{error}");
         }
+    }
+
+    #[test]
+    fn one_address_has_an_eighth_of_all_connections_unless_it_is_set() {
+        let set = |text: &str| {
+            let layer: Layer = toml::from_str(&format!("[api]\n{text}")).unwrap();
+            Settings::default().under(layer).unwrap().api.connections_per_address()
+        };
+        assert_eq!(set(""), 512);
+        assert_eq!(set("most_connections = 800"), 100);
+        assert_eq!(set("most_connections = 800\nmost_connections_per_address = 9"), 9);
+        assert_eq!(set("most_connections = 3"), 1);
     }
 }

@@ -38,8 +38,8 @@ pub struct Advance {
 
 /// What there is of one bucket.
 struct Shelf {
-    /// Whoever fills the shelf holds it; the others wait for him.
-    filling: tokio::sync::Mutex<()>,
+    /// Who has the shelf filled holds it; the others wait for him.
+    filling: Arc<tokio::sync::Mutex<()>>,
     /// Held for a few instructions at a time, never across an await.
     stock: Mutex<Stock>,
 }
@@ -129,25 +129,25 @@ impl Advance {
             Source::Bucket => return self.shared.take(bucket, rate, 1).await,
             Source::Together(_) => {}
         }
-        let filling = shelf.filling.lock().await;
+        let filling = shelf.filling.clone().lock_owned().await;
         let begun = self.clock.elapsed();
         match shelf.ask(rate, begun, false) {
             Source::Shelf(decision) => return Ok(self.counted(bucket, decision)),
             Source::Bucket => {}
             Source::Together(wanted) => {
-                let decision = self.shared.take(bucket, rate, wanted).await?;
-                let mut stock = shelf.stock();
-                if decision.allowed && stock.rate != rate {
-                    // It was changed meanwhile: nothing is kept at the old one.
-                    return Ok(decision);
-                }
-                if decision.allowed {
-                    // The time counts from before they were taken.
-                    (stock.left, stock.good_until) = (wanted - 1, begun + PERIOD);
-                    stock.last = Some(decision);
-                    return Ok(Decision { remaining: decision.remaining + stock.left, ..decision });
-                }
-                stock.alone_until = begun + PERIOD;
+                // A task of its own: a caller who goes away takes none of the others' tokens with him.
+                let (shared, of, shelf) = (self.shared.clone(), bucket.clone(), shelf.clone());
+                let filled = tokio::spawn(async move {
+                    let _filling = filling;
+                    let decision = shared.take(&of, rate, wanted).await?;
+                    Ok(shelf.fill(rate, wanted, begun, decision))
+                });
+                let lost =
+                    |error| LimitError::Unavailable { doing: "take tokens together", cause: Box::new(error) };
+                return match filled.await.map_err(lost)?? {
+                    Some(decision) => Ok(decision),
+                    None => self.shared.take(bucket, rate, 1).await,
+                };
             }
         }
         drop(filling);
@@ -163,7 +163,7 @@ impl Advance {
         let mut shelves = self.shelves.lock().unwrap_or_else(PoisonError::into_inner);
         let make = || {
             let stock = Mutex::new(Stock::new(rate, self.clock.elapsed()));
-            Arc::new(Shelf { filling: tokio::sync::Mutex::default(), stock })
+            Arc::new(Shelf { filling: Arc::default(), stock })
         };
         shelves.get_or_insert_ref(bucket, make).clone()
     }
@@ -181,151 +181,27 @@ impl Shelf {
         stock.source(now)
     }
 
+    /// Takes in what was taken together, all but the one of him who asked; `None` where he has to ask for that alone.
+    fn fill(&self, rate: Rate, wanted: u32, begun: Duration, decision: Decision) -> Option<Decision> {
+        let mut stock = self.stock();
+        if !decision.allowed {
+            stock.alone_until = begun + PERIOD;
+            return None;
+        }
+        if stock.rate != rate {
+            // It was changed meanwhile: nothing is kept at the old one.
+            return Some(decision);
+        }
+        // The time counts from before they were taken.
+        (stock.left, stock.good_until) = (wanted - 1, begun + PERIOD);
+        stock.last = Some(decision);
+        Some(Decision { remaining: decision.remaining + stock.left, ..decision })
+    }
+
     fn stock(&self) -> MutexGuard<'_, Stock> {
         self.stock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        domain::{ManualClock, Random as _, SeededRandom, Timestamp},
-        limits::{LimitRules, MemoryLimiter},
-    };
-
-    struct World {
-        clock: Arc<ManualClock>,
-        shared: Arc<MemoryLimiter>,
-        bucket: Bucket,
-    }
-
-    impl World {
-        fn new() -> Self {
-            let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_000_000)));
-            let shared = Arc::new(MemoryLimiter::new(clock.clone(), Arc::new(SeededRandom::new(1))));
-            Self { clock, shared, bucket: Bucket::new(&"acme".parse().unwrap(), &LimitRules::API) }
-        }
-
-        fn process(&self) -> Advance {
-            Advance::new(self.shared.clone(), self.clock.clone())
-        }
-
-        async fn left(&self, rate: Rate) -> u32 {
-            self.shared.level(&self.bucket, rate).await.unwrap().remaining
-        }
-
-        /// So many calls in each of so many milliseconds; how many were let through.
-        async fn call(&self, process: &Advance, rate: Rate, calls: u32, milliseconds: u32) -> u32 {
-            let mut allowed = 0;
-            for _ in 0..milliseconds {
-                self.clock.advance(Duration::from_millis(1));
-                for _ in 0..calls {
-                    allowed += u32::from(take(process, &self.bucket, rate).await.unwrap().allowed);
-                }
-            }
-            allowed
-        }
-    }
-
-    async fn take(process: &Advance, bucket: &Bucket, rate: Rate) -> Result<Decision, LimitError> {
-        match process.take_at_once(bucket, rate) {
-            Some(decision) => Ok(decision),
-            None => process.take(bucket, rate).await,
-        }
-    }
-
-    fn on_the_shelf(process: &Advance, bucket: &Bucket) -> u32 {
-        process.shelves.lock().unwrap().peek(bucket).map_or(0, |shelf| shelf.stock().left)
-    }
-
-    #[tokio::test]
-    async fn a_bucket_with_little_in_it_is_asked_for_each_call() {
-        let world = World::new();
-        let (process, rate) = (world.process(), "1/h:100".parse().unwrap());
-        for call in 1..=100 {
-            assert!(take(&process, &world.bucket, rate).await.unwrap().allowed);
-            assert_eq!(world.left(rate).await, 100 - call);
-        }
-        assert!(!take(&process, &world.bucket, rate).await.unwrap().allowed);
-    }
-
-    #[tokio::test]
-    async fn what_comes_fast_is_taken_together_and_every_token_is_one_of_the_buckets() {
-        let world = World::new();
-        let (process, rate) = (world.process(), "1/h:1000000".parse().unwrap());
-        let mut most = 0;
-        for _ in 0..50 {
-            assert_eq!(world.call(&process, rate, 4, 10).await, 40);
-            most = most.max(on_the_shelf(&process, &world.bucket));
-        }
-        assert!(most > 20, "{most}");
-        let taken = 1_000_000 - world.left(rate).await;
-        assert!((2_000..=2_200).contains(&taken), "{taken}");
-        let decision = take(&process, &world.bucket, rate).await.unwrap();
-        let shelf = on_the_shelf(&process, &world.bucket);
-        assert_eq!(decision.remaining, world.left(rate).await + shelf);
-        // Every call is counted, wherever its token came from.
-        assert_eq!(world.shared.statistics()[0].allowed, 2_001);
-    }
-
-    #[tokio::test]
-    async fn no_more_is_let_through_than_the_bucket_would_and_a_hundredth_of_it_for_each_process() {
-        let (world, random) = (World::new(), SeededRandom::new(7));
-        let (rate, processes) = ("2000/s:2000".parse().unwrap(), [(); 3].map(|()| world.process()));
-        let (mut allowed, mut most) = (Vec::new(), 0);
-        for _ in 0..3_000 {
-            let mut now = 0;
-            world.clock.advance(Duration::from_millis(1));
-            for process in &processes {
-                for _ in 0..random.below(6) {
-                    now += i64::from(take(process, &world.bucket, rate).await.unwrap().allowed);
-                }
-                most = most.max(on_the_shelf(process, &world.bucket));
-            }
-            allowed.push(now);
-        }
-        assert!(most > 10, "nothing was taken in advance: {most}");
-        // A line of slope 2 that all stretches have to stay below.
-        let (mut above, mut lowest, mut worst) = (0, 0, 0);
-        for now in &allowed {
-            lowest = lowest.min(above);
-            above += now - 2;
-            worst = worst.max(above - lowest);
-        }
-        assert!(worst <= 2_000 + 2 + 3 * 20, "{worst}");
-        let all: i64 = allowed.iter().sum();
-        assert!(all > 7_800, "{all} of 8,000 were used");
-    }
-
-    #[tokio::test]
-    async fn what_was_taken_in_advance_does_not_last_and_a_new_rate_holds_at_once() {
-        let world = World::new();
-        let (process, rate) = (world.process(), "1/h:1000000".parse().unwrap());
-        while on_the_shelf(&process, &world.bucket) < 20 {
-            world.call(&process, rate, 4, 1).await;
-        }
-        let before = world.left(rate).await;
-        world.clock.advance(PERIOD);
-        take(&process, &world.bucket, rate).await.unwrap();
-        assert!(world.left(rate).await < before, "it was asked for again");
-
-        while on_the_shelf(&process, &world.bucket) < 20 {
-            world.call(&process, rate, 4, 1).await;
-        }
-        let other = "1/h:5000".parse().unwrap();
-        let before = world.left(other).await;
-        take(&process, &world.bucket, other).await.unwrap();
-        assert_eq!(world.left(other).await, before - 1);
-    }
-
-    #[tokio::test]
-    async fn where_there_are_few_left_each_call_takes_its_own() {
-        let world = World::new();
-        let (process, rate) = (world.process(), "1/h:3000".parse().unwrap());
-        let allowed = world.call(&process, rate, 10, 400).await;
-        // Not more than there were; and hardly any were lost, for the last ones are not taken together.
-        assert!((2_960..=3_000).contains(&allowed), "{allowed}");
-        assert_eq!(world.left(rate).await, 0);
-    }
-}
+mod tests;

@@ -3,6 +3,9 @@
 //!
 //! A line that may wait is on standard error within [`WAIT`], or with the next one that may not. Of a process that is killed the
 //! last ones are lost.
+//!
+//! Standard error may be a pipe that several processes share, and a system writes only [`WHOLE`] bytes to one as a whole: so many
+//! whole lines go into one write, and a longer one into a write of its own, which another process may then cut in two.
 
 use std::{
     io,
@@ -13,8 +16,10 @@ use std::{
 
 /// How long a line waits for others.
 const WAIT: Duration = Duration::from_millis(20);
-/// So many bytes are written at once, whatever the time.
+/// When so many bytes wait they are written, whatever the time.
 const MOST: usize = 64 << 10;
+/// The most bytes of a write to a pipe that no other one comes between: Linux's `PIPE_BUF`.
+const WHOLE: usize = 4 << 10;
 
 static LINES: Lines = Lines::new();
 static WRITER: Once = Once::new();
@@ -69,10 +74,28 @@ impl Lines {
 
 impl Waiting {
     fn write(&mut self, out: &mut impl io::Write) -> io::Result<()> {
-        let written = out.write_all(&self.lines);
+        let written = in_wholes(&self.lines).try_for_each(|whole| out.write_all(whole));
         self.lines.clear();
         written
     }
+}
+
+/// Lines in pieces of whole ones, each of at most [`WHOLE`] bytes, or of one line that is longer.
+fn in_wholes(mut lines: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let near = lines.get(..WHOLE).filter(|_| lines.len() > WHOLE);
+        let end = match near {
+            None => lines.len(),
+            Some(near) => {
+                let ends = |byte: &u8| *byte == b'\n';
+                let far = || lines.iter().position(ends).map_or(lines.len(), |end| end + 1);
+                near.iter().rposition(ends).map_or_else(far, |end| end + 1)
+            }
+        };
+        let (whole, rest) = lines.split_at(end);
+        lines = rest;
+        Some(whole).filter(|whole| !whole.is_empty())
+    })
 }
 
 /// Writes a line to standard error: at once, with all that wait, or a moment later where it `may_wait`.
@@ -133,5 +156,43 @@ mod tests {
             assert!(lines.waiting().lines.len() < MOST);
         }
         assert!(out.len() >= MOST);
+    }
+
+    /// What each write was given.
+    #[derive(Default)]
+    struct Writes(Vec<Vec<u8>>);
+
+    impl io::Write for Writes {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.push(bytes.to_vec());
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn each_write_is_of_whole_lines_that_no_pipe_tears_or_of_one_that_is_longer() {
+        let (lines, mut out) = (Lines::new(), Writes::default());
+        lines.waiting().has_writer = true;
+        let mut all = Vec::new();
+        for length in [1, 100, 3_995, 4_096, 1, 4_097, 9_000, 5, 4_000, 90, 7, 1_000, 1_000, 1_000, 1_000] {
+            let mut line = vec![b'x'; length - 1];
+            line.push(b'\n');
+            lines.write(&line, true, &mut out).unwrap();
+            all.extend(line);
+        }
+        assert!(out.0.is_empty());
+        lines.flush(&mut out).unwrap();
+        assert_eq!(out.0.concat(), all);
+        for write in &out.0 {
+            assert_eq!(write.last(), Some(&b'\n'));
+            let is_one = write.iter().filter(|byte| **byte == b'\n').count() == 1;
+            assert!(write.len() <= WHOLE || is_one, "{}", write.len());
+        }
+        let sizes: Vec<_> = out.0.iter().map(Vec::len).collect();
+        assert_eq!(sizes, [4_096, 4_096, 1, 4_097, 9_000, 4_095, 4_007]);
     }
 }

@@ -231,7 +231,7 @@ async fn streams_end_with_a_hint_when_the_server_stops() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_websocket_is_one_of_its_address_connections_and_the_server_waits_for_its_end() {
-    let mut world = World::start_with(|settings| settings.api.most_connections_per_address = 2).await;
+    let mut world = World::start_with(|settings| settings.api.most_connections_per_address = Some(2)).await;
     let key = world.key("acme", &PERMISSIONS).await;
     let job = world.job(&key).await;
     let mut first = socket(&world, &key, job, 0).await.unwrap();

@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
-    sync::Notify,
+    sync::{Barrier, Notify},
 };
 
 use crate::{
@@ -212,6 +212,47 @@ async fn a_tenants_files_are_bounded_in_number_and_bytes_and_what_is_replaced_ma
     assert_eq!(put(&world, "a", &key, &[], noise(900)).await.0, replaced);
     assert_eq!(put(&world, "a", &key, &[], noise(901)).await.0, full);
     assert_eq!(put(&world, "a", &other, &[], noise(1_000)).await.0, made, "each tenant has its own");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn uploads_that_come_at_the_same_time_never_pass_a_tenants_bounds_together() {
+    for (most_files, most_bytes) in [(2, 100_000), (100, 1_000)] {
+        let world = World::start_with(|settings| {
+            (settings.api.most_files, settings.api.most_bytes_of_files) = (most_files, most_bytes);
+        })
+        .await;
+        let key = world.key("acme", BOTH).await;
+        // None ends before all have begun.
+        let begun = Arc::new(Barrier::new(8));
+        let upload = |number: usize| {
+            let begun = begun.clone();
+            let pieces = stream::iter([0, 1]).then(move |piece| {
+                let begun = begun.clone();
+                async move {
+                    if piece == 1 {
+                        begun.wait().await;
+                    }
+                    Ok::<_, Infallible>(noise(200))
+                }
+            });
+            let (world, key) = (&world, &key);
+            async move { put(world, &format!("{number}.md"), key, &[], Body::wrap_stream(pieces)).await }
+        };
+        let all = futures_util::future::join_all((0..8).map(upload)).await;
+        let taken = all.iter().filter(|(status, _)| *status == StatusCode::CREATED).count();
+        let refused = all.iter().filter(|(status, _)| *status == StatusCode::PAYLOAD_TOO_LARGE).count();
+        assert_eq!((taken, refused), (2, 6), "{all:?}");
+        assert_eq!(objects(&world).len(), 2);
+        // Nothing is held any longer than it takes: what makes room, makes it at once.
+        let request = world.request(Method::DELETE, &format!("/v1/files/{}", name_of(&world)), &key);
+        assert_eq!(request.send().await.unwrap().status(), StatusCode::NO_CONTENT);
+        assert_eq!(put(&world, "new.md", &key, &[], noise(400)).await.0, StatusCode::CREATED);
+    }
+}
+
+/// The name of some file.
+fn name_of(world: &World) -> String {
+    objects(world)[0].rsplit('/').next().unwrap().to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]

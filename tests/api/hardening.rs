@@ -109,7 +109,7 @@ async fn who_dawdles_with_a_head_a_body_or_between_requests_is_let_go() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_address_has_its_share_of_connections_and_no_more() {
-    let world = World::start_with(|settings| settings.api.most_connections_per_address = 2).await;
+    let world = World::start_with(|settings| settings.api.most_connections_per_address = Some(2)).await;
     let request = b"GET /openapi.json HTTP/1.1\r\nhost: localhost\r\n\r\n";
     let mut held = Vec::new();
     for _ in 0..2 {

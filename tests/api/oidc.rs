@@ -9,6 +9,7 @@ use presswork::{
         oidc::{ClientSecret, OidcProvider, SecondFactor},
         users::NewUser,
     },
+    store::Expect,
 };
 use reqwest::{Method, StatusCode, Url, header};
 use serde_json::{Value, json};
@@ -430,7 +431,7 @@ async fn what_is_tied_to_a_user_is_seen_and_untied_by_himself_or_who_manages_him
     assert_eq!((own["items"].as_array().unwrap().len(), &own["items"][0]["provider"]), (1, &json!("rs")));
     let id = own["items"][0]["id"].as_str().unwrap();
     for (account, expected) in [(id, StatusCode::CONFLICT), ("x", StatusCode::NOT_FOUND)] {
-        let response = browser.go(Method::DELETE, &format!("{url}/{account}"), Some(token)).await;
+        let response = browser.go(Method::POST, &format!("{url}/{account}/remove"), Some(token)).await;
         assert_eq!(response.status(), expected, "{account}: the only way in stays");
     }
 
@@ -454,11 +455,52 @@ async fn what_is_tied_to_a_user_is_seen_and_untied_by_himself_or_who_manages_him
 
     // A password that is set anew leaves it as it is, unless it is said.
     let (path, reset) = (format!("/v1/users/{stranger}/accounts"), format!("/v1/users/{stranger}/reset"));
-    for (query, left) in [("", 1), ("?accounts=remove", 0)] {
-        let (status, _) = world.post(&format!("{reset}{query}"), &admin, &json!({})).await;
+    for (query, left, session) in [("", 1, StatusCode::OK), ("?accounts=remove", 0, StatusCode::UNAUTHORIZED)]
+    {
+        let (status, link) = world.post(&format!("{reset}{query}"), &admin, &json!({})).await;
         assert_eq!(status, StatusCode::CREATED);
+        assert_eq!(again.session().await.0, session, "{query}: he is logged out with his accounts");
+        if left == 0 {
+            let body = json!({ "link": link["link"], "new_password": "a long enough pass phrase" });
+            assert_eq!(world.post("/v1/auth/link", &admin, &body).await.0, StatusCode::NO_CONTENT);
+        }
         assert_eq!(world.get(&path, &admin).await.1["items"].as_array().unwrap().len(), left);
     }
     let (_, log) = world.get("/v1/audit?text=untied", &admin).await;
     assert_eq!(log["items"].as_array().unwrap().len(), 2, "{log}");
+}
+
+/// As a change of the password and the taking away of a second factor do it.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_unties_an_account_from_himself_proves_that_he_is_not_somebody_with_his_session() {
+    let world = World::start().await;
+    let jo = identity::user(&world, "acme", "jo", Role::Viewer).await;
+    let id = "5a".repeat(32);
+    let (link, tie) =
+        (json!({ "user": jo.id }), json!({ "provider": "idp", "since": "2026-11-22T00:00:00Z" }));
+    for (collection, key, value) in
+        [("oidc_links", format!("acme/{id}"), link), ("oidc_ties", format!("acme/{}/{id}", jo.id), tie)]
+    {
+        let value = value.to_string().into();
+        world.engine.records.put(collection, &key, value, Expect::Anything, None).await.unwrap();
+    }
+    let (_, text) = world.engine.sessions.begin(&jo, Default::default()).await.unwrap();
+    let mut stolen = Browser::new(&world);
+    stolen.cookies.insert("__Host-presswork".to_owned(), text.reveal().to_owned());
+    let url = stolen.here(&format!("/v1/auth/accounts/{id}"));
+    let old = stolen.go(Method::DELETE, &url, Some(&text.csrf_token())).await;
+    assert_eq!(old.status(), StatusCode::NOT_FOUND, "there is no way without proof");
+    for (body, expected) in [
+        (json!({}), StatusCode::FORBIDDEN),
+        (json!({ "password": "not this one at all" }), StatusCode::FORBIDDEN),
+        (json!({ "password": identity::PASSWORD }), StatusCode::NO_CONTENT),
+        (json!({ "password": identity::PASSWORD }), StatusCode::NOT_FOUND),
+    ] {
+        let tied = world.engine.oidc.ties(&jo).await.unwrap().len();
+        let url = format!("{url}/remove");
+        let response = stolen.go_with(Method::POST, &url, Some(&text.csrf_token()), body.clone()).await;
+        assert_eq!(response.status(), expected, "{body}");
+        let is_untied = expected == StatusCode::NO_CONTENT;
+        assert_eq!(world.engine.oidc.ties(&jo).await.unwrap().len(), tied - usize::from(is_untied), "{body}");
+    }
 }

@@ -71,7 +71,11 @@ impl Watching {
 impl Drop for Watching {
     fn drop(&mut self) {
         let mut state = self.watch.state();
-        if let Some(watched) = state.watched.get_mut(&self.key).filter(|one| !one.ended.is_cancelled()) {
+        // Where it has ended it is not among them any more: what is there now is of others, who came when it held again.
+        if self.ended.is_cancelled() {
+            return;
+        }
+        if let Some(watched) = state.watched.get_mut(&self.key) {
             watched.streams -= 1;
             if watched.streams == 0 {
                 state.watched.remove(&self.key);
@@ -140,17 +144,45 @@ impl Watch {
         };
         match credential.still(&self.0.engine).await {
             Ok(principal) if principal.as_ref().is_some_and(may) => {}
-            Ok(_) => {
-                // Whoever comes with it meanwhile is let in anew, or not.
-                if let Some(watched) = self.state().watched.remove(key) {
-                    watched.ended.cancel();
-                }
-            }
+            Ok(_) => self.end(key),
             Err(problem) => tracing::debug!(?problem, "whether a stream's credential holds can't be told"),
+        }
+    }
+
+    /// Ends the streams of a credential that holds no more. Whoever comes with it meanwhile is let in anew, or not.
+    fn end(&self, key: &Key) {
+        let mut state = self.state();
+        if let Some(watched) = state.watched.remove(key) {
+            watched.ended.cancel();
         }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Settings;
+
+    #[tokio::test]
+    async fn a_stream_that_ends_late_leaves_those_watched_that_came_when_the_credential_held_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = Settings { data_dir: folder.path().to_owned(), ..Settings::default() };
+        let watch = Watch::new(Engine::connect(&settings).await.unwrap(), CancellationToken::new());
+        let tenant: TenantId = "acme".parse().unwrap();
+        let begin = || watch.begin(Held::AccessToken("a token".to_owned().into()), &tenant);
+        let slow = [begin(), begin()];
+        watch.end(&slow[0].key);
+        assert!(slow.iter().all(|one| one.ended.is_cancelled()));
+        let fresh = begin();
+        drop(slow);
+        assert_eq!(watch.state().watched.get(&fresh.key).map(|one| one.streams), Some(1));
+        watch.end(&fresh.key);
+        assert!(fresh.ended.is_cancelled());
+        drop((fresh, begin()));
+        assert!(watch.state().watched.is_empty());
     }
 }

@@ -1,8 +1,9 @@
 //! `/v1/files`: a tenant's own files, such as manuscripts that are to be imported. Owns: `<tenant>/files/<name>` on storage. `shelf`
-//! keeps them, `upload` takes one, `routes` are the others. What they mean is their tenant's affair.
+//! keeps them, `upload` takes one, `coming` sees to their bound, `routes` are the others. What they mean is their tenant's affair.
 //!
 //! They lie on storage as they came, also where the tenant seals: sealing covers payloads and artifacts.
 
+mod coming;
 mod shelf;
 mod upload;
 

@@ -1,20 +1,26 @@
 //! Where a tenant's files are kept: one object each, below `<tenant>/files/`. Who changes one takes its [`Turn`] first, so that
 //! what a condition was held against is what is replaced, whichever process of a fleet does it.
 
-use std::{collections::BinaryHeap, ops::Range, time::Duration};
+use std::{
+    collections::{BTreeMap, BinaryHeap},
+    ops::Range,
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::StreamExt as _;
 use object_store::{ObjectMeta, ObjectStoreExt as _, path::Path};
 use sha2::{Digest as _, Sha256};
 use tokio::time::{Instant, sleep};
 
+use super::coming::Arrival;
 use crate::{
     api::{
         problem::{Problem, ProblemType},
         state::ApiState,
     },
     artifact::{LooseUpload, PlainBytes, Storage, key, read_loose},
-    domain::{Clock, FileName, TenantId, Timestamp},
+    domain::{Clock, FileName, Random, TenantId, Timestamp},
     security::text::hex,
     store::{Collection, Expect, StoreError},
 };
@@ -45,12 +51,21 @@ pub(super) struct Used {
     pub(super) bytes: u64,
 }
 
+impl Used {
+    fn count(&mut self, bytes: u64) {
+        self.files += 1;
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
+}
+
 /// The files of a tenant.
 pub(super) struct Shelf {
     storage: Storage,
-    tenant: TenantId,
+    pub(super) tenant: TenantId,
     turns: Collection<()>,
-    clock: std::sync::Arc<dyn Clock>,
+    pub(super) arrivals: Collection<Vec<Arrival>>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) random: Arc<dyn Random>,
 }
 
 /// The right to change a file. Ends by itself after a minute.
@@ -77,7 +92,9 @@ impl Shelf {
             storage: engine.artifacts.storage().clone(),
             tenant: tenant.clone(),
             turns: Collection::new(engine.records.clone(), "file-turns"),
+            arrivals: Collection::new(engine.records.clone(), "file-arrivals"),
             clock: engine.clock.clone(),
+            random: engine.random.clone(),
         }
     }
 
@@ -107,15 +124,27 @@ impl Shelf {
         }
     }
 
-    /// How much there is on it: all files are gone through, of which `most_files` bounds the number.
-    pub(super) async fn used(&self) -> Result<Used, Problem> {
-        let folder = key([self.tenant.as_str(), FOLDER]);
-        let mut listed = self.storage.objects().list(Some(&folder));
+    /// How much there is on it beside one file, with what is about to come by its name: all files are gone through, of which
+    /// `most_files` bounds the number.
+    pub(super) async fn beside(
+        &self,
+        name: &FileName,
+        coming: &BTreeMap<FileName, u64>,
+    ) -> Result<Used, Problem> {
+        let mut coming: BTreeMap<Path, u64> =
+            coming.iter().map(|(name, bytes)| (self.key(name), *bytes)).collect();
+        let (folder, own) = (key([self.tenant.as_str(), FOLDER]), self.key(name));
+        coming.remove(&own);
         let mut used = Used::default();
+        let mut listed = self.storage.objects().list(Some(&folder));
         while let Some(object) = listed.next().await {
-            used.files += 1;
-            used.bytes += object.map_err(Problem::unavailable)?.size;
+            let object = object.map_err(Problem::unavailable)?;
+            if object.location != own {
+                // What replaces it may be in its place already, or not yet.
+                used.count(object.size.max(coming.remove(&object.location).unwrap_or(0)));
+            }
         }
+        coming.into_values().for_each(|bytes| used.count(bytes));
         Ok(used)
     }
 

@@ -1,6 +1,6 @@
 //! `PUT /v1/files/{name}`: takes a file as it comes, in the memory of two parts, whatever its size.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use axum::{
     Json,
@@ -13,7 +13,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     FileDocument,
-    shelf::{Shelf, StoredFile},
+    coming::Arrived,
+    shelf::{Shelf, StoredFile, Used},
 };
 use crate::{
     api::{
@@ -26,6 +27,7 @@ use crate::{
         transfer::{self, Incoming},
     },
     artifact::LooseUpload,
+    config::ApiSettings,
     domain::FileName,
     security::{
         audit::{Action, Entry, Outcome},
@@ -41,7 +43,8 @@ const PATIENCE: Duration = Duration::from_secs(90);
 /// Of any size up to the installation's bound, in a stream: no `Content-Length` is needed. A file of that name is replaced once
 /// the last byte has come, in one step; of an upload that is cut off nothing is seen, and nothing stays. `If-None-Match: *`
 /// replaces nothing, `If-Match` only what the caller knows. An import then names the file by its `key`. A tenant's files are
-/// bounded, in their number and their bytes; what it is sending at the same time does not count yet.
+/// bounded, in their number and their bytes: what would pass the bound is refused before it is sent where that can be told, else
+/// once it has come.
 #[utoipa::path(
     put,
     path = "/v1/files/{name}",
@@ -72,11 +75,12 @@ pub(super) async fn upload(
             return Err(problem);
         }
     };
+    let bounds = Bounds::of(state.settings());
     let incoming = Incoming::new(body, most, state.settings().transfer_idle_timeout);
     // A task of its own ends as it should, also where the caller goes away and the request with him.
     let taken = tokio::spawn(async move {
         let _place = place;
-        let taken = take(shelf, name, headers, incoming).await;
+        let taken = take(shelf, name, headers, bounds, incoming).await;
         taken.map_err(|problem| full.filter(|_| problem.kind() == ProblemType::TooLarge).unwrap_or(problem))
     });
     taken.await.map_err(Problem::internal)?
@@ -122,27 +126,46 @@ async fn admit(
     let shelf = Shelf::of(state, caller.tenant());
     let there = shelf.find(&name).await?;
     condition(headers, there.as_ref())?;
-    let used = shelf.used().await?;
-    if there.is_none() && used.files >= settings.most_files {
-        let most = settings.most_files;
-        let detail = format!("the tenant has {most} files, which are the most: remove some of them first");
-        return Err(Problem::new(ProblemType::TooLarge, detail));
-    }
+    let (bounds, others) = (Bounds::of(settings), shelf.beside(&name, &BTreeMap::new()).await?);
     // What it replaces makes room for it.
-    let others = used.bytes.saturating_sub(there.map_or(0, |file| file.bytes));
-    let room = settings.most_bytes_of_files.saturating_sub(others);
-    let full = (room < most).then(|| no_room(settings.most_bytes_of_files, room));
+    let room = bounds.room(others)?;
+    let full = (room < most).then(|| bounds.no_room(room));
     match full {
         Some(problem) if announced > room || room == 0 => Err(problem),
         full => Ok(Admitted { shelf, name, place, most: most.min(room), full }),
     }
 }
 
-fn no_room(most: u64, room: u64) -> Problem {
-    let detail = format!(
-        "a tenant's files may have {most} bytes together, of which {room} are left: remove some of them first"
-    );
-    Problem::new(ProblemType::TooLarge, detail)
+/// How much a tenant's files may be.
+#[derive(Clone, Copy)]
+struct Bounds {
+    files: usize,
+    bytes: u64,
+}
+
+impl Bounds {
+    fn of(settings: &ApiSettings) -> Self {
+        Self { files: settings.most_files, bytes: settings.most_bytes_of_files }
+    }
+
+    /// How many bytes one more beside these may have.
+    fn room(self, others: Used) -> Result<u64, Problem> {
+        if others.files >= self.files {
+            let most = self.files;
+            let detail =
+                format!("the tenant has {most} files, which are the most: remove some of them first");
+            return Err(Problem::new(ProblemType::TooLarge, detail));
+        }
+        Ok(self.bytes.saturating_sub(others.bytes))
+    }
+
+    fn no_room(self, room: u64) -> Problem {
+        let most = self.bytes;
+        let detail = format!(
+            "a tenant's files may have {most} bytes together, of which {room} are left: remove some of them first"
+        );
+        Problem::new(ProblemType::TooLarge, detail)
+    }
 }
 
 /// What can't be done with a body: part of a file, or one that has to be decoded first.
@@ -170,6 +193,7 @@ async fn take(
     shelf: Shelf,
     name: FileName,
     headers: HeaderMap,
+    bounds: Bounds,
     incoming: Incoming,
 ) -> Result<Response, Problem> {
     let mut upload = shelf.upload(&name);
@@ -187,7 +211,17 @@ async fn take(
             return Err(problem);
         }
     };
-    let finished = finish(&shelf, &name, &headers, upload).await;
+    let finished = match shelf.arrive(&name, upload.bytes()).await {
+        Ok(arrived) => {
+            let finished = finish(&shelf, &name, &headers, bounds, &arrived, upload).await;
+            arrived.end().await;
+            finished
+        }
+        Err(problem) => {
+            upload.give_up().await;
+            Err(problem)
+        }
+    };
     turn.end().await;
     let (status, file) = finished?;
     let document = FileDocument { sha256: Some(sha256), ..file.into() };
@@ -215,19 +249,17 @@ async fn finish(
     shelf: &Shelf,
     name: &FileName,
     headers: &HeaderMap,
+    bounds: Bounds,
+    arrived: &Arrived,
     upload: LooseUpload,
 ) -> Result<(StatusCode, StoredFile), Problem> {
-    let there = match shelf.find(name).await {
+    let there = match may_finish(shelf, name, headers, bounds, arrived, upload.bytes()).await {
         Ok(there) => there,
         Err(problem) => {
             upload.give_up().await;
             return Err(problem);
         }
     };
-    if let Err(problem) = condition(headers, there.as_ref()) {
-        upload.give_up().await;
-        return Err(problem);
-    }
     // The storage is told so, too, as far as it can be: not all who write to it are we.
     let only_new = there.is_none() && headers.contains_key(header::IF_NONE_MATCH);
     if !upload.finish(only_new).await? {
@@ -236,4 +268,19 @@ async fn finish(
     let file = shelf.find(name).await?;
     let file = file.ok_or_else(|| Problem::unavailable("a file that was stored can't be found"))?;
     Ok((if there.is_some() { StatusCode::OK } else { StatusCode::CREATED }, file))
+}
+
+/// What it is going to replace. While it came others may have come, too: the tenant's bound is held against them once more.
+async fn may_finish(
+    shelf: &Shelf,
+    name: &FileName,
+    headers: &HeaderMap,
+    bounds: Bounds,
+    arrived: &Arrived,
+    bytes: u64,
+) -> Result<Option<StoredFile>, Problem> {
+    let there = shelf.find(name).await?;
+    condition(headers, there.as_ref())?;
+    let room = bounds.room(shelf.beside(name, &arrived.before).await?)?;
+    if bytes > room { Err(bounds.no_room(room)) } else { Ok(there) }
 }

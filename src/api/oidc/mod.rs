@@ -1,6 +1,7 @@
 //! `/v1/auth/oidc`: logging in by somebody else's word.
 
 mod link;
+mod proof;
 mod ties;
 
 use axum::{

@@ -1,14 +1,19 @@
 //! Accounts at providers that are tied to a user: seen and untied, by himself or by who manages users. Must not know: how one is
 //! tied.
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::proof::ProofBody;
 use crate::{
     api::{
         caller::Caller,
-        extract::Path,
+        extract::{Body, Path},
         identity,
         page::PageOf,
         problem::{Problem, ProblemType},
@@ -17,7 +22,7 @@ use crate::{
     },
     domain::{Timestamp, UserId},
     security::{
-        audit::{Action, Entry},
+        audit::{Action, Entry, Outcome},
         oidc::Tie,
         users::User,
     },
@@ -42,12 +47,12 @@ impl From<Tie> for TieDocument {
 }
 
 async fn of(state: &ApiState, user: &User) -> Result<Json<PageOf<TieDocument>>, Problem> {
-    let ties = state.engine().oidc.ties(&user.tenant, &user.id).await?;
+    let ties = state.engine().oidc.ties(user).await?;
     Ok(Json(PageOf { items: ties.into_iter().map(TieDocument::from).collect(), next: None }))
 }
 
 async fn untie(state: &ApiState, caller: &Caller, user: &User, id: &str) -> Result<StatusCode, Problem> {
-    let tie = state.engine().oidc.untie(&user.tenant, &user.id, id).await?;
+    let tie = state.engine().oidc.untie(user, id).await?;
     let tie = tie.ok_or_else(|| Problem::not_found("such account"))?;
     let entry = Entry::new(Action::UserChanged).to(user.id.clone()).with("change", "account untied");
     state.audit(caller, entry.with("name", &user.name).with("provider", tie.provider)).await;
@@ -76,10 +81,11 @@ pub(super) async fn own(
 ///
 /// It logs in as this user no more. What it was given before lives on: log out everywhere to end that, too.
 #[utoipa::path(
-    delete,
-    path = "/v1/auth/accounts/{account}",
+    post,
+    path = "/v1/auth/accounts/{account}/remove",
     tag = "identity",
     params(("account" = String, Path, description = "Its id")),
+    request_body = ProofBody,
     responses(
         (status = NO_CONTENT, description = "It is nobody's"),
     ),
@@ -88,10 +94,18 @@ pub(super) async fn own(
 pub(super) async fn untie_own(
     State(state): State<ApiState>,
     caller: Caller,
+    headers: HeaderMap,
     Path(account): Path<String>,
+    Body(proof): Body<ProofBody>,
 ) -> Result<StatusCode, Problem> {
     let user = identity::user(&state, &caller).await?;
-    let ties = state.engine().oidc.ties(&user.tenant, &user.id).await?;
+    if let Err(problem) = proof.check(&state, &caller, &headers, &user).await {
+        let entry = Entry::new(Action::UserChanged).ended(Outcome::Refused).to(user.id.clone());
+        let entry = entry.with("change", "account untied").with("name", &user.name);
+        state.record(entry, &caller.origin, Some(&caller.principal)).await;
+        return Err(problem);
+    }
+    let ties = state.engine().oidc.ties(&user).await?;
     let is_last = ties.len() == 1 && ties[0].id == account;
     if is_last && !user.has_password {
         let detail =

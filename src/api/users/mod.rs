@@ -242,8 +242,9 @@ async fn remove(
 
 /// Give a user a one-time link for a new password
 ///
-/// For half an hour. His second factor is taken away with `?factor=remove`, where he has lost that, too; with
-/// `?accounts=remove` the accounts at providers that are tied to him are untied, which else go on logging in as him.
+/// For half an hour. His second factor is taken away with `?factor=remove`, where he has lost that, too. With
+/// `?accounts=remove` all accounts at providers that are tied to him are untied, which else go on logging in as him, and he is
+/// logged out everywhere.
 #[utoipa::path(
     post,
     path = "/v1/users/{user}/reset",
@@ -260,16 +261,13 @@ async fn reset(
     Path(user): Path<UserId>,
     Query(query): Query<ResetQuery>,
 ) -> Result<Response, Problem> {
-    let user = changeable(&state, &caller, &user).await?;
+    let mut user = changeable(&state, &caller, &user).await?;
     if query.factor.is_some() {
         state.engine().identity.factors.remove(&user.tenant, &user.id).await?;
         told(&state, &caller, &user, "second factor removed").await;
     }
     if query.accounts.is_some() {
-        let oidc = &state.engine().oidc;
-        for tie in oidc.ties(&user.tenant, &user.id).await? {
-            oidc.untie(&user.tenant, &user.id, &tie.id).await?;
-        }
+        user = state.engine().oidc.untie_all(&user).await?.ok_or_else(unknown)?;
         told(&state, &caller, &user, "accounts untied").await;
     }
     told(&state, &caller, &user, "link").await;
@@ -283,7 +281,7 @@ struct ResetQuery {
     /// `remove` takes the second factor away
     #[param(value_type = Option<String>)]
     factor: Option<Lost>,
-    /// `remove` unties all accounts at providers
+    /// `remove` unties all accounts at providers, whenever they were tied, and logs him out everywhere
     #[param(value_type = Option<String>)]
     accounts: Option<Lost>,
 }

@@ -145,10 +145,10 @@ fn bounds(found: &mut Found, api: &ApiSettings) {
         "set request_timeout and idle_timeout to 30s",
     );
     found.unless(
-        api.most_connections_per_address <= api.most_connections / 8,
+        api.connections_per_address() <= api.eighth_of_connections(),
         "bounds.connections",
         Severity::Low,
         "a few addresses may take all connections",
-        "set most_connections_per_address to an eighth of most_connections or less",
+        "leave most_connections_per_address away (it is an eighth of most_connections then), or set it to that or less",
     );
 }

@@ -239,7 +239,7 @@ impl Ledger {
     }
 
     /// How long until something is to be written; `None` where nothing is left and the task has to end.
-    fn wait(&self) -> Option<Duration> {
+    pub(super) fn wait(&self) -> Option<Duration> {
         let passed = self.clock.elapsed();
         let mut state = self.state();
         state.uses.retain(|_, one| one.count + one.untold > 0 || one.write_at > passed);
@@ -278,6 +278,11 @@ impl Ledger {
         for mut counted in uses {
             let news = match self.write_uses(&counted).await {
                 Ok(news) => news,
+                // No time heals that: whoever can never be written would take one of the places for good.
+                Err(error @ (StoreError::Corrupt(_) | StoreError::Invalid(_))) => {
+                    tracing::warn!(%error, key = counted.id, "a key's uses can't be written down: only the audit log has them");
+                    None
+                }
                 Err(error) => {
                     tracing::warn!(%error, key = counted.id, "a key's uses can't be written down; trying again");
                     self.give_back(counted);

@@ -9,6 +9,7 @@
 mod key;
 mod ledger;
 mod range;
+mod room;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -23,9 +24,14 @@ use sha2::{Digest as _, Sha256};
 
 use self::{
     ledger::Ledger,
+    room::Room,
     trust::{Digest as Digested, Trust},
 };
-use super::{Acting, Recorder, audit::Action, text::hex};
+use super::{
+    Acting, Recorder,
+    audit::Action,
+    text::{from_hex, hex},
+};
 use crate::{
     domain::{Clock, Random, TenantId, Timestamp},
     store::{Collection, Expect, Records, StoreError, together::Together},
@@ -38,12 +44,6 @@ pub use trust::Known;
 
 /// How long a key that has ended can still be looked up.
 const KEPT_AFTER_END: std::time::Duration = std::time::Duration::from_secs(90 * 86_400);
-/// The most keys of a tenant that have not ended.
-const MOST_KEYS: usize = 1_000;
-/// The most with those that have ended and can still be looked up.
-const MOST_KEPT: usize = 10_000;
-/// How many places are read at a time to count them.
-const COUNTED_AT_ONCE: usize = 1_000;
 /// How many keys of a page are read at one time.
 const AT_ONCE: usize = 16;
 /// How often a change is tried where somebody else is faster.
@@ -56,11 +56,14 @@ struct Place {
     /// When the key ends, or has ended; what was written before this was says nothing, and counts as if it held.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ends_at: Option<Timestamp>,
+    /// When the key was made; what was written before this was says nothing, and is older.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    made_at: Option<Timestamp>,
 }
 
 impl Place {
     fn of(hash: &str, key: &ApiKey) -> Self {
-        Self { hash: hash.to_owned(), ends_at: end_of(key) }
+        Self { hash: hash.to_owned(), ends_at: end_of(key), made_at: Some(key.created_at) }
     }
 }
 
@@ -86,6 +89,7 @@ pub struct ApiKeys {
     /// Those of one key who ask at the same time.
     finds: Arc<Together<Digested, Found>>,
     trust: Arc<Trust>,
+    room: Arc<Room>,
     ledger: Arc<Ledger>,
     audit: Arc<dyn Recorder>,
     clock: Arc<dyn Clock>,
@@ -106,7 +110,8 @@ impl ApiKeys {
         );
         let ledger = Arc::new(Ledger::new(records, audit.clone(), clock.clone()));
         let trust = Arc::new(Trust::new(clock.clone()));
-        Self { keys, places, finds: Arc::default(), trust, ledger, audit, clock, random }
+        let (finds, room) = (Arc::default(), Arc::default());
+        Self { keys, places, finds, trust, room, ledger, audit, clock, random }
     }
 
     /// Makes a key; its text is never to be had again.
@@ -246,7 +251,7 @@ impl ApiKeys {
     }
 
     async fn make(&self, new: NewApiKey, by: &Acting) -> Result<(ApiKey, ApiKeyText), StoreError> {
-        self.check_room(&new.tenant).await?;
+        self.room.check(self, &new.tenant).await?;
         let text = ApiKeyText::new(&*self.random);
         let hash = hash(&text);
         let NewApiKey { tenant, name, grants, from, expires_at } = new;
@@ -272,33 +277,6 @@ impl ApiKeys {
         Ok((key, text))
     }
 
-    /// Whether a tenant may have one more.
-    async fn check_room(&self, tenant: &TenantId) -> Result<(), StoreError> {
-        let (prefix, now) = (format!("{tenant}/"), self.clock.now());
-        let (mut holding, mut kept, mut after) = (0, 0, None);
-        loop {
-            let page = self.places.list(&prefix, after.as_deref(), COUNTED_AT_ONCE).await?;
-            kept += page.items.len();
-            holding +=
-                page.items.iter().filter(|item| item.value.ends_at.is_none_or(|end| end > now)).count();
-            if holding >= MOST_KEYS {
-                let problem =
-                    format!("the tenant has {MOST_KEYS} keys, which are the most: revoke one of them first");
-                return Err(StoreError::Invalid(problem));
-            }
-            if kept >= MOST_KEPT {
-                let problem = format!(
-                    "the tenant has made {MOST_KEPT} keys within 90 days, which are the most: the oldest that have ended are forgotten first"
-                );
-                return Err(StoreError::Invalid(problem));
-            }
-            match page.next {
-                Some(next) => after = Some(next),
-                None => return Ok(()),
-            }
-        }
-    }
-
     async fn hash_of(&self, tenant: &TenantId, id: &str) -> Result<Option<String>, StoreError> {
         let Some(place) = place(tenant, id) else { return Ok(None) };
         Ok(self.places.get(&place).await?.map(|found| found.value.hash))
@@ -315,25 +293,33 @@ impl ApiKeys {
             let Some(found) = self.keys.get(hash).await? else { return Ok(None) };
             let mut key = found.value.clone();
             change(&mut key);
-            if key == found.value {
-                // Another process has done it, perhaps within the moment.
-                self.trust.forget();
-                return Ok(Some(key));
-            }
             let gone = gone_at(&key);
-            let put = self.keys.put(hash, &key, Expect::Version(found.version), gone).await;
-            // Also where it has failed: it may be written.
-            self.trust.forget();
-            match put {
-                Err(StoreError::Conflict { .. }) if tries < MOST_TRIES => tries += 1,
-                Err(error) => return Err(error),
-                Ok(_) => {
-                    let place = place(&key.tenant, &key.id).ok_or_else(no_id)?;
-                    // Not before the key itself: where this fails it stays, and counts, longer than it need.
-                    self.places.put(&place, &Place::of(hash, &key), Expect::Anything, gone).await?;
-                    return Ok(Some(key));
+            if key != found.value {
+                let put = self.keys.put(hash, &key, Expect::Version(found.version), gone).await;
+                // Also where it has failed: it may be written.
+                self.forget(hash);
+                match put {
+                    Err(StoreError::Conflict { .. }) if tries < MOST_TRIES => {
+                        tries += 1;
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                    Ok(_) => {}
                 }
             }
+            // Where it is so already another process has done it, perhaps within the moment.
+            self.forget(hash);
+            let place = place(&key.tenant, &key.id).ok_or_else(no_id)?;
+            // Not before the key itself: where this fails it counts on, until the change is repeated or the keys are counted.
+            self.places.put(&place, &Place::of(hash, &key), Expect::Anything, gone).await?;
+            return Ok(Some(key));
+        }
+    }
+
+    /// Trusts no more what was read of a key.
+    fn forget(&self, hash: &str) {
+        if let Some(digest) = from_hex(hash) {
+            self.trust.forget(&digest);
         }
     }
 }

@@ -51,7 +51,7 @@ pub(super) struct Trust {
 
 struct State {
     known: LruCache<Digest, (Duration, Arc<Known>)>,
-    /// How often something was forgotten.
+    /// How often one was forgotten.
     changes: u64,
 }
 
@@ -94,11 +94,11 @@ impl Trust {
         }
     }
 
-    /// Forgets all: something has changed.
-    pub(super) fn forget(&self) {
+    /// Forgets a key: it has changed. What is being read just now of others is not remembered either: it can't be told apart.
+    pub(super) fn forget(&self, digest: &Digest) {
         let mut state = self.state();
         state.changes += 1;
-        state.known.clear();
+        state.known.pop(digest);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -147,8 +147,10 @@ mod tests {
         let trust = Trust::new(Arc::new(ManualClock::at(Timestamp::EPOCH)));
         let (before, known) = (trust.begin(), known());
         trust.keep([1; 32], &known, before);
-        trust.forget();
+        trust.keep([2; 32], &known, before);
+        trust.forget(&[1; 32]);
         assert!(trust.get(&[1; 32]).is_none());
+        assert!(trust.get(&[2; 32]).is_some(), "whoever changes his keys makes nobody else's be read again");
         trust.keep([1; 32], &known, before);
         assert!(trust.get(&[1; 32]).is_none());
         trust.keep([1; 32], &known, trust.begin());

@@ -5,6 +5,7 @@
 //! the login only hashes are stored, for ten minutes and one use. An account there is an account here by issuer and subject
 //! alone: never by a name or an address of mail, which a provider may let anybody choose.
 
+mod accounts;
 mod binding;
 mod id_token;
 mod provider;
@@ -19,14 +20,14 @@ use subtle::ConstantTimeEq as _;
 use url::Url;
 
 use self::{
+    accounts::Link,
     binding::{challenge, hash, random_text},
-    id_token::Claims,
     provider::Peer,
     ties::Tied,
 };
 use super::{
     outgoing::{Outgoing, OutgoingError},
-    users::{NewUser, User, UserError, UserName, Users},
+    users::{User, Users},
 };
 use crate::{
     domain::{Clock, Random, TenantId},
@@ -119,12 +120,6 @@ struct Login {
     binding: String,
     return_to: String,
     link: Option<LinkTo>,
-}
-
-/// Whose an account at a provider is, by tenant and the hash of issuer and subject.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Link {
-    user: String,
 }
 
 /// The providers that are set up. Cheap to clone.
@@ -263,92 +258,4 @@ impl Oidc {
             Err(error) => Err(error.into()),
         }
     }
-
-    /// The user whose account there this is; a new one where nobody's, and that is allowed.
-    async fn user(&self, provider: &str, peer: &Peer, claims: &Claims) -> Result<(User, bool), OidcError> {
-        let (settings, id) = (&peer.settings, account_id(peer, claims));
-        let key = link_key(peer, &id);
-        if let Some(found) = self.0.links.get(&key).await? {
-            self.note_tie(&settings.tenant, &found.value, &id, provider).await?;
-            let user = self.0.users.get(&settings.tenant, &found.value.user).await?;
-            return user.map(|user| (user, false)).ok_or_else(|| refused("the user was removed"));
-        }
-        if !settings.provision {
-            return Err(refused("the account is nobody's here"));
-        }
-        let user = self.make(provider, peer, claims).await?;
-        let link = Link { user: user.id.clone() };
-        let tied = async {
-            self.0.links.put(&key, &link, Expect::Nothing, None).await?;
-            self.note_tie(&user.tenant, &link, &id, provider).await
-        };
-        match tied.await {
-            Ok(()) => Ok((user, true)),
-            Err(error) => {
-                // He logged in twice at one time, or the store went away: nobody could log in as this one.
-                if let Err(error) = self.0.users.remove(&user.tenant, &user.id, true).await {
-                    tracing::warn!(%error, user = user.id, "a user whom nobody can log in as is left: remove it");
-                }
-                Err(error.into())
-            }
-        }
-    }
-
-    /// Makes a user who logs in by the provider only. He is called as he is there where that name is free, which gives him
-    /// nothing of anybody's.
-    async fn make(&self, provider: &str, peer: &Peer, claims: &Claims) -> Result<User, OidcError> {
-        let fallback = format!("{provider}-{}", &hash(&[&peer.settings.issuer, &claims.sub])[..16]);
-        let names = claims.preferred_username.iter().chain([&fallback]);
-        for name in names.filter_map(|name| name.parse::<UserName>().ok()) {
-            let new = NewUser {
-                tenant: peer.settings.tenant.clone(),
-                name,
-                role: peer.settings.default_role,
-                password: None,
-                created_by: format!("oidc:{provider}"),
-            };
-            match self.0.users.create(new).await {
-                Ok(user) => return Ok(user),
-                Err(UserError::Store(error)) => return Err(error.into()),
-                Err(UserError::NameTaken { .. } | UserError::LastAdmin) => {}
-            }
-        }
-        Err(refused("there is no free name for the new user"))
-    }
-
-    /// Ties an account there to a user who was logged in when he began.
-    async fn link(
-        &self,
-        provider: &str,
-        peer: &Peer,
-        claims: &Claims,
-        to: &LinkTo,
-    ) -> Result<User, OidcError> {
-        let tenant = &peer.settings.tenant;
-        let user = self.0.users.current(tenant, &to.user, to.generation, "").await?;
-        let user = user.ok_or_else(|| refused("the user has logged out everywhere meanwhile"))?;
-        let (id, link) = (account_id(peer, claims), Link { user: user.id.clone() });
-        let key = link_key(peer, &id);
-        match self.0.links.put(&key, &link, Expect::Nothing, None).await {
-            Ok(_) => {}
-            Err(StoreError::Conflict { .. }) => {
-                let found = self.0.links.get(&key).await?;
-                if found.is_none_or(|found| found.value != link) {
-                    return Err(refused("the account is another user's"));
-                }
-            }
-            Err(error) => return Err(error.into()),
-        }
-        self.note_tie(tenant, &link, &id, provider).await?;
-        Ok(user)
-    }
-}
-
-/// Names an account there, and tells nothing of it.
-fn account_id(peer: &Peer, claims: &Claims) -> String {
-    hash(&[&peer.settings.issuer, &claims.sub])
-}
-
-fn link_key(peer: &Peer, id: &str) -> String {
-    format!("{}/{id}", peer.settings.tenant)
 }

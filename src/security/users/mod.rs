@@ -7,6 +7,7 @@
 
 mod account;
 mod admins;
+mod make;
 mod user;
 
 use std::{sync::Arc, time::Duration};
@@ -19,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use self::account::Ended;
 use super::access::{Principal, Role, Subject};
 use crate::{
-    domain::{Clock, Random, TenantId, Timestamp, UserId},
+    domain::{Clock, Random, TenantId, Timestamp},
     store::{Collection, Expect, Records, StoreError},
 };
 
@@ -64,35 +65,6 @@ impl Users {
     /// [`StoreError`].
     pub async fn has_admin(&self) -> Result<bool, StoreError> {
         self.admins.are_there().await
-    }
-
-    /// Makes a user; without a password nobody can log in as him until one is set.
-    ///
-    /// # Errors
-    /// [`UserError::NameTaken`]; [`UserError::Store`].
-    pub async fn create(&self, new: NewUser) -> Result<User, UserError> {
-        let NewUser { tenant, name, role, password, created_by } = new;
-        let now = self.clock.now();
-        let id = UserId::new(now, &*self.random).to_string();
-        self.take_name(&tenant, &name, &id).await?;
-        let user = User {
-            id,
-            tenant,
-            name,
-            role,
-            disabled: false,
-            // Of a user who was removed and made anew nothing holds: the id is another one.
-            generation: 1,
-            second_factor: false,
-            has_password: password.is_some(),
-            created_by,
-            created_at: now,
-            changed_at: now,
-        };
-        let account = Account::new(user.clone(), password);
-        self.accounts.put(&place(&user.tenant, &user.id), &account, Expect::Nothing, None).await?;
-        self.admins.count(&user).await?;
-        Ok(user)
     }
 
     /// A tenant's user.
@@ -197,6 +169,19 @@ impl Users {
     /// [`StoreError`].
     pub async fn end_all(&self, tenant: &TenantId, id: &str) -> Result<Option<User>, StoreError> {
         Ok(self.change(tenant, id, |account| account.next_generation()).await?.map(|account| account.user))
+    }
+
+    /// Ends all that was given to the user, and all that was tied to him: no account at a provider that was tied before logs in
+    /// as him again. One write. `None` where there is no such user.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn end_accounts(&self, tenant: &TenantId, id: &str) -> Result<Option<User>, StoreError> {
+        let changed = self.change(tenant, id, |account| {
+            account.user.accounts += 1;
+            account.next_generation();
+        });
+        Ok(changed.await?.map(|account| account.user))
     }
 
     /// Lets the user log in, or not; one who is disabled is logged out everywhere. `None` where there is no such user.
@@ -307,7 +292,8 @@ impl Users {
         name: &UserName,
     ) -> Result<Option<Account>, StoreError> {
         let Some(named) = self.names.get(&place(tenant, name.as_str())).await? else { return Ok(None) };
-        self.account(tenant, &named.value.user).await
+        let account = self.account(tenant, &named.value.user).await?;
+        Ok(account.filter(|account| account.user.name == *name))
     }
 
     /// Changes a user's account as if in one step; `None` where there is no such user.
@@ -336,28 +322,6 @@ impl Users {
         let Some(account) = account else { return Ok(None) };
         self.admins.count(&account.user).await?;
         Ok(Some(account.user))
-    }
-
-    /// Takes a name for a user to be; also one that a making left behind which broke off.
-    async fn take_name(&self, tenant: &TenantId, name: &UserName, id: &str) -> Result<(), UserError> {
-        let (key, named) = (place(tenant, name.as_str()), Named { user: id.to_owned() });
-        let taken = || UserError::NameTaken { name: name.clone() };
-        match self.names.put(&key, &named, Expect::Nothing, None).await {
-            Ok(_) => return Ok(()),
-            Err(StoreError::Conflict { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
-        let Some(found) = self.names.get(&key).await? else { return Err(taken()) };
-        let abandoned = user::made_at(&found.value.user)
-            .is_none_or(|made| self.clock.now().since(made) > Duration::from_secs(60));
-        if !abandoned || self.account(tenant, &found.value.user).await?.is_some() {
-            return Err(taken());
-        }
-        match self.names.put(&key, &named, Expect::Version(found.version), None).await {
-            Ok(_) => Ok(()),
-            Err(StoreError::Conflict { .. }) => Err(taken()),
-            Err(error) => Err(error.into()),
-        }
     }
 }
 

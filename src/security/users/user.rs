@@ -25,6 +25,9 @@ pub struct User {
     pub disabled: bool,
     /// Rises whenever what was given out before shall hold no more.
     pub generation: u64,
+    /// Rises whenever accounts at providers that were tied to him before shall log in as him no more.
+    #[serde(default)]
+    pub accounts: u64,
     /// Whether a second factor is asked for.
     pub second_factor: bool,
     /// Whether he has a password; else a one-time link is waited for.

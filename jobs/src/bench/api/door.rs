@@ -128,7 +128,7 @@ pub(super) async fn serve(app: &App, sessions: u16) -> Result<(), CliError> {
     let mut settings = app.settings().clone();
     settings.api = ApiSettings {
         most_connections: PLENTY,
-        most_connections_per_address: PLENTY,
+        most_connections_per_address: Some(PLENTY),
         most_streams: PLENTY,
         ..settings.api
     };

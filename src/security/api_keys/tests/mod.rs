@@ -24,7 +24,17 @@ use crate::{
 
 /// Records that answer at once, so that no task runs between.
 #[derive(Default)]
-struct AtOnce(Mutex<BTreeMap<(String, String), Record>>);
+struct AtOnce(Mutex<BTreeMap<(String, String), Record>>, Mutex<Option<&'static str>>);
+
+impl AtOnce {
+    /// Whether the test has said that the next write to this collection fails.
+    fn fails(&self, collection: &str) -> Result<(), StoreError> {
+        match self.1.lock().unwrap().take_if(|failing| *failing == collection) {
+            Some(_) => Err(StoreError::Unavailable { doing: "write", cause: "the test says so".into() }),
+            None => Ok(()),
+        }
+    }
+}
 
 #[async_trait]
 impl Records for AtOnce {
@@ -39,13 +49,14 @@ impl Records for AtOnce {
         _: Expect,
         expires_at: Option<Timestamp>,
     ) -> Result<u64, StoreError> {
+        self.fails(collection)?;
         let (mut all, place) = (self.0.lock().unwrap(), (collection.to_owned(), key.to_owned()));
         let version = all.get(&place).map_or(1, |record| record.version + 1);
         all.insert(place, Record { key: key.to_owned(), version, value, expires_at });
         Ok(version)
     }
-    async fn delete(&self, _: &str, _: &str, _: Expect) -> Result<bool, StoreError> {
-        unreachable!("keys are never deleted")
+    async fn delete(&self, collection: &str, key: &str, _: Expect) -> Result<bool, StoreError> {
+        Ok(self.0.lock().unwrap().remove(&(collection.to_owned(), key.to_owned())).is_some())
     }
     async fn list(
         &self,
