@@ -329,6 +329,15 @@ impl Context {
         self.0.lease.order() != Order::Run
     }
 
+    /// Looks whether the attempt holds its lease, right before it writes what others see. Asks nobody: the lease may be gone where
+    /// this says that it holds, if it has gone this instant.
+    ///
+    /// # Errors
+    /// [`Failure::LeaseLost`]: write nothing, and return it.
+    pub fn holds(&self) -> Result<(), Failure> {
+        if self.0.lease.order() == Order::Lost { Err(Failure::LeaseLost) } else { Ok(()) }
+    }
+
     /// Where the time comes from.
     pub fn clock(&self) -> &dyn Clock {
         &*self.0.surroundings.clock

@@ -22,7 +22,12 @@ use super::{
 };
 use crate::{
     asking::Asker,
-    book::{Metadata, names::chapter_name, project::Growing, words::WordCount},
+    book::{
+        Metadata,
+        names::chapter_name,
+        project::{Growing, Guard},
+        words::WordCount,
+    },
     model::Finish,
 };
 
@@ -62,6 +67,7 @@ impl Author {
         let people = People::of(&context, &order.project, &order.brief.characters).await?;
         let JobFacts { id, epoch, .. } = context.job();
         let growing = Growing::begin(context.project(&order.project), &id.to_string(), *epoch)?;
+        let growing = growing.guarded(Guard::of(&context));
         let (keeper, state) = Keeper::open(&context, &growing).await?;
         let bill = keeper.bill().clone();
         if let Some(model) = &order.revision_model {

@@ -15,7 +15,7 @@ use crate::{
     asking::{Bill, Caching},
     book::{
         Book, BookError, ChapterEntry, Losses, ProjectReader,
-        project::{Growing, Place, put_chapter},
+        project::{Growing, Guard, Hand, Place, put_chapter},
     },
     generation::{
         clean::Cleaned,
@@ -186,8 +186,8 @@ impl Desk {
             None => {
                 // A last look at the lease: whoever has lost it must not change the book.
                 self.context.save(&self.point).await?;
-                let revision = format!("{}-{}", self.job, self.context.job().epoch);
-                put_chapter(self.project.clone(), &revision, place, title, markdown).await?.1
+                let hand = Hand::of(&self.job, self.context.job().epoch)?.guarded(Guard::of(&self.context));
+                put_chapter(self.project.clone(), &hand, place, title, markdown).await?.1
             }
         };
         Ok(WrittenChapter {
