@@ -4,6 +4,7 @@ mod books;
 mod hostile;
 mod server;
 mod single;
+mod together;
 
 use std::sync::Arc;
 
