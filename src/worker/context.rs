@@ -20,6 +20,7 @@ use super::{
     remember,
     reports::{Outbox, Publisher},
     reserve::{self, Reserve},
+    scratch,
     secrets::{self, Told},
     spend::{self, Spend},
 };
@@ -277,15 +278,7 @@ impl Context {
     /// # Errors
     /// [`Failure::Retry`] where it can't be made.
     pub async fn scratch(&self) -> Result<tempfile::TempDir, Failure> {
-        let root = self.0.surroundings.scratch.clone();
-        let prefix = format!("{}-", self.0.job.id);
-        let made = tokio::task::spawn_blocking(move || {
-            std::fs::create_dir_all(&root)?;
-            tempfile::Builder::new().prefix(&prefix).tempdir_in(&root)
-        });
-        let explain =
-            |error: &dyn std::fmt::Display| Failure::retry(format_args!("no scratch folder: {error}"));
-        made.await.map_err(|error| explain(&error))?.map_err(|error| explain(&error))
+        scratch::folder(self.0.surroundings.scratch.clone(), self.0.job.id).await
     }
 
     /// A job of kind `K` of the same tenant, to be adjusted and then [enqueued](Self::enqueue). Give it an idempotency

@@ -214,7 +214,7 @@ impl Author {
             None => {
                 self.tell(0, &format!("writing{anew} {of}"));
                 let prose = self.first_text(index, &sheets).await?;
-                self.told_of(index, &prose);
+                self.state.told_of(index, &prose);
                 if self.order.revision {
                     let file = format!("drafts/{:04}.md", index + 1);
                     self.state.draft = Some(self.growing.put(&file, prose.text.clone().into()).await?);
@@ -232,7 +232,7 @@ impl Author {
         if chapter.words == 0 {
             return Err(Failure::fatal(format_args!("chapter {}: the model wrote no text", index + 1)));
         }
-        self.measure(index, chapter.words);
+        self.state.measure(index, chapter.words, self.order.brief.words);
         self.state.dropped.merge(&chapter.losses);
         self.previous = without_title(&chapter.markdown).to_owned();
         let file = self.growing.chapter(&chapter_name(index, &title), chapter.markdown).await?;
@@ -383,24 +383,5 @@ impl Author {
     async fn body(&self, file: &str) -> Result<String, Failure> {
         let bytes = self.growing.get(file).await?.unwrap_or_default();
         Ok(without_title(&String::from_utf8_lossy(&bytes)).to_owned())
-    }
-
-    /// What is to be said of how a text came.
-    fn told_of(&mut self, index: usize, Prose { is_cut, continued, .. }: &Prose) {
-        if *is_cut {
-            let so = format!(
-                "after {continued} continuations: it ends with a whole sentence, but maybe too early"
-            );
-            let number = index + 1;
-            self.state.warn(format!("chapter {number} was cut where the model's longest answer ended, {so}"));
-        }
-    }
-
-    fn measure(&mut self, index: usize, words: u64) {
-        let wanted = u64::from(self.order.brief.words);
-        let number = index + 1;
-        if words * 10 < wanted * 6 || words * 10 > wanted * 16 {
-            self.state.warn(format!("chapter {number} has {words} words, {wanted} were asked for"));
-        }
     }
 }
