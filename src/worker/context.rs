@@ -16,7 +16,7 @@ use super::{
     ContextArtifact,
     checkpoint::{Checkpoints, Unreadable},
     keeper::{LeaseHandle, Order},
-    kind::{Kind, new_job},
+    kind::{Kind, accepted, new_job},
     remember,
     reports::{Outbox, Publisher},
     reserve::{self, Reserve},
@@ -29,10 +29,10 @@ use crate::{
     cache::{Cache, CacheKey, TenantCache},
     domain::{
         ArtifactPointer, Clock, Cost, Failure, FileName, Job, JobId, KindName, NewJob, Payload, ProjectId,
-        Random, Reason, TenantId, Timestamp,
+        Random, TenantId, Timestamp,
     },
     limits::{Limiter, Resource, Rules},
-    queue::{Queue, Refusal},
+    queue::Queue,
     security::{Keyring, outgoing::Outgoing, vault::Vault},
     spending::{Estimate, ModelName, Spending},
 };
@@ -199,21 +199,23 @@ impl Context {
         self.0.surroundings.cache.tenant(&self.0.job.tenant)
     }
 
-    /// A JSON document from the tenant's part of the cache, where it is sealed if the tenant seals; where there is none, what
-    /// `load` gives, which lives so long. Of all who ask for it at one time one loads, the others wait for it.
+    /// A document from the tenant's part of the cache, where it is sealed if the tenant seals; where there is none, what `load`
+    /// gives, which lives so long. Of all who ask for it at one time one loads, the others wait for it. What can't be opened, or
+    /// of which `read` makes nothing, is as if there were none, and makes room for what is loaded.
     ///
     /// # Errors
-    /// What the loader says; [`Failure::Snooze`] where what is remembered can't be opened: it is forgotten then.
-    pub async fn remembered<F>(
+    /// What the loader says; [`Failure::Snooze`] where the tenant's keys can't be read now.
+    pub async fn remembered<T, F>(
         &self,
         key: &CacheKey,
         lives: Duration,
+        read: impl Fn(&Bytes) -> Option<T>,
         load: impl FnOnce() -> F,
-    ) -> Result<Bytes, Failure>
+    ) -> Result<T, Failure>
     where
         F: Future<Output = Result<Bytes, Failure>>,
     {
-        remember::remembered(&self.0.surroundings, &self.0.job.tenant, key, lives, load).await
+        remember::remembered(&self.0.surroundings, &self.0.job.tenant, (key, lives), read, load).await
     }
 
     /// One of the tenant's secrets, as long as the attempt holds its lease; wiped when it is dropped. The reading is audited.
@@ -301,14 +303,7 @@ impl Context {
             return Err(Failure::fatal("a job may enqueue jobs of its own tenant only"));
         }
         let answers = self.0.surroundings.queue.enqueue(vec![child]).await.map_err(Failure::retry)?;
-        match answers.into_iter().next() {
-            Some(Ok(enqueued)) => Ok(enqueued.id()),
-            Some(Err(Refusal::Invalid(problem))) => Err(Failure::fatal(problem)),
-            Some(Err(
-                ref full @ (Refusal::TooMany { retry_after, .. } | Refusal::TooLarge { retry_after, .. }),
-            )) => Err(Failure::Retry { reason: Reason::new(full.to_string()), after: Some(retry_after) }),
-            None => Err(Failure::retry("the queue gave no answer to a child job")),
-        }
+        accepted(answers.into_iter().next())
     }
 
     /// Ends when the handler is to stop: somebody asked to cancel the job, the worker is going down, or the lease is

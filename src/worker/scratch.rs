@@ -11,7 +11,6 @@ pub(super) async fn folder(root: PathBuf, job: JobId) -> Result<tempfile::TempDi
         std::fs::create_dir_all(&root)?;
         tempfile::Builder::new().prefix(&prefix).tempdir_in(&root)
     });
-    let explain =
-        |error: &dyn std::fmt::Display| Failure::retry(format_args!("no scratch folder: {error}"));
+    let explain = |error: &dyn std::fmt::Display| Failure::retry(format_args!("no scratch folder: {error}"));
     made.await.map_err(|error| explain(&error))?.map_err(|error| explain(&error))
 }

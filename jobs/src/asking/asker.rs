@@ -134,7 +134,7 @@ impl Asker {
                 let Paid { text, finish, usage } = this.pay(request, told).await?;
                 Kept::new(text, &finish, usage)?.bytes()
             };
-            let mut found = pin!(context.remembered(&key, lives, load));
+            let mut found = pin!(context.remembered(&key, lives, |bytes| Kept::read(bytes), load));
             tokio::select! {
                 biased;
                 found = &mut found => found,
@@ -148,9 +148,7 @@ impl Asker {
                 }
             }
         };
-        let Some(kept) = Kept::read(&found?) else {
-            return Err(Failure::fatal("the cache has an answer that this program can't read: ask afresh"));
-        };
+        let kept = found?;
         let (from_cache, finish) = (!asks.load(SeqCst), kept.finish());
         if from_cache {
             told(&kept.text);

@@ -89,10 +89,41 @@ async fn a_tenant_that_seals_finds_its_answers_again_and_nobody_reads_them_in_th
     world.drain().await;
     assert_eq!(model.asked(), 1);
     assert_eq!(output(&world, first).await.text, output(&world, second).await.text);
-    let request = crate::model::Request::new("Who?", 100).unwrap();
-    let key = super::kept::key(crate::model::LanguageModel::facts(&*model), &request).unwrap();
-    let kept = world.engine().cache.tenant(world.tenant()).get(&key).await.unwrap();
+    let kept = world.engine().cache.tenant(world.tenant()).get(&key_of(&model)).await.unwrap();
     assert!(kept.starts_with(b"PWSE") && !kept.windows(6).any(|window| window == b"secret"));
+}
+
+/// Under which key the answer to the question of these tests is kept.
+fn key_of(model: &Says) -> presswork::cache::CacheKey {
+    let request = crate::model::Request::new("Who?", 100).unwrap();
+    super::kept::key(crate::model::LanguageModel::facts(model), &request).unwrap()
+}
+
+#[tokio::test]
+async fn a_kept_answer_that_nobody_can_read_is_asked_for_anew_and_makes_room() {
+    let model = Says::known_as("spoilt", vec![said("anew"), used(1, 1), stop()]);
+    let key = key_of(&model);
+    // Sealed with a key that this engine has never had.
+    let elsewhere = engine();
+    elsewhere.engine().keyring.set_seals(elsewhere.tenant(), true).await.unwrap();
+    elsewhere.enqueue(&shared("spoilt")).await;
+    elsewhere.drain().await;
+    let sealed = elsewhere.engine().cache.tenant(elsewhere.tenant()).get(&key).await.unwrap();
+    assert!(sealed.starts_with(b"PWSE"));
+    for spoilt in [sealed.clone(), sealed.slice(..20), "{\"text\": 7}".into(), "\0 no JSON".into()] {
+        let (world, before) = (engine(), model.asked());
+        let cache = world.engine().cache.tenant(world.tenant());
+        cache.put(&key, &spoilt, Duration::from_secs(600)).await;
+        let jobs = [world.enqueue(&shared("spoilt")).await, world.enqueue(&shared("spoilt")).await];
+        let attempts = world.drain().await;
+        assert_eq!(attempts.len(), 2, "no attempt is spent on it: {attempts:?}");
+        for job in jobs {
+            assert_eq!(output(&world, job).await.text, "anew");
+        }
+        assert_eq!(model.asked(), before + 1, "the second is answered from the cache");
+        assert_eq!(world.engine().cache.statistics().errors, 1);
+        assert_ne!(cache.get(&key).await.unwrap(), spoilt);
+    }
 }
 
 #[tokio::test]
