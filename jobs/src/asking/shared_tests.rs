@@ -127,6 +127,29 @@ async fn a_kept_answer_that_nobody_can_read_is_asked_for_anew_and_makes_room() {
 }
 
 #[tokio::test]
+async fn an_answer_of_no_use_is_kept_for_nobody_and_one_that_was_kept_is_asked_for_anew() {
+    let model = Says::known_as("useless", vec![said("hm"), used(1, 1), stop()]);
+    let world = engine();
+    let wants = |wanted: &str| Ask { wanted: wanted.to_owned(), ..shared("useless") };
+    for asked in 1..=2 {
+        let job = world.enqueue(&wants("a chapter")).await;
+        world.drain().await;
+        let answer = output(&world, job).await;
+        assert_eq!((&*answer.text, answer.from_cache, model.asked()), ("hm", false, asked));
+        assert_eq!(answer.bill.total().calls, 1, "it is paid for");
+    }
+    // To somebody else it is of use, and is kept.
+    for _ in 0..2 {
+        world.enqueue(&wants("hm")).await;
+        world.drain().await;
+    }
+    assert_eq!(model.asked(), 3);
+    world.enqueue(&wants("a chapter")).await;
+    world.drain().await;
+    assert_eq!(model.asked(), 4);
+}
+
+#[tokio::test]
 async fn a_job_whose_tenant_has_used_its_budget_says_so_and_goes_on_the_next_day() {
     // 100 tokens of answer at most, and the question's: some 0.001 set aside for each.
     let model = Says::known_as("budgeted", vec![said("a"), used(20, 90), stop()]);

@@ -10,6 +10,7 @@ use presswork::{
 };
 
 use super::{
+    clean::is_text,
     extract,
     generate::{Generate, Generated, Summaries},
     keep::{Keeper, State, Written},
@@ -230,7 +231,12 @@ impl Author {
         let title = planned.title;
         let chapter = clean(text, &title).await?;
         if chapter.words == 0 {
-            return Err(Failure::fatal(format_args!("chapter {}: the model wrote no text", index + 1)));
+            // A draft of no use would be found by each attempt.
+            if let Some(draft) = self.state.draft.take() {
+                self.keeper.save(&self.state, self.pen.bill()).await?;
+                self.growing.remove(&draft).await;
+            }
+            return Err(Failure::retry(format_args!("chapter {}: the model wrote no text", index + 1)));
         }
         self.state.measure(index, chapter.words, self.order.brief.words);
         self.state.dropped.merge(&chapter.losses);
@@ -292,7 +298,7 @@ impl Author {
                 context.text(&format!("# {}\n\n", state.outline[index].title));
                 let (text, finish) = pen.once(&step, request).await?;
                 context.text("\n\n");
-                let is_short = WordCount::of(&text) * 2 < u64::from(words);
+                let is_short = WordCount::of(&text) * 2 < u64::from(words) || !is_text(&text);
                 match finish {
                     Finish::Length => Some("the revised text is longer than the model's answers"),
                     _ if is_short => Some("the revised text had less than half of the words"),

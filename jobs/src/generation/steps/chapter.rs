@@ -179,7 +179,7 @@ impl WriteChapter {
         let Chosen { index, planned, .. } = &chosen;
         let cleaned = clean(answer, &planned.title).await?;
         if cleaned.words == 0 {
-            return Err(Failure::fatal("nothing that the model wrote is text"));
+            return Err(desk.no_text().await);
         }
         let place = match chosen.replaced() {
             Some(entry) => Place::At(entry),

@@ -133,9 +133,7 @@ impl Kind for Continuation {
         };
         let added = clean(answer, &entry.title).await?;
         if added.words == 0 {
-            return Err(Failure::fatal(
-                "nothing that the model wrote is text: the chapter is left as it was",
-            ));
+            return Err(desk.no_text().await);
         }
         // What an earlier attempt has put there is the whole already.
         let cleaned = if desk.placed(&book) == Some(index) {

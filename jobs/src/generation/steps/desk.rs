@@ -177,6 +177,15 @@ impl Desk {
         }
     }
 
+    /// An answer that is no text, whatever it was taken for when it was kept: it is asked for anew by the next attempt.
+    pub(super) async fn no_text(&mut self) -> Failure {
+        (self.point.answer, self.point.chosen) = (None, None);
+        match self.context.save(&self.point).await {
+            Ok(()) => Failure::retry("nothing that the model wrote is text: the book is left as it was"),
+            Err(failure) => failure,
+        }
+    }
+
     /// Puts an answer where a later attempt finds it.
     async fn stored(&self, text: &str) -> Result<Kept, BookError> {
         if text.len() <= MOST_HERE {

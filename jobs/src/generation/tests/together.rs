@@ -126,6 +126,68 @@ async fn a_job_that_died_with_its_turn_keeps_the_others_waiting_for_some_minutes
 }
 
 #[tokio::test]
+async fn what_is_no_text_is_asked_for_anew_by_the_next_attempt() {
+    // A heading, which a chapter has already, is no text.
+    let server = Server::new(|question, before| match before {
+        1..=3 => super::server::Reply::Says("# The Title\n\n<br>\n".into()),
+        _ => novelist(question),
+    })
+    .await;
+    let storage = planned(&server).await;
+    let first = attempt(&server, &storage, (1, 1), chapter(), None).await;
+    let Err(Failure::Retry { reason, .. }) = &first.result else { panic!("{:?}", first.result) };
+    assert!(reason.as_str().contains("wrote no text"), "{reason}");
+    let checkpoint = first.checkpoint::<Value>().unwrap();
+    assert_eq!(checkpoint["bill"]["total"]["calls"], json!(3));
+    let second = attempt(&server, &storage, (1, 2), chapter(), Some(&checkpoint)).await;
+    assert_eq!(result(&second)["chapter"], json!(1));
+    // One that an earlier version has kept is dropped.
+    let kept = json!({"bill": {}, "answer": {"here": "# The Title\n"}, "chosen": {"index": 1, "planned": {"title": "B"}}});
+    let ran = attempt(&server, &storage, (2, 1), chapter(), Some(&kept)).await;
+    assert!(matches!(ran.result, Err(Failure::Retry { .. })), "{:?}", ran.result);
+    assert!(ran.checkpoint::<Value>().unwrap().get("answer").is_none());
+}
+
+#[tokio::test]
+async fn a_book_whose_draft_is_no_text_is_drafted_anew() {
+    let server = Server::new(|question, _| novelist(question)).await;
+    let mut order = generate(1);
+    order.revision = true;
+    // The server is away for the revision: what is left is the draft.
+    let broken = Server::new(|question, _| match novelist(question) {
+        _ if question.text.contains("Revise chapter") => super::server::Reply::Fails(500),
+        reply => reply,
+    })
+    .await;
+    let storage: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    let ran = attempt(&broken, &storage, (1, 1), order.clone(), None).await;
+    let checkpoint = ran.checkpoint::<Value>().unwrap();
+    let draft = files(&storage, "p").await.into_iter().find(|file| file.contains("drafts/")).unwrap();
+    let empty = "# The Title\n".into();
+    storage
+        .put(
+            &key(["test", "projects", "p"])
+                .parts()
+                .chain(object_store::path::Path::from(draft).parts())
+                .collect(),
+            empty,
+        )
+        .await
+        .unwrap();
+    let hollow = Server::new(|question, _| match novelist(question) {
+        _ if question.text.contains("Revise chapter") => super::server::Reply::Says("# T\n".into()),
+        reply => reply,
+    })
+    .await;
+    let ran = attempt(&hollow, &storage, (1, 2), order.clone(), Some(&checkpoint)).await;
+    assert!(ran.result.is_err(), "{:?}", ran.result);
+    let checkpoint = ran.checkpoint::<Value>().unwrap();
+    let ran = attempt(&server, &storage, (1, 3), order, Some(&checkpoint)).await;
+    assert_eq!(result(&ran)["chapters"], json!(1));
+    assert!(chapters(&storage, "p").await[0].contains("revision 1"));
+}
+
+#[tokio::test]
 async fn a_continuation_that_crashed_goes_on_with_the_chapter_that_was_the_last_one_then() {
     let server = Server::new(|question, _| novelist(question)).await;
     let goes_on = || payload::<Continuation>(json!({"project": "p", "model": "m", "words": 50}));
