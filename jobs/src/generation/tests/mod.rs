@@ -1,6 +1,7 @@
 //! Books and their steps, written by a server that answers as each test says.
 
 mod books;
+mod cast;
 mod hostile;
 mod server;
 mod single;
