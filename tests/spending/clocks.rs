@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use presswork::{
-    domain::{Clock as _, ManualClock, SystemClock, SystemRandom, TenantId},
+    domain::{Clock as _, ManualClock, SystemRandom, TenantId, clock::SystemClock},
     spending::{Budget, Measure, Refused, Settled, Spending},
     store::{
         Records,
