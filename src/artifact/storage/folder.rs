@@ -86,8 +86,9 @@ fn replace(
         return Ok(None);
     }
     let Some(folder) = file.parent() else { return Err(io::ErrorKind::InvalidInput.into()) };
-    let staging = Staging(staged_as(file, &make_staging(folder, file)?));
-    let mut staged = open_staging(staging.0.clone())?;
+    let path = staged_as(file, &make_staging(folder, file)?);
+    let mut staging = Staging { path: path.clone(), is_there: true };
+    let mut staged = open_staging(path)?;
     payload.iter().try_for_each(|piece| staged.write_all(piece))?;
     staged.sync_all()?;
     let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
@@ -98,19 +99,28 @@ fn replace(
     if now <= before + Duration::from_micros(1) {
         staged.set_modified(before + Duration::from_micros(2))?;
     }
-    fs::rename(&staging.0, file)?;
+    fs::rename(&staging.path, file)?;
+    // From here on the name may be another one's.
+    staging.is_there = false;
     let tag = tag_of(&staged.metadata()?);
     sync_folder(folder)?;
     Ok(Some(tag))
 }
 
 /// A file that goes unless it was renamed.
-struct Staging(PathBuf);
+struct Staging {
+    path: PathBuf,
+    is_there: bool,
+}
 
 impl Drop for Staging {
     fn drop(&mut self) {
-        // It has gone where all went well.
-        let _ = fs::remove_file(&self.0);
+        if self.is_there
+            && let Err(error) = fs::remove_file(&self.path)
+        {
+            let file = self.path.display();
+            tracing::warn!(%file, %error, "a file that nobody needs was left behind");
+        }
     }
 }
 
