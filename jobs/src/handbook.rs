@@ -23,6 +23,7 @@ pub const FILES: &[File] = files![
     "06-retries.md",
     "07-importing.md",
     "08-exporting.md",
+    "08-writing-with-models.md",
     "09-artifacts.md",
     "10-progress.md",
     "11-running.md",

@@ -41,6 +41,8 @@ pub(super) struct Core {
     pub(super) random: Arc<dyn Random>,
     pub(super) options: CacheOptions,
     pub(super) shared: Option<Fleet>,
+    /// Held by the one who removes what nobody can read.
+    pub(super) removing: tokio::sync::Mutex<()>,
     /// Itself, for the one who listens.
     pub(super) me: Weak<Core>,
 }

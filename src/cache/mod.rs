@@ -124,6 +124,7 @@ impl Cache {
             random,
             options,
             shared,
+            removing: tokio::sync::Mutex::default(),
             me: me.clone(),
         }))
     }

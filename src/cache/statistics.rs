@@ -23,7 +23,7 @@ pub struct CacheStatistics {
     pub evictions: u64,
     /// Invalidations asked for in this process.
     pub invalidations: u64,
-    /// Values and messages of the fleet's level that made no sense, and calls that it refused.
+    /// Values that made no sense, messages of the fleet's level that made none, and calls that it refused.
     pub errors: u64,
     /// Entries in memory.
     pub entries: u64,

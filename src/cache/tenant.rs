@@ -149,6 +149,28 @@ impl TenantCache {
         self.core.invalidate(&self.tenant, pattern).await
     }
 
+    /// Removes an entry of which its reader can make nothing, where it is this one still: whoever finds it first removes it, and what
+    /// was put in its place stays. Counted as an error; whether it was removed.
+    pub async fn remove_spoilt(&self, key: &CacheKey, value: &Bytes) -> bool {
+        let (core, name) = (&self.core, self.name(key));
+        // One after the other: the second looks once the first has removed it.
+        let _turn = core.removing.lock().await;
+        let mark = core.memory.mark();
+        let there = match core.in_memory(&name) {
+            Some(there) => Some(there),
+            None => match core.in_fleet(&name, None, mark).await {
+                Found::Value(there) => Some(there),
+                _ => None,
+            },
+        };
+        let is_this = there.as_ref() == Some(value);
+        if is_this {
+            count(&core.counters.errors);
+            let _reach = self.invalidate(&Pattern::from(key)).await;
+        }
+        is_this
+    }
+
     fn name(&self, key: &CacheKey) -> Name {
         (self.tenant.clone(), key.clone())
     }

@@ -11,6 +11,7 @@ mod account;
 mod budget;
 mod fleet;
 mod report;
+mod time;
 mod totals;
 
 use std::{
@@ -29,6 +30,7 @@ pub use totals::{Totals, Used};
 use self::{
     account::{Account, DayBook},
     fleet::Fleet,
+    time::StoreTime,
 };
 use crate::{
     domain::{Clock, Cost, Random, TenantId, Timestamp},
@@ -49,7 +51,8 @@ const LINES: usize = 64;
 /// 2. **One step.** Each call is atomic across all who share the engine.
 /// 3. **Settled once.** A second settlement changes nothing; a reservation that is never settled counts as it was made.
 /// 4. **Whole.** What was booked is found in the report of its day, once, also where a process dies at any point.
-/// 5. **Bounded.** 2,000 calls at once and 256 models a day and tenant; 400 days.
+/// 5. **By one clock.** Days and months begin by the store's own clock, where it has one: those of the processes don't matter.
+/// 6. **Bounded.** 2,000 calls at once and 256 models a day and tenant; 400 days.
 #[derive(Clone)]
 pub struct Spending(Arc<Inner>);
 
@@ -58,7 +61,7 @@ struct Inner {
     days: Collection<DayBook>,
     budgets: Budgets,
     fleet: Fleet,
-    clock: Arc<dyn Clock>,
+    time: StoreTime,
     random: Arc<dyn Random>,
     /// Who changes an account holds its line, so that the tasks of a process don't race each other.
     lines: Vec<Mutex<()>>,
@@ -98,16 +101,25 @@ impl Spending {
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> Self {
+        let accounts = Collection::new(records.clone(), "spending");
         Self(Arc::new(Inner {
-            accounts: Collection::new(records.clone(), "spending"),
+            time: StoreTime::new(accounts.clone(), clock.clone()),
+            accounts,
             days: Collection::new(records.clone(), "spending-days"),
-            budgets: Budgets::new(defaults, records.clone(), clock.clone()),
+            budgets: Budgets::new(defaults, records.clone(), clock),
             fleet: Fleet::new(records),
-            clock,
             random,
             lines: (0..LINES).map(|_| Mutex::default()).collect(),
             hasher: RandomState::new(),
         }))
+    }
+
+    /// The time by which all of it is booked.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn now(&self) -> Result<Timestamp, StoreError> {
+        self.0.time.now().await
     }
 
     /// What may be spent.
@@ -183,7 +195,7 @@ impl Spending {
 
     /// The account as it is now, and a day that has ended before the last one and is perhaps not in its place yet; writes nothing.
     async fn account(&self, tenant: &TenantId) -> Result<(Account, Option<DayBook>), StoreError> {
-        let now = self.0.clock.now();
+        let now = self.0.time.now().await?;
         let found = self.0.accounts.get(tenant.as_str()).await?;
         let mut account = found.map_or_else(|| Account::new(now), |document| document.value);
         let ended = account.ended.take();
@@ -202,7 +214,7 @@ impl Spending {
         let _turn = inner.lines[line].lock().await;
         let mut tries = 1;
         loop {
-            let now = inner.clock.now();
+            let now = inner.time.now().await?;
             let found = inner.accounts.get(tenant.as_str()).await?;
             let (before, expect) = match found {
                 Some(document) => (Some(document.value), Expect::Version(document.version)),

@@ -92,8 +92,8 @@ impl From<DayBook> for DaySpending {
 
 impl Spending {
     /// The days that are meant: from the first of the month to today, unless they are named.
-    fn days_meant(&self, from: Option<Day>, to: Option<Day>) -> Result<(Day, Day), ReportError> {
-        let today = Day::of(self.0.clock.now());
+    async fn days_meant(&self, from: Option<Day>, to: Option<Day>) -> Result<(Day, Day), ReportError> {
+        let today = Day::of(self.now().await?);
         let to = to.unwrap_or_else(|| from.map_or(today, |from| from.max(today)));
         let from = from.unwrap_or_else(|| to.first_of_month());
         if from > to {
@@ -117,7 +117,7 @@ impl Spending {
         from: Option<Day>,
         to: Option<Day>,
     ) -> Result<Report, ReportError> {
-        let (from, to) = self.days_meant(from, to)?;
+        let (from, to) = self.days_meant(from, to).await?;
         Ok(Report { from, to, days: self.days(tenant, from, to).await? })
     }
 
@@ -152,7 +152,7 @@ impl Spending {
         after: Option<&TenantId>,
         most: usize,
     ) -> Result<TenantsPage, ReportError> {
-        let (from, to) = self.days_meant(from, to)?;
+        let (from, to) = self.days_meant(from, to).await?;
         let page = self.0.accounts.list("", after.map(TenantId::as_str), most.min(MOST_TENANTS)).await?;
         let mut items = Vec::new();
         for document in page.items {

@@ -111,6 +111,14 @@ impl<T: Serialize + DeserializeOwned> Collection<T> {
         self.records.delete(self.name, key, expect).await
     }
 
+    /// The store's own time; `None` where the clock of this process rules.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn now(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.records.now(self.name).await
+    }
+
     /// Documents whose key begins with `prefix`, by key, at most `most` (1 to 1,000) from behind `after`. One that is no
     /// `T` is left out and told in the log: it does not hide the others, which may be other tenants'.
     ///

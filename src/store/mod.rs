@@ -160,4 +160,13 @@ pub trait Records: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     async fn sweep(&self) -> Result<usize, StoreError>;
+
+    /// The time by which a collection's documents end, where that is the store's own: the same for all who share it, whatever
+    /// their clocks say. `None` where the clock of this process rules.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn now(&self, _collection: &str) -> Result<Option<Timestamp>, StoreError> {
+        Ok(None)
+    }
 }

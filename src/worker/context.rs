@@ -16,10 +16,11 @@ use super::{
     ContextArtifact,
     checkpoint::{Checkpoints, Unreadable},
     keeper::{LeaseHandle, Order},
-    kind::{Kind, new_job},
+    kind::{Kind, accepted, new_job},
     remember,
     reports::{Outbox, Publisher},
     reserve::{self, Reserve},
+    scratch,
     secrets::{self, Told},
     spend::{self, Spend},
 };
@@ -28,10 +29,10 @@ use crate::{
     cache::{Cache, CacheKey, TenantCache},
     domain::{
         ArtifactPointer, Clock, Cost, Failure, FileName, Job, JobId, KindName, NewJob, Payload, ProjectId,
-        Random, Reason, TenantId, Timestamp,
+        Random, TenantId, Timestamp,
     },
     limits::{Limiter, Resource, Rules},
-    queue::{Queue, Refusal},
+    queue::Queue,
     security::{Keyring, outgoing::Outgoing, vault::Vault},
     spending::{Estimate, ModelName, Spending},
 };
@@ -198,21 +199,23 @@ impl Context {
         self.0.surroundings.cache.tenant(&self.0.job.tenant)
     }
 
-    /// A JSON document from the tenant's part of the cache, where it is sealed if the tenant seals; where there is none, what
-    /// `load` gives, which lives so long. Of all who ask for it at one time one loads, the others wait for it.
+    /// A document from the tenant's part of the cache, where it is sealed if the tenant seals; where there is none, what `load`
+    /// gives, which lives so long. Of all who ask for it at one time one loads, the others wait for it. What can't be opened, or
+    /// of which `read` makes nothing, is as if there were none, and makes room for what is loaded.
     ///
     /// # Errors
-    /// What the loader says; [`Failure::Snooze`] where what is remembered can't be opened: it is forgotten then.
-    pub async fn remembered<F>(
+    /// What the loader says; [`Failure::Snooze`] where the tenant's keys can't be read now.
+    pub async fn remembered<T, F>(
         &self,
         key: &CacheKey,
         lives: Duration,
+        read: impl Fn(&Bytes) -> Option<T>,
         load: impl FnOnce() -> F,
-    ) -> Result<Bytes, Failure>
+    ) -> Result<T, Failure>
     where
         F: Future<Output = Result<Bytes, Failure>>,
     {
-        remember::remembered(&self.0.surroundings, &self.0.job.tenant, key, lives, load).await
+        remember::remembered(&self.0.surroundings, &self.0.job.tenant, (key, lives), read, load).await
     }
 
     /// One of the tenant's secrets, as long as the attempt holds its lease; wiped when it is dropped. The reading is audited.
@@ -277,15 +280,7 @@ impl Context {
     /// # Errors
     /// [`Failure::Retry`] where it can't be made.
     pub async fn scratch(&self) -> Result<tempfile::TempDir, Failure> {
-        let root = self.0.surroundings.scratch.clone();
-        let prefix = format!("{}-", self.0.job.id);
-        let made = tokio::task::spawn_blocking(move || {
-            std::fs::create_dir_all(&root)?;
-            tempfile::Builder::new().prefix(&prefix).tempdir_in(&root)
-        });
-        let explain =
-            |error: &dyn std::fmt::Display| Failure::retry(format_args!("no scratch folder: {error}"));
-        made.await.map_err(|error| explain(&error))?.map_err(|error| explain(&error))
+        scratch::folder(self.0.surroundings.scratch.clone(), self.0.job.id).await
     }
 
     /// A job of kind `K` of the same tenant, to be adjusted and then [enqueued](Self::enqueue). Give it an idempotency
@@ -308,14 +303,7 @@ impl Context {
             return Err(Failure::fatal("a job may enqueue jobs of its own tenant only"));
         }
         let answers = self.0.surroundings.queue.enqueue(vec![child]).await.map_err(Failure::retry)?;
-        match answers.into_iter().next() {
-            Some(Ok(enqueued)) => Ok(enqueued.id()),
-            Some(Err(Refusal::Invalid(problem))) => Err(Failure::fatal(problem)),
-            Some(Err(
-                ref full @ (Refusal::TooMany { retry_after, .. } | Refusal::TooLarge { retry_after, .. }),
-            )) => Err(Failure::Retry { reason: Reason::new(full.to_string()), after: Some(retry_after) }),
-            None => Err(Failure::retry("the queue gave no answer to a child job")),
-        }
+        accepted(answers.into_iter().next())
     }
 
     /// Ends when the handler is to stop: somebody asked to cancel the job, the worker is going down, or the lease is
@@ -327,6 +315,15 @@ impl Context {
     /// Whether the handler is to stop; for work on other threads.
     pub fn is_cancelled(&self) -> bool {
         self.0.lease.order() != Order::Run
+    }
+
+    /// Looks whether the attempt holds its lease, right before it writes what others see. Asks nobody: the lease may be gone where
+    /// this says that it holds, if it has gone this instant.
+    ///
+    /// # Errors
+    /// [`Failure::LeaseLost`]: write nothing, and return it.
+    pub fn holds(&self) -> Result<(), Failure> {
+        if self.0.lease.order() == Order::Lost { Err(Failure::LeaseLost) } else { Ok(()) }
     }
 
     /// Where the time comes from.

@@ -6,7 +6,10 @@ use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::context::Context;
-use crate::domain::{Failure, JobId, KindName, NewJob, Payload, RetryPolicy, TenantId};
+use crate::{
+    domain::{Failure, JobId, KindName, NewJob, Payload, Reason, RetryPolicy, TenantId},
+    queue::{Enqueued, Refusal},
+};
 
 /// A job kind: the type that implements it is the payload, its constants say how it is run.
 ///
@@ -131,4 +134,16 @@ pub fn new_job<K: Kind>(id: JobId, tenant: TenantId, payload: &K) -> Result<NewJ
     job.cost = payload.cost().max(1);
     job.max_attempts = K::RETRY.most_attempts();
     Ok(job)
+}
+
+/// What a job that enqueues another makes of the queue's answer.
+pub(super) fn accepted(answer: Option<Result<Enqueued, Refusal>>) -> Result<JobId, Failure> {
+    match answer {
+        Some(Ok(enqueued)) => Ok(enqueued.id()),
+        Some(Err(Refusal::Invalid(problem))) => Err(Failure::fatal(problem)),
+        Some(Err(
+            ref full @ (Refusal::TooMany { retry_after, .. } | Refusal::TooLarge { retry_after, .. }),
+        )) => Err(Failure::Retry { reason: Reason::new(full.to_string()), after: Some(retry_after) }),
+        None => Err(Failure::retry("the queue gave no answer to a child job")),
+    }
 }

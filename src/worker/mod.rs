@@ -19,6 +19,7 @@ mod registry;
 mod remember;
 mod reports;
 mod reserve;
+mod scratch;
 mod secrets;
 mod settle;
 pub mod shutdown;

@@ -48,13 +48,14 @@ pub(super) async fn spend(
     estimate: &Estimate,
     hold: Duration,
 ) -> Result<Spend, Failure> {
-    let Surroundings { spending, clock, random, .. } = surroundings;
+    let Surroundings { spending, random, .. } = surroundings;
     let reserved = spending.reserve(tenant, estimate, hold).await.map_err(Failure::retry)?;
     let refused = match reserved {
         Ok(reservation) => return Ok(Spend { spending: spending.clone(), reservation }),
         Err(refused) => refused,
     };
-    let failure = judged(&refused, clock.now());
+    // By the clock by which a budget begins anew: with another one a job would wait for days, or ask again at once.
+    let failure = judged(&refused, spending.now().await.map_err(Failure::retry)?);
     Err(match failure {
         // Not all at the same instant.
         Failure::Snooze { wait, reason } => {

@@ -5,7 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use object_store::{
-    ClientOptions, Error, ObjectStore as _, ObjectStoreExt as _, PutPayload, RetryConfig,
+    ClientOptions, Error, ObjectStore as _, ObjectStoreExt as _, PutMode, PutPayload, RetryConfig,
+    UpdateVersion,
     aws::{AmazonS3, AmazonS3Builder},
     multipart::{MultipartStore as _, PartId},
     path::Path,
@@ -174,4 +175,22 @@ async fn a_request_is_held_at_the_moment_that_was_asked_for() {
             assert_eq!(server.object_or_nothing("a") == text, goes_on || is_done, "{moment:?}");
         }
     }
+}
+
+#[tokio::test]
+async fn an_object_is_replaced_on_the_condition_that_it_is_the_one_that_was_read() {
+    let server = S3Server::start();
+    let (store, key) = (frank(&server), Path::from("acme/projects/p/book.json"));
+    let put = async |text: &'static str, mode: PutMode| {
+        store.put_opts(&key, PutPayload::from_static(text.as_bytes()), mode.into()).await
+    };
+    put("1", PutMode::Create).await.unwrap();
+    assert!(matches!(put("2", PutMode::Create).await, Err(Error::AlreadyExists { .. })));
+    let first: UpdateVersion = {
+        let meta = store.head(&key).await.unwrap();
+        UpdateVersion { e_tag: meta.e_tag, version: meta.version }
+    };
+    put("3", PutMode::Update(first.clone())).await.unwrap();
+    assert!(matches!(put("4", PutMode::Update(first)).await, Err(Error::Precondition { .. })));
+    assert_eq!(store.get(&key).await.unwrap().bytes().await.unwrap(), "3");
 }

@@ -1,5 +1,6 @@
 //! What `Spending` promises, kept on every store, by two processes that share it.
 
+mod clocks;
 mod promises;
 mod worlds;
 

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use presswork::{
     domain::{Cost, Failure, Reason},
     spending::{Estimate, ModelName, Used},
@@ -109,9 +110,26 @@ impl Asker {
         request: &Request,
         told: &mut (dyn FnMut(&str) + Send),
     ) -> Result<Answered, Failure> {
+        self.ask_for(step, request, told, &|_| true).await
+    }
+
+    /// The same for an answer that has to be of use: one that is not is given back, too, but kept for nobody, and one that was kept
+    /// is asked for anew. Whoever asks again after a while may be luckier then.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask).
+    pub async fn ask_for(
+        &mut self,
+        step: &str,
+        request: &Request,
+        told: &mut (dyn FnMut(&str) + Send),
+        is_of_use: &(dyn Fn(&str) -> bool + Send + Sync),
+    ) -> Result<Answered, Failure> {
         request.check().map_err(Failure::fatal)?;
         let outcome = match self.caching {
-            Caching::Shared if !self.source.lives.is_zero() => self.remembered(request, told).await,
+            Caching::Shared if !self.source.lives.is_zero() => {
+                self.remembered(request, told, is_of_use).await
+            }
             Caching::Shared | Caching::Fresh => {
                 let paid = self.pay(request, told).await;
                 paid.map(|Paid { text, finish, .. }| Answered { text, finish, from_cache: false })
@@ -124,17 +142,28 @@ impl Asker {
     }
 
     /// Asks where nobody has asked before, or does now.
-    async fn remembered(&mut self, request: &Request, told: Told<'_>) -> Result<Answered, Failure> {
+    async fn remembered(
+        &mut self,
+        request: &Request,
+        told: Told<'_>,
+        is_of_use: &(dyn Fn(&str) -> bool + Send + Sync),
+    ) -> Result<Answered, Failure> {
         let (context, key) = (self.context.clone(), kept::key(&self.source.facts, request)?);
         let (lives, asks) = (self.source.lives, AtomicBool::new(false));
+        let mut useless = None;
         let found = {
-            let (this, told, asks) = (&mut *self, &mut *told, &asks);
+            let (this, told, asks, useless) = (&mut *self, &mut *told, &asks, &mut useless);
             let load = || async move {
                 asks.store(true, SeqCst);
                 let Paid { text, finish, usage } = this.pay(request, told).await?;
+                if !is_of_use(&text) {
+                    *useless = Some(Answered { text, finish, from_cache: false });
+                    return Err(Failure::retry("the answer is of no use"));
+                }
                 Kept::new(text, &finish, usage)?.bytes()
             };
-            let mut found = pin!(context.remembered(&key, lives, load));
+            let read = |bytes: &Bytes| Kept::read(bytes).filter(|kept| is_of_use(&kept.text));
+            let mut found = pin!(context.remembered(&key, lives, read, load));
             tokio::select! {
                 biased;
                 found = &mut found => found,
@@ -148,9 +177,10 @@ impl Asker {
                 }
             }
         };
-        let Some(kept) = Kept::read(&found?) else {
-            return Err(Failure::fatal("the cache has an answer that this program can't read: ask afresh"));
-        };
+        if let Some(useless) = useless {
+            return Ok(useless);
+        }
+        let kept = found?;
         let (from_cache, finish) = (!asks.load(SeqCst), kept.finish());
         if from_cache {
             told(&kept.text);

@@ -89,10 +89,64 @@ async fn a_tenant_that_seals_finds_its_answers_again_and_nobody_reads_them_in_th
     world.drain().await;
     assert_eq!(model.asked(), 1);
     assert_eq!(output(&world, first).await.text, output(&world, second).await.text);
-    let request = crate::model::Request::new("Who?", 100).unwrap();
-    let key = super::kept::key(crate::model::LanguageModel::facts(&*model), &request).unwrap();
-    let kept = world.engine().cache.tenant(world.tenant()).get(&key).await.unwrap();
+    let kept = world.engine().cache.tenant(world.tenant()).get(&key_of(&model)).await.unwrap();
     assert!(kept.starts_with(b"PWSE") && !kept.windows(6).any(|window| window == b"secret"));
+}
+
+/// Under which key the answer to the question of these tests is kept.
+fn key_of(model: &Says) -> presswork::cache::CacheKey {
+    let request = crate::model::Request::new("Who?", 100).unwrap();
+    super::kept::key(crate::model::LanguageModel::facts(model), &request).unwrap()
+}
+
+#[tokio::test]
+async fn a_kept_answer_that_nobody_can_read_is_asked_for_anew_and_makes_room() {
+    let model = Says::known_as("spoilt", vec![said("anew"), used(1, 1), stop()]);
+    let key = key_of(&model);
+    // Sealed with a key that this engine has never had.
+    let elsewhere = engine();
+    elsewhere.engine().keyring.set_seals(elsewhere.tenant(), true).await.unwrap();
+    elsewhere.enqueue(&shared("spoilt")).await;
+    elsewhere.drain().await;
+    let sealed = elsewhere.engine().cache.tenant(elsewhere.tenant()).get(&key).await.unwrap();
+    assert!(sealed.starts_with(b"PWSE"));
+    for spoilt in [sealed.clone(), sealed.slice(..20), "{\"text\": 7}".into(), "\0 no JSON".into()] {
+        let (world, before) = (engine(), model.asked());
+        let cache = world.engine().cache.tenant(world.tenant());
+        cache.put(&key, &spoilt, Duration::from_secs(600)).await;
+        let jobs = [world.enqueue(&shared("spoilt")).await, world.enqueue(&shared("spoilt")).await];
+        let attempts = world.drain().await;
+        assert_eq!(attempts.len(), 2, "no attempt is spent on it: {attempts:?}");
+        for job in jobs {
+            assert_eq!(output(&world, job).await.text, "anew");
+        }
+        assert_eq!(model.asked(), before + 1, "the second is answered from the cache");
+        assert_eq!(world.engine().cache.statistics().errors, 1);
+        assert_ne!(cache.get(&key).await.unwrap(), spoilt);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_of_no_use_is_kept_for_nobody_and_one_that_was_kept_is_asked_for_anew() {
+    let model = Says::known_as("useless", vec![said("hm"), used(1, 1), stop()]);
+    let world = engine();
+    let wants = |wanted: &str| Ask { wanted: wanted.to_owned(), ..shared("useless") };
+    for asked in 1..=2 {
+        let job = world.enqueue(&wants("a chapter")).await;
+        world.drain().await;
+        let answer = output(&world, job).await;
+        assert_eq!((&*answer.text, answer.from_cache, model.asked()), ("hm", false, asked));
+        assert_eq!(answer.bill.total().calls, 1, "it is paid for");
+    }
+    // To somebody else it is of use, and is kept.
+    for _ in 0..2 {
+        world.enqueue(&wants("hm")).await;
+        world.drain().await;
+    }
+    assert_eq!(model.asked(), 3);
+    world.enqueue(&wants("a chapter")).await;
+    world.drain().await;
+    assert_eq!(model.asked(), 4);
 }
 
 #[tokio::test]

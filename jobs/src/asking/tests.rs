@@ -120,6 +120,9 @@ pub(super) struct Ask {
     pub(super) caching: Caching,
     #[serde(default)]
     pub(super) is_priced: bool,
+    /// What an answer has to have in it to be of use.
+    #[serde(default)]
+    pub(super) wanted: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -154,7 +157,9 @@ impl Kind for Ask {
         };
         let request = Request::new(&*self.question, 100).map_err(Failure::fatal)?;
         let mut told = String::new();
-        let outcome = asker.ask("the question", &request, &mut |piece| told.push_str(piece)).await;
+        let mut tell = |piece: &str| told.push_str(piece);
+        let is_of_use = |text: &str| text.contains(&self.wanted);
+        let outcome = asker.ask_for("the question", &request, &mut tell, &is_of_use).await;
         context.save(asker.bill()).await?;
         let Answered { text, from_cache, .. } = outcome?;
         Ok(Answers { text, told, from_cache, bill: asker.bill().clone() })
@@ -174,7 +179,13 @@ pub(super) fn stop() -> Result<Event, ModelError> {
 }
 
 pub(super) fn ask(model: &str) -> Ask {
-    Ask { model: model.to_owned(), question: "Who?".to_owned(), caching: Caching::Fresh, is_priced: true }
+    Ask {
+        model: model.to_owned(),
+        question: "Who?".to_owned(),
+        caching: Caching::Fresh,
+        is_priced: true,
+        wanted: String::new(),
+    }
 }
 
 fn answers(ran: &Ran) -> Answers {

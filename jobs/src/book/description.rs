@@ -10,7 +10,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::chapter_list::ChapterList;
+use super::chapter_list::{ChapterList, ListedChapter};
 
 /// The file's `format`.
 pub const FORMAT: &str = "presswork-book";
@@ -34,7 +34,23 @@ pub struct Book {
     /// The job that is still writing it; nobody where it is whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub growing: Option<String>,
+    /// Which jobs have put a chapter into it, the last ones: one that crashed behind that knows it again, whatever has become of
+    /// the chapter since.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub placed: Vec<Placed>,
 }
+
+/// A chapter that a job has put into a book.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Placed {
+    /// The job's id.
+    pub by: String,
+    /// The chapter's file name, which it keeps when it is written anew.
+    pub name: String,
+}
+
+/// So many jobs are remembered.
+const MOST_PLACED: usize = 100;
 
 /// What a title page says.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,7 +128,28 @@ impl Book {
             chapters: ChapterList::default(),
             assets: Vec::new(),
             growing: None,
+            placed: Vec::new(),
         }
+    }
+
+    /// The chapter that a job has put into it, where it is there still.
+    pub fn placed_by(&self, job: &str) -> Option<usize> {
+        let folder = format!("{job}-");
+        let noted = self.placed.iter().rev().find(|placed| placed.by == job);
+        let is_its = |chapter: ListedChapter<'_>| match noted {
+            Some(placed) => chapter.name() == placed.name,
+            // Versions before this one noted nothing.
+            None => chapter.revision().is_some_and(|revision| revision.starts_with(&folder)),
+        };
+        self.chapters.iter().position(is_its)
+    }
+
+    /// Notes which chapter a job has put into it.
+    pub(super) fn note(&mut self, job: &str, name: &str) {
+        self.placed.retain(|placed| placed.by != job);
+        self.placed.push(Placed { by: job.to_owned(), name: name.to_owned() });
+        let many = self.placed.len().saturating_sub(MOST_PLACED);
+        self.placed.drain(..many);
     }
 
     /// Where a link in chapter `from` leads; `chapter` finds a chapter's index by its file's name.

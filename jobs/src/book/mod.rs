@@ -31,7 +31,7 @@ pub mod writer;
 pub use chapter_list::{ChapterEntry, ChapterList, ListedChapter};
 pub use characters::{Character, CharacterId, Characters, Stored};
 pub use check::Checked;
-pub use description::{Asset, Book, LinkTarget, Metadata};
+pub use description::{Asset, Book, LinkTarget, Metadata, Placed};
 pub use error::BookError;
 pub use event::{Alignment, EndTag, Event, EventSink, Losses, Tag};
 pub use project::{ProjectReader, ProjectWriter};

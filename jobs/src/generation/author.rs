@@ -10,6 +10,7 @@ use presswork::{
 };
 
 use super::{
+    clean::is_text,
     extract,
     generate::{Generate, Generated, Summaries},
     keep::{Keeper, State, Written},
@@ -22,7 +23,12 @@ use super::{
 };
 use crate::{
     asking::Asker,
-    book::{Metadata, names::chapter_name, project::Growing, words::WordCount},
+    book::{
+        Metadata,
+        names::chapter_name,
+        project::{Growing, Guard},
+        words::WordCount,
+    },
     model::Finish,
 };
 
@@ -62,6 +68,7 @@ impl Author {
         let people = People::of(&context, &order.project, &order.brief.characters).await?;
         let JobFacts { id, epoch, .. } = context.job();
         let growing = Growing::begin(context.project(&order.project), &id.to_string(), *epoch)?;
+        let growing = growing.guarded(Guard::of(&context));
         let (keeper, state) = Keeper::open(&context, &growing).await?;
         let bill = keeper.bill().clone();
         if let Some(model) = &order.revision_model {
@@ -208,7 +215,7 @@ impl Author {
             None => {
                 self.tell(0, &format!("writing{anew} {of}"));
                 let prose = self.first_text(index, &sheets).await?;
-                self.told_of(index, &prose);
+                self.state.told_of(index, &prose);
                 if self.order.revision {
                     let file = format!("drafts/{:04}.md", index + 1);
                     self.state.draft = Some(self.growing.put(&file, prose.text.clone().into()).await?);
@@ -224,9 +231,14 @@ impl Author {
         let title = planned.title;
         let chapter = clean(text, &title).await?;
         if chapter.words == 0 {
-            return Err(Failure::fatal(format_args!("chapter {}: the model wrote no text", index + 1)));
+            // A draft of no use would be found by each attempt.
+            if let Some(draft) = self.state.draft.take() {
+                self.keeper.save(&self.state, self.pen.bill()).await?;
+                self.growing.remove(&draft).await;
+            }
+            return Err(Failure::retry(format_args!("chapter {}: the model wrote no text", index + 1)));
         }
-        self.measure(index, chapter.words);
+        self.state.measure(index, chapter.words, self.order.brief.words);
         self.state.dropped.merge(&chapter.losses);
         self.previous = without_title(&chapter.markdown).to_owned();
         let file = self.growing.chapter(&chapter_name(index, &title), chapter.markdown).await?;
@@ -286,7 +298,7 @@ impl Author {
                 context.text(&format!("# {}\n\n", state.outline[index].title));
                 let (text, finish) = pen.once(&step, request).await?;
                 context.text("\n\n");
-                let is_short = WordCount::of(&text) * 2 < u64::from(words);
+                let is_short = WordCount::of(&text) * 2 < u64::from(words) || !is_text(&text);
                 match finish {
                     Finish::Length => Some("the revised text is longer than the model's answers"),
                     _ if is_short => Some("the revised text had less than half of the words"),
@@ -377,24 +389,5 @@ impl Author {
     async fn body(&self, file: &str) -> Result<String, Failure> {
         let bytes = self.growing.get(file).await?.unwrap_or_default();
         Ok(without_title(&String::from_utf8_lossy(&bytes)).to_owned())
-    }
-
-    /// What is to be said of how a text came.
-    fn told_of(&mut self, index: usize, Prose { is_cut, continued, .. }: &Prose) {
-        if *is_cut {
-            let so = format!(
-                "after {continued} continuations: it ends with a whole sentence, but maybe too early"
-            );
-            let number = index + 1;
-            self.state.warn(format!("chapter {number} was cut where the model's longest answer ended, {so}"));
-        }
-    }
-
-    fn measure(&mut self, index: usize, words: u64) {
-        let wanted = u64::from(self.order.brief.words);
-        let number = index + 1;
-        if words * 10 < wanted * 6 || words * 10 > wanted * 16 {
-            self.state.warn(format!("chapter {number} has {words} words, {wanted} were asked for"));
-        }
     }
 }

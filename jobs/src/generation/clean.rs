@@ -75,6 +75,16 @@ pub(super) fn unwrapped(answer: &str) -> &str {
     }
 }
 
+/// How much of an answer has to have a word in it.
+const MOST_WORDLESS: usize = 64 << 10;
+
+/// Whether anything is left of an answer once it is a chapter: not of one that is a heading alone, markup, or nothing.
+pub(super) fn is_text(answer: &str) -> bool {
+    let text = unwrapped(answer);
+    let text = &text[..text.floor_char_boundary(MOST_WORDLESS)];
+    chapter(text, "", &Kept::default()).is_ok_and(|chapter| chapter.words > 0)
+}
+
 /// A chapter of this title out of a model's text.
 ///
 /// # Errors

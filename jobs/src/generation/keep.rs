@@ -6,7 +6,7 @@ use bytes::Bytes;
 use presswork::{domain::Failure, worker::Context};
 use serde::{Deserialize, Serialize};
 
-use super::{generate::Generated, outline::Planned};
+use super::{generate::Generated, outline::Planned, pen::Prose};
 use crate::{
     asking::Bill,
     book::{ChapterEntry, Losses, project::Growing},
@@ -49,6 +49,25 @@ impl State {
             number if number < MOST_WARNINGS => self.warnings.push(sentence.into()),
             MOST_WARNINGS => self.warnings.push("more warnings were left out".to_owned()),
             _ => {}
+        }
+    }
+
+    /// Notes what is to be said of how a chapter's text came.
+    pub(super) fn told_of(&mut self, index: usize, Prose { is_cut, continued, .. }: &Prose) {
+        if *is_cut {
+            let so = format!(
+                "after {continued} continuations: it ends with a whole sentence, but maybe too early"
+            );
+            let number = index + 1;
+            self.warn(format!("chapter {number} was cut where the model's longest answer ended, {so}"));
+        }
+    }
+
+    /// Notes where a chapter is much shorter or longer than it was to be.
+    pub(super) fn measure(&mut self, index: usize, words: u64, wanted: u32) {
+        let (number, wanted) = (index + 1, u64::from(wanted));
+        if words * 10 < wanted * 6 || words * 10 > wanted * 16 {
+            self.warn(format!("chapter {number} has {words} words, {wanted} were asked for"));
         }
     }
 

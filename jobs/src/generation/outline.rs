@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Brief, clean::unwrapped, extract::cut};
-use crate::book::markdown::plain_text;
+use crate::book::{
+    markdown::plain_text,
+    project::fence::{MOST_TRIES as MOST_TRIES_AT_ONCE, Seen, busy, put_where},
+};
 
 /// The file in a project.
 pub const FILE: &str = "outline.json";
@@ -67,10 +70,16 @@ impl Outline {
     /// # Errors
     /// Fatal where its file can't be used, Retry where storage fails.
     pub async fn read(project: &dyn ObjectStore) -> Result<Option<Self>, Failure> {
+        Ok(Self::look(project).await?.map(|(outline, _)| outline))
+    }
+
+    /// The same, and which version of it that is.
+    async fn look(project: &dyn ObjectStore) -> Result<Option<(Self, Seen)>, Failure> {
         let got = match project.get(&Path::from(FILE)).await {
             Err(Error::NotFound { .. }) => return Ok(None),
             got => got.map_err(Failure::retry)?,
         };
+        let seen = Seen::of(&got.meta);
         if got.meta.size > MOST_BYTES {
             return Err(Failure::fatal(format_args!("{FILE} is larger than 8 MiB")));
         }
@@ -81,7 +90,23 @@ impl Outline {
         if outline.format != FORMAT || outline.version == 0 || outline.version > VERSION {
             return Err(Failure::fatal(format_args!("{FILE} is no outline that this program reads")));
         }
-        Ok(Some(outline))
+        Ok(Some((outline, seen)))
+    }
+
+    /// Changes the one that a project has, where it has one, and loses nothing that others change at the same time.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub async fn change(project: &dyn ObjectStore, mut change: impl FnMut(&mut Self)) -> Result<(), Failure> {
+        for _ in 0..MOST_TRIES_AT_ONCE {
+            let Some((mut outline, seen)) = Self::look(project).await? else { return Ok(()) };
+            change(&mut outline);
+            let json = serde_json::to_vec_pretty(&outline).map_err(Failure::fatal)?;
+            if put_where(project, &Path::from(FILE), json, &seen).await.map_err(Failure::retry)? {
+                return Ok(());
+            }
+        }
+        Err(busy(FILE).into())
     }
 
     /// Makes it the project's.

@@ -5,7 +5,7 @@ use futures_util::FutureExt as _;
 use presswork::{domain::Failure, worker::Context};
 
 use super::{
-    clean::{shown, unwrapped},
+    clean::{is_text, shown, unwrapped},
     extract::{tail, whole_sentences},
     templates::{Template, Values},
 };
@@ -154,7 +154,7 @@ impl Pen {
     /// Asks for a text, passes it on as it comes, and goes on where it was cut.
     ///
     /// # Errors
-    /// As [`Asker::ask`]; Fatal where the model gives nothing, or is too small for what it is asked.
+    /// As [`Asker::ask`]; Retry where the model gives nothing, Fatal where it is too small for what it is asked.
     pub(super) async fn prose(&mut self, wanted: &Wanted<'_>) -> Result<Prose, Failure> {
         let output = self.output(wanted.words);
         let request = self.request(wanted.template, wanted.values, output)?.map_err(Failure::fatal)?;
@@ -219,22 +219,33 @@ impl Pen {
                 last.text
                     .push_str(&format!("\n\nThe answer was empty. Write the text. (Attempt {attempt}.)"));
             }
-            let answered = self.streamed(step, &request).await?;
-            let text = unwrapped(&answered.text);
-            if WordCount::of(text) > 0 {
+            // What is no text is kept for nobody: the next attempt asks anew.
+            let answered = self.streamed_for(step, &request, &is_text).await?;
+            if is_text(&answered.text) {
+                let text = unwrapped(&answered.text);
                 let text = text[..text.floor_char_boundary(MOST_BYTES)].to_owned();
                 return Ok((text, answered.finish));
             }
         }
-        Err(Failure::fatal(format_args!(
-            "{step}: the model {} was asked {MOST_TRIES} times and wrote nothing",
+        Err(Failure::retry(format_args!(
+            "{step}: the model {} was asked {MOST_TRIES} times and wrote no text",
             self.model
         )))
     }
 
     async fn streamed(&mut self, step: &str, request: &Request) -> Result<Answered, Failure> {
+        self.streamed_for(step, request, &|_| true).await
+    }
+
+    async fn streamed_for(
+        &mut self,
+        step: &str,
+        request: &Request,
+        is_of_use: &(dyn Fn(&str) -> bool + Send + Sync),
+    ) -> Result<Answered, Failure> {
         let context = self.context.clone();
-        self.asker.ask(step, request, &mut |piece| context.text(&shown(piece))).boxed().await
+        let mut told = |piece: &str| context.text(&shown(piece));
+        self.asker.ask_for(step, request, &mut told, is_of_use).boxed().await
     }
 }
 

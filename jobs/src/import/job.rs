@@ -25,7 +25,7 @@ use super::{
 };
 use crate::book::{
     BookError, Metadata,
-    project::{ProjectWriter, discard},
+    project::{Guard, ProjectWriter, discard},
 };
 
 /// Brings a manuscript into a project; what the project held before is replaced.
@@ -146,7 +146,8 @@ impl Import {
         storage: Arc<dyn ObjectStore>,
         revision: &str,
     ) -> Result<Brought, Failure> {
-        let (writer, project) = (ProjectWriter::begin(storage, revision)?, self.project.clone());
+        let (writer, project) =
+            (ProjectWriter::begin(storage, revision)?.guarded(Guard::of(context)), self.project.clone());
         let (runtime, reading) = (Handle::current(), context.clone());
         let read = tokio::task::spawn_blocking(move || self.read(source, &scratch, writer, runtime, reading));
         let (writer, imported) = read.await.map_err(Failure::retry)??;

@@ -40,10 +40,7 @@ impl DiskParts {
         if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(Error::NotFound { path: key.to_string(), source: "there is no such upload".into() });
         }
-        let mut name = self.file(key)?.into_os_string();
-        name.push("#");
-        name.push(id);
-        Ok(name.into())
+        Ok(staged_as(&self.file(key)?, id))
     }
 
     /// Writes a piece of a part, at its place in the object, and gives its memory back. It is there for good once the part
@@ -82,7 +79,7 @@ impl DiskParts {
 }
 
 /// Not made where it is missing: the upload was given up.
-fn open_staging(staging: PathBuf) -> io::Result<File> {
+pub(super) fn open_staging(staging: PathBuf) -> io::Result<File> {
     OpenOptions::new().write(true).open(staging)
 }
 
@@ -105,13 +102,20 @@ async fn blocking<T: Send + 'static>(
 /// How often a folder is made again: whoever removes the last file of one removes it as well.
 const TRIES: u32 = 8;
 
+/// The staging file of a file by its id.
+pub(super) fn staged_as(file: &std::path::Path, id: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push("#");
+    name.push(id);
+    name.into()
+}
+
 /// Makes a staging file of a file in a folder; answers its id.
-fn make_staging(folder: &std::path::Path, file: &std::path::Path) -> io::Result<MultipartId> {
+pub(super) fn make_staging(folder: &std::path::Path, file: &std::path::Path) -> io::Result<MultipartId> {
     make_folder(folder)?;
     for number in 1_u32.. {
-        let mut name = file.to_owned().into_os_string();
-        name.push(format!("#{number}"));
-        match OpenOptions::new().write(true).create_new(true).open(&name) {
+        let name = staged_as(file, &number.to_string());
+        match OpenOptions::new().write(true).create_new(true).open(name) {
             Ok(_) => {
                 sync_folder(folder)?;
                 return Ok(number.to_string());
@@ -241,11 +245,11 @@ pub(super) fn make_folder(folder: &std::path::Path) -> io::Result<()> {
 }
 
 #[cfg(unix)]
-fn sync_folder(folder: &std::path::Path) -> io::Result<()> {
+pub(super) fn sync_folder(folder: &std::path::Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
 #[cfg(not(unix))]
-fn sync_folder(_: &std::path::Path) -> io::Result<()> {
+pub(super) fn sync_folder(_: &std::path::Path) -> io::Result<()> {
     Ok(())
 }

@@ -5,6 +5,7 @@ mod address;
 mod cloud;
 mod collected;
 mod disk;
+mod folder;
 mod s3;
 mod xml;
 
@@ -20,6 +21,7 @@ use address::{Cloud, Place};
 pub use address::{StorageUrl, StorageUrlError};
 use collected::Collected;
 pub(super) use disk::DiskParts;
+use folder::Folder;
 
 use crate::domain::Timestamp;
 
@@ -175,7 +177,8 @@ impl From<Arc<InMemory>> for Storage {
 impl From<Arc<LocalFileSystem>> for Storage {
     fn from(disk: Arc<LocalFileSystem>) -> Self {
         let parts = Arc::new(DiskParts::new(disk.clone()));
-        Self { disk: Some(parts.clone()), ..Self::new(disk, parts.clone()).with_unfinished(parts) }
+        let objects = Arc::new(Folder::new(disk));
+        Self { disk: Some(parts.clone()), ..Self::new(objects, parts.clone()).with_unfinished(parts) }
     }
 }
 

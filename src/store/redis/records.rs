@@ -52,6 +52,7 @@ static PUT: LazyLock<Script> = script!("put");
 static DELETE: LazyLock<Script> = script!("delete");
 static LIST: LazyLock<Script> = script!("list");
 static SWEEP: LazyLock<Script> = script!("sweep");
+static NOW: LazyLock<Script> = script!("now");
 
 /// The records of one Redis.
 #[derive(Debug)]
@@ -195,6 +196,18 @@ impl Records for RedisRecords {
             swept += read::<usize>(self.run(&SWEEP, &collection, [most], DOING).await?, DOING)?;
         }
         Ok(swept)
+    }
+
+    async fn now(&self, collection: &str) -> Result<Option<Timestamp>, StoreError> {
+        check_collection(collection)?;
+        if self.clock.is_some() {
+            return Ok(None);
+        }
+        const DOING: &str = "read the store's clock";
+        let micros: String = read(self.run(&NOW, collection, [], DOING).await?, DOING)?;
+        let micros =
+            micros.parse().map_err(|_| StoreError::Corrupt("the store's clock gave no time".to_owned()));
+        micros.map(Timestamp::from_micros).map(Some)
     }
 }
 

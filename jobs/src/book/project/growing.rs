@@ -9,11 +9,13 @@ use std::{collections::HashSet, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
-use object_store::{Error, ObjectStore, ObjectStoreExt as _, PutPayload, path::Path};
+use object_store::{Error, ObjectStore, ObjectStoreExt as _, path::Path};
 use presswork::domain::FileName;
 
 use super::{
-    DESCRIPTION, MOST_CHAPTER_BYTES, ProjectReader, check, checked_path,
+    DESCRIPTION, MOST_CHAPTER_BYTES, check, checked_path,
+    fence::{Guard, MOST_TRIES, Seen, busy, put_where},
+    reader::{Described, Look},
     writer::{LEFT_BEHIND, clear, put, revision_of},
 };
 use crate::book::{
@@ -28,6 +30,7 @@ pub struct Growing {
     storage: Arc<dyn ObjectStore>,
     owner: String,
     folder: FileName,
+    guard: Guard,
 }
 
 impl Growing {
@@ -38,7 +41,13 @@ impl Growing {
     pub fn begin(storage: Arc<dyn ObjectStore>, owner: &str, epoch: u64) -> Result<Self, BookError> {
         let folder = format!("{owner}-{epoch}");
         let folder = folder.parse().map_err(|error| BookError::input(folder, format!("{error}")))?;
-        Ok(Self { storage, owner: owner.to_owned(), folder })
+        Ok(Self { storage, owner: owner.to_owned(), folder, guard: Guard::open() })
+    }
+
+    /// The same, which asks before it writes what readers see.
+    #[must_use]
+    pub fn guarded(self, guard: Guard) -> Self {
+        Self { guard, ..self }
     }
 
     /// Whether a file, from the project's root, is one of this book's.
@@ -107,14 +116,20 @@ impl Growing {
     /// # Errors
     /// `Input` where there is no chapter, `Storage` where storage fails.
     pub async fn show(&self, metadata: &Metadata, chapters: &[ChapterEntry]) -> Result<bool, BookError> {
-        let before = match self.current().await? {
-            Current::Foreign(_) => return Ok(false),
-            Current::None => None,
-            Current::Own(book) => Some(book),
-        };
-        let book = self.merged(before.as_deref(), metadata, chapters);
-        describe(&*self.storage, &Book { growing: Some(self.owner.clone()), ..book }).await?;
-        Ok(true)
+        for _ in 0..MOST_TRIES {
+            let (current, seen) = self.current().await?;
+            let before = match current {
+                Current::Foreign(_) => return Ok(false),
+                Current::None => None,
+                Current::Own(book) => Some(book),
+            };
+            let book = self.merged(before.as_deref(), metadata, chapters);
+            let book = Book { growing: Some(self.owner.clone()), ..book };
+            if describe(&*self.storage, &book, &seen, &self.guard).await? {
+                return Ok(true);
+            }
+        }
+        Err(busy(DESCRIPTION))
     }
 
     /// Whether the chapters are all there: before more is spent on those behind them.
@@ -122,7 +137,7 @@ impl Growing {
     /// # Errors
     /// As [`finish`](Self::finish).
     pub async fn holds(&self, metadata: &Metadata, chapters: &[ChapterEntry]) -> Result<(), BookError> {
-        let own = match self.current().await? {
+        let own = match self.current().await?.0 {
             Current::Own(book) => Some(book),
             Current::None | Current::Foreign(_) => None,
         };
@@ -147,27 +162,33 @@ impl Growing {
     /// # Errors
     /// `Input` where there is no chapter or one has gone, `Storage` where storage fails.
     pub async fn finish(&self, metadata: &Metadata, chapters: &[ChapterEntry]) -> Result<Book, BookError> {
-        let (own, foreign) = match self.current().await? {
-            Current::None => (None, None),
-            Current::Own(book) => (Some(book), None),
-            Current::Foreign(book) => (None, book),
-        };
-        let book = self.merged(own.as_deref(), metadata, chapters);
-        self.check_files(&book).await?;
-        describe(&*self.storage, &book).await?;
-        clear(&*self.storage, foreign.as_deref(), LEFT_BEHIND, |folder| {
-            // A chapter that was edited meanwhile lies in the folder of that job.
-            self.is_own_folder(folder)
-                || book.chapters.iter().any(|chapter| chapter.revision() == Some(folder))
-        })
-        .await;
-        Ok(book)
+        for _ in 0..MOST_TRIES {
+            let (current, seen) = self.current().await?;
+            let (own, foreign) = match current {
+                Current::None => (None, None),
+                Current::Own(book) => (Some(book), None),
+                Current::Foreign(book) => (None, book),
+            };
+            let book = self.merged(own.as_deref(), metadata, chapters);
+            self.check_files(&book).await?;
+            if !describe(&*self.storage, &book, &seen, &self.guard).await? {
+                continue;
+            }
+            clear(&*self.storage, foreign.as_deref(), LEFT_BEHIND, |folder| {
+                // A chapter that was edited meanwhile lies in the folder of that job.
+                self.is_own_folder(folder)
+                    || book.chapters.iter().any(|chapter| chapter.revision() == Some(folder))
+            })
+            .await;
+            return Ok(book);
+        }
+        Err(busy(DESCRIPTION))
     }
 
     /// Removes what this book's attempts have stored and the project's book does not name, as far as that succeeds: for when
     /// nothing more comes.
     pub async fn sweep(&self) {
-        let Ok(current) = self.current().await else { return };
+        let Ok((current, _)) = self.current().await else { return };
         let book = match current {
             Current::Own(book) => Some(book),
             // Nobody can read it: it may name any of them.
@@ -190,18 +211,16 @@ impl Growing {
     }
 
     /// What the project holds now.
-    async fn current(&self) -> Result<Current, BookError> {
-        match self.storage.head(&Path::from(DESCRIPTION)).await {
-            Err(Error::NotFound { .. }) => return Ok(Current::None),
-            head => head.map_err(|error| BookError::storage("looking for book.json", error))?,
+    async fn current(&self) -> Result<(Current, Seen), BookError> {
+        let Look { described, seen } = Look::at(&*self.storage).await?;
+        let current = match described {
+            Described::Nothing => Current::None,
+            Described::Book(book) if self.is_own_book(&book) => Current::Own(book),
+            Described::Book(book) => Current::Foreign(Some(book)),
+            // Somebody else's.
+            Described::Unreadable(_) => Current::Foreign(None),
         };
-        Ok(match ProjectReader::open(self.storage.clone()).await {
-            Ok(reader) if self.is_own_book(&reader.book) => Current::Own(reader.book),
-            Ok(reader) => Current::Foreign(Some(reader.book)),
-            // Somebody else's, and nobody can read it.
-            Err(BookError::Input { .. }) => Current::Foreign(None),
-            Err(error) => return Err(error),
-        })
+        Ok((current, seen))
     }
 
     /// The book with these chapters. Of one that is there already, what others have changed meanwhile is kept: chapters by their
@@ -214,6 +233,7 @@ impl Growing {
         };
         book.metadata = before.metadata.clone();
         book.assets.clone_from(&before.assets);
+        book.placed.clone_from(&before.placed);
         let edited = |name: &str| {
             before.chapters.iter().find(|chapter| chapter.name() == name && !self.is_own_chapter(*chapter))
         };
@@ -231,13 +251,20 @@ impl Growing {
     }
 }
 
-/// Makes a book that was checked the project's, in one step.
-pub(super) async fn describe(storage: &dyn ObjectStore, book: &Book) -> Result<(), BookError> {
+/// Makes a book that was checked the project's, in one step, where what was seen is still there and the guard lets it; whether
+/// it was.
+pub(super) async fn describe(
+    storage: &dyn ObjectStore,
+    book: &Book,
+    seen: &Seen,
+    guard: &Guard,
+) -> Result<bool, BookError> {
     check(book)?;
     let json =
         serde_json::to_vec_pretty(book).map_err(|error| BookError::storage("describing the book", error))?;
-    let put = storage.put(&Path::from(DESCRIPTION), PutPayload::from(json)).await;
-    put.map(drop).map_err(|error| BookError::storage("writing book.json", error))
+    guard.check()?;
+    let put = put_where(storage, &Path::from(DESCRIPTION), json, seen).await;
+    put.map_err(|error| BookError::storage("writing book.json", error))
 }
 
 enum Current {
@@ -252,7 +279,7 @@ mod tests {
     use object_store::memory::InMemory;
 
     use super::*;
-    use crate::book::project::{Place, ProjectWriter, put_chapter};
+    use crate::book::project::{Hand, Place, ProjectReader, ProjectWriter, put_chapter};
 
     fn titled(title: &str) -> Metadata {
         Metadata { title: title.into(), language: "en".into(), ..Metadata::default() }
@@ -326,16 +353,10 @@ mod tests {
         let mut chapters = vec![written(&growing, 1).await];
         growing.show(&titled("T"), &chapters).await.unwrap();
         let place = Place::At(chapters[0].clone());
-        put_chapter(storage.clone(), "edit-1", place, "Mended", "# Mended\n".into()).await.unwrap();
-        put_chapter(
-            storage.clone(),
-            "edit-2",
-            Place::End(Box::new(titled("T"))),
-            "Added",
-            "# Added\n".into(),
-        )
-        .await
-        .unwrap();
+        let (edit, other) = (Hand::of("edit", 1).unwrap(), Hand::of("other", 1).unwrap());
+        put_chapter(storage.clone(), &edit, place, "Mended", "# Mended\n".into()).await.unwrap();
+        let place = Place::End(Box::new(titled("T")));
+        put_chapter(storage.clone(), &other, place, "Added", "# Added\n".into()).await.unwrap();
         chapters.push(ChapterEntry {
             title: "C".into(),
             file: growing.chapter("0003-c.md", "# C\n".into()).await.unwrap(),

@@ -1,9 +1,11 @@
 //! A project on storage; [`description`](super::description) has its layout. Both sides work on a store that is
 //! already prefixed at the project's root and name nothing outside of it: each segment of each path is a
 //! [`FileName`]. `reader` and `writer` are the sides; what a description must fulfil for both stands here. `growing` is a book that
-//! is written chapter by chapter and read meanwhile, `edit` one chapter that takes another's place.
+//! is written chapter by chapter and read meanwhile, `edit` one chapter that takes another's place. `fence` keeps those who change a
+//! project at once from writing over one another.
 
 mod edit;
+pub(crate) mod fence;
 mod growing;
 pub(crate) mod pieces;
 mod reader;
@@ -25,6 +27,7 @@ use super::{
 };
 
 pub use edit::{Place, describe_book, put_chapter};
+pub use fence::{Guard, Hand};
 pub use growing::Growing;
 pub(crate) use reader::Found;
 pub use reader::ProjectReader;

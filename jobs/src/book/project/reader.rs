@@ -11,7 +11,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
 use object_store::{Error, ObjectStore, ObjectStoreExt as _, path::Path};
 use tokio::runtime::Handle;
 
-use super::{DESCRIPTION, MOST_CHAPTER_BYTES, check, checked_path, pieces::Pieces};
+use super::{DESCRIPTION, MOST_CHAPTER_BYTES, check, checked_path, fence::Seen, pieces::Pieces};
 use crate::book::{
     chapter_list::ListedChapter,
     description::{Asset, Book},
@@ -32,6 +32,63 @@ fn described(json: impl io::Read) -> Result<Book, BookError> {
     })?;
     check(&book)?;
     Ok(book)
+}
+
+/// A project's book as it is now, and which version of its description that is.
+pub(super) struct Look {
+    pub(super) described: Described,
+    pub(super) seen: Seen,
+}
+
+/// What a project says of its book.
+pub(super) enum Described {
+    /// It has none.
+    Nothing,
+    Book(Arc<Book>),
+    /// Nobody can read it.
+    Unreadable(BookError),
+}
+
+impl Look {
+    /// Looks at the project at the root of `storage`.
+    ///
+    /// # Errors
+    /// `Storage` where that fails.
+    pub(super) async fn at(storage: &dyn ObjectStore) -> Result<Self, BookError> {
+        let doing = "reading book.json";
+        let got = match storage.get(&Path::from(DESCRIPTION)).await {
+            Err(Error::NotFound { .. }) => {
+                return Ok(Self { described: Described::Nothing, seen: Seen::NOTHING });
+            }
+            other => other.map_err(|error| BookError::storage(doing, error))?,
+        };
+        let seen = Seen::of(&got.meta);
+        if got.meta.size > MOST_DESCRIPTION_BYTES {
+            let problem = BookError::input(DESCRIPTION, "is larger than 64 MiB");
+            return Ok(Self { described: Described::Unreadable(problem), seen });
+        }
+        let pieces = got.into_stream().map_err(io::Error::other).boxed();
+        let pieces = BufReader::with_capacity(64 << 10, Pieces::new(pieces, Handle::current()));
+        let described = tokio::task::spawn_blocking(move || described(pieces)).await;
+        let described = match described.map_err(|error| BookError::storage(doing, error))? {
+            Ok(book) => Described::Book(Arc::new(book)),
+            Err(problem @ BookError::Input { .. }) => Described::Unreadable(problem),
+            Err(error) => return Err(error),
+        };
+        Ok(Self { described, seen })
+    }
+
+    /// The book, where the project has one.
+    ///
+    /// # Errors
+    /// `Input` where nobody can read it.
+    pub(super) fn book(self) -> Result<(Option<Arc<Book>>, Seen), BookError> {
+        match self.described {
+            Described::Nothing => Ok((None, self.seen)),
+            Described::Book(book) => Ok((Some(book), self.seen)),
+            Described::Unreadable(problem) => Err(problem),
+        }
+    }
 }
 
 /// A chapter's file that was found, and has not come yet.
@@ -80,24 +137,10 @@ impl ProjectReader {
     /// # Errors
     /// `Input` where there is no book or it can't be used, `Storage` where storage fails.
     pub async fn open(storage: Arc<dyn ObjectStore>) -> Result<Self, BookError> {
-        let doing = "reading book.json";
-        let got = match storage.get(&Path::from(DESCRIPTION)).await {
-            Err(Error::NotFound { .. }) => {
-                return Err(BookError::input(
-                    DESCRIPTION,
-                    "the project has no book yet: import a manuscript first",
-                ));
-            }
-            other => other.map_err(|error| BookError::storage(doing, error))?,
-        };
-        if got.meta.size > MOST_DESCRIPTION_BYTES {
-            return Err(BookError::input(DESCRIPTION, "is larger than 64 MiB"));
-        }
-        let pieces = got.into_stream().map_err(io::Error::other).boxed();
-        let pieces = BufReader::with_capacity(64 << 10, Pieces::new(pieces, Handle::current()));
-        let described = tokio::task::spawn_blocking(move || described(pieces)).await;
-        let book = described.map_err(|error| BookError::storage(doing, error))??;
-        Ok(Self { storage, book: Arc::new(book) })
+        let problem = "the project has no book yet: import a manuscript first";
+        let (book, _) = Look::at(&*storage).await?.book()?;
+        let book = book.ok_or_else(|| BookError::input(DESCRIPTION, problem))?;
+        Ok(Self { storage, book })
     }
 
     /// What the project says of its book, shared: a book of many chapters is large.

@@ -4,11 +4,16 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
-use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload, WriteMultipart, path::Path};
+use object_store::{ObjectStore, ObjectStoreExt as _, WriteMultipart, path::Path};
 use presswork::{artifact::key, domain::FileName};
 use tokio::task::JoinSet;
 
-use super::{DESCRIPTION, MEDIA_TYPES, MOST_CHAPTER_BYTES, ProjectReader, check, checked_path};
+use super::{
+    DESCRIPTION, MEDIA_TYPES, MOST_CHAPTER_BYTES, check, checked_path,
+    fence::{Guard, MOST_TRIES, busy},
+    growing::describe,
+    reader::{Described, Look},
+};
 use crate::book::{
     chapter_list::ChapterList,
     characters::FOLDER,
@@ -36,6 +41,7 @@ pub struct ProjectWriter {
     /// Chapters on their way to storage; each answers its size.
     under_way: JoinSet<Result<usize, BookError>>,
     bytes_under_way: usize,
+    guard: Guard,
 }
 
 /// So many chapters are on their way at once at most: storage answers slowly, and takes many at a time.
@@ -65,7 +71,14 @@ impl ProjectWriter {
             assets: Vec::new(),
             under_way: JoinSet::new(),
             bytes_under_way: 0,
+            guard: Guard::open(),
         })
+    }
+
+    /// The same, which asks before it publishes.
+    #[must_use]
+    pub fn guarded(self, guard: Guard) -> Self {
+        Self { guard, ..self }
     }
 
     /// Waits for one chapter that is under way, if any is.
@@ -156,7 +169,8 @@ impl ProjectWriter {
     }
 
     /// Makes this revision the project's book: `book.json` is written last, in one step. The files of the book before
-    /// are removed then, as far as that succeeds. Where several imports run, the last one to get here wins, whole.
+    /// are removed then, as far as that succeeds. Where several imports run, the last one to get here wins, whole; one that has
+    /// lost its lease does not get here.
     ///
     /// # Errors
     /// `Input` where the book is not whole (no chapter, an unknown cover), `Storage` where storage fails or files of
@@ -185,15 +199,15 @@ impl ProjectWriter {
                 ));
             }
         }
-        let json = serde_json::to_vec_pretty(&book)
-            .map_err(|error| BookError::storage("describing the book", error))?;
-        let before = ProjectReader::open(self.storage.clone()).await.ok().map(|reader| reader.book);
-        self.storage
-            .put(&Path::from(DESCRIPTION), PutPayload::from(json))
-            .await
-            .map_err(|error| BookError::storage("writing book.json", error))?;
-        self.clear(before.as_deref(), LEFT_BEHIND).await;
-        Ok(book)
+        for _ in 0..MOST_TRIES {
+            let Look { described, seen } = Look::at(&*self.storage).await?;
+            if describe(&*self.storage, &book, &seen, &self.guard).await? {
+                let before = if let Described::Book(before) = described { Some(before) } else { None };
+                self.clear(before.as_deref(), LEFT_BEHIND).await;
+                return Ok(book);
+            }
+        }
+        Err(busy(DESCRIPTION))
     }
 
     /// Removes the revisions of the book `before` this one; see [`clear`].

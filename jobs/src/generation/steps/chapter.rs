@@ -1,4 +1,5 @@
-//! The job kind `chapter`: writes one chapter of a project's plan, or one of its own plan, into the book.
+//! The job kind `chapter`: writes one chapter of a project's plan, or one of its own plan, into the book. Several at once that name
+//! no chapter write one behind the other, each a chapter of its own.
 
 use std::time::Duration;
 
@@ -8,10 +9,13 @@ use presswork::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::desk::{Desk, WrittenChapter, chapters_told, outline_of};
+use super::{
+    desk::{Chosen, Desk, WrittenChapter, chapters_told, outline_of},
+    turn::Turn,
+};
 use crate::{
     asking::Caching,
-    book::project::Place,
+    book::{ProjectReader, project::Place},
     generation::{
         brief::{Brief, asked, line, number, text, words},
         extract,
@@ -83,14 +87,32 @@ impl Kind for WriteChapter {
     async fn run(self, context: Context) -> Result<WrittenChapter, Failure> {
         let mut desk =
             Desk::open(&context, &self.project, &self.model, self.caching, self.templates.as_deref()).await?;
+        let mut turn = Turn::of(&context, &desk.project);
+        let written = match (desk.answer().await?, desk.chosen()) {
+            (Some(answer), Some(chosen)) => self.put(&mut desk, answer, chosen, Vec::new()).await,
+            _ => self.write(&mut desk, &mut turn).await,
+        };
+        if !matches!(written, Err(Failure::LeaseLost)) {
+            turn.give_back().await;
+        }
+        written
+    }
+}
+
+impl WriteChapter {
+    /// Writes the chapter whose turn it is, and puts it into the book.
+    async fn write(&self, desk: &mut Desk, turn: &mut Turn) -> Result<WrittenChapter, Failure> {
+        let mut reader = desk.reader_if_any().await?;
+        let there =
+            |reader: &Option<ProjectReader>| reader.as_ref().map_or(0, |reader| reader.book().chapters.len());
+        if self.chapter.is_none_or(|number| number as usize > there(&reader)) {
+            turn.take().await?;
+            // Others have written until then.
+            reader = desk.reader_if_any().await?;
+        }
+        let there = there(&reader);
         let outline = outline_of(&*desk.project).await?;
-        let brief = self.brief.clone().or_else(|| outline.brief.clone()).ok_or_else(|| {
-            Failure::fatal(
-                "nobody has said what book it is: give a brief, or plan the book with the kind outline",
-            )
-        })?;
-        let reader = desk.reader_if_any().await?;
-        let there = reader.as_ref().map_or(0, |reader| reader.book().chapters.len());
+        let brief = self.brief(&outline)?;
         // What an earlier attempt has put there is this job's.
         let placed = reader.as_ref().and_then(|reader| desk.placed(reader.book()));
         let index = match (placed, self.chapter) {
@@ -103,78 +125,100 @@ impl Kind for WriteChapter {
         }
         let planned = self.planned(&outline, index)?;
         let replaced = reader.as_ref().and_then(|reader| reader.book().chapters.get(index));
-        let place = match replaced {
-            Some(chapter) => Place::At(chapter.entry()),
-            None => Place::End(Box::new(metadata(&brief.title, &brief.author, &brief.language))),
+        let file = replaced.map(|chapter| chapter.file());
+        let chosen = Chosen { index, planned: planned.clone(), file };
+        let mut chapters = Vec::new();
+        let mut previous = String::new();
+        if let Some(reader) = &reader
+            && let Some(last) = index.checked_sub(1).and_then(|last| reader.book().chapters.get(last))
+        {
+            chapters = chapters_told(reader, 0..index, &outline.chapters, MOST_BEFORE).await?;
+            without_title(&reader.chapter(last).await?).clone_into(&mut previous);
+        }
+        let before = chapters.len();
+        chapters.push(planned.clone());
+        chapters.extend(outline.chapters.iter().skip(index + 1).cloned());
+        let people = People::of(&desk.context, &self.project, &brief.characters).await?;
+        let sheets = people.in_chapter(&planned).await?;
+        let scene = Scene {
+            brief: brief.values(),
+            chapters: &chapters,
+            index: before,
+            sheets: &sheets,
+            previous: &previous,
         };
-        let wanted_words = self.words.unwrap_or(brief.words);
+        let words = self.words.unwrap_or(brief.words);
+        let values = |level| {
+            scene.values(level).with("number", (index + 1).to_string()).with("words", words.to_string())
+        };
+        let wanted = Wanted {
+            step: &format!("chapter {}", index + 1),
+            template: desk.templates.get(Name::Chapter),
+            values: &values,
+            continuation: desk.templates.get(Name::Continuation),
+            words,
+        };
+        desk.context.progress(0, 1, &format!("writing chapter {}: {}", index + 1, planned.title));
+        let prose = turn.kept_while(desk.pen.prose(&wanted)).await;
         let mut warnings = Vec::new();
-        let answer = match desk.answer().await? {
-            Some(answer) => answer,
-            None => {
-                let mut chapters = Vec::new();
-                let mut previous = String::new();
-                if let Some(reader) = &reader
-                    && let Some(last) = index.checked_sub(1).and_then(|last| reader.book().chapters.get(last))
-                {
-                    chapters = chapters_told(reader, 0..index, &outline.chapters, MOST_BEFORE).await?;
-                    without_title(&reader.chapter(last).await?).clone_into(&mut previous);
-                }
-                let before = chapters.len();
-                chapters.push(planned.clone());
-                chapters.extend(outline.chapters.iter().skip(index + 1).cloned());
-                let people = People::of(&context, &self.project, &brief.characters).await?;
-                let sheets = people.in_chapter(&planned).await?;
-                let scene = Scene {
-                    brief: brief.values(),
-                    chapters: &chapters,
-                    index: before,
-                    sheets: &sheets,
-                    previous: &previous,
-                };
-                let values = |level| {
-                    scene
-                        .values(level)
-                        .with("number", (index + 1).to_string())
-                        .with("words", wanted_words.to_string())
-                };
-                let wanted = Wanted {
-                    step: &format!("chapter {}", index + 1),
-                    template: desk.templates.get(Name::Chapter),
-                    values: &values,
-                    continuation: desk.templates.get(Name::Continuation),
-                    words: wanted_words,
-                };
-                context.progress(0, 1, &format!("writing chapter {}: {}", index + 1, planned.title));
-                let prose = desk.pen.prose(&wanted).await;
-                if prose.as_ref().is_ok_and(|prose| prose.is_cut) {
-                    warnings.push("the chapter was cut where the model's longest answer ended".to_owned());
-                }
-                desk.keep(prose.map(|prose| prose.text)).await?
-            }
-        };
+        if prose.as_ref().is_ok_and(|prose| prose.is_cut) {
+            warnings.push("the chapter was cut where the model's longest answer ended".to_owned());
+        }
+        let answer = desk.keep_for(&chosen, prose.map(|prose| prose.text)).await?;
+        self.put(desk, answer, chosen, warnings).await
+    }
+
+    /// Puts a chapter that is written into the book and the plan.
+    async fn put(
+        &self,
+        desk: &mut Desk,
+        answer: String,
+        chosen: Chosen,
+        warnings: Vec<String>,
+    ) -> Result<WrittenChapter, Failure> {
+        let Chosen { index, planned, .. } = &chosen;
         let cleaned = clean(answer, &planned.title).await?;
         if cleaned.words == 0 {
-            return Err(Failure::fatal("nothing that the model wrote is text"));
+            return Err(desk.no_text().await);
         }
-        let summary = extract::summary(without_title(&cleaned.markdown), EXTRACT);
-        let written = desk.place(&self.project, place, &planned.title, cleaned, warnings).await?;
-        // As it is now: another job may have planned anew meanwhile.
-        let mut outline = outline_of(&*desk.project).await?;
-        if let Some(chapter) = outline.chapters.get_mut(index) {
-            if self.title.is_some() || self.plan.is_some() {
-                *chapter = Planned { summary, ..planned };
-            } else if chapter.title == planned.title {
-                chapter.summary = summary;
+        let place = match chosen.replaced() {
+            Some(entry) => Place::At(entry),
+            None => {
+                let brief = self.brief(&outline_of(&*desk.project).await?)?;
+                let metadata = Box::new(metadata(&brief.title, &brief.author, &brief.language));
+                if self.chapter.is_some() { Place::Next(*index, metadata) } else { Place::End(metadata) }
             }
-            outline.write(&*desk.project).await?;
+        };
+        let summary = extract::summary(without_title(&cleaned.markdown), EXTRACT);
+        let mut written = desk.place(&self.project, place, &planned.title, cleaned, warnings).await?;
+        if written.chapter != *index as u64 + 1 {
+            let (place, meant) = (written.chapter, index + 1);
+            written.warnings.push(format!(
+                "it was written as chapter {meant} and is chapter {place}: others were written meanwhile"
+            ));
         }
-        context.progress(1, 1, "the chapter is written");
+        // As it is now: another job may have planned anew meanwhile.
+        Outline::change(&*desk.project, |outline| {
+            let Some(chapter) = outline.chapters.get_mut(*index) else { return };
+            if self.title.is_some() || self.plan.is_some() {
+                *chapter = Planned { summary: summary.clone(), ..planned.clone() };
+            } else if chapter.title == planned.title {
+                chapter.summary.clone_from(&summary);
+            }
+        })
+        .await?;
+        desk.context.progress(1, 1, "the chapter is written");
         Ok(written)
     }
-}
 
-impl WriteChapter {
+    fn brief(&self, outline: &Outline) -> Result<Brief, Failure> {
+        self.brief.clone().or_else(|| outline.brief.clone()).ok_or_else(|| {
+            Failure::fatal(
+                "nobody has said what book it is: give a brief, or plan the book with the kind outline",
+            )
+        })
+    }
+
     fn check_place(&self, index: usize, there: usize) -> Result<(), Failure> {
         let number = index + 1;
         if index > there {

@@ -8,10 +8,10 @@ use presswork::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::desk::{Desk, WrittenChapter, chapters_told, entry, outline_of};
+use super::desk::{Chosen, Desk, WrittenChapter, chapters_told, entry, outline_of};
 use crate::{
     asking::Caching,
-    book::{project::Place, words::WordCount},
+    book::{Book, ChapterEntry, project::Place, words::WordCount},
     generation::{
         brief::{LONGEST_TEXT, asked, number, text, words},
         clean::Cleaned,
@@ -78,8 +78,14 @@ impl Kind for Continuation {
         let reader = desk.reader().await?;
         let book = reader.book().clone();
         let last = u32::try_from(book.chapters.len()).unwrap_or(u32::MAX);
-        let number = self.chapter.unwrap_or(last);
-        let (index, entry) = entry(&book, number)?;
+        // The last one of the first attempt: others may have been added since.
+        let (number, (index, entry)) = match desk.chosen() {
+            Some(chosen) => again(&book, &chosen)?,
+            None => {
+                let number = self.chapter.unwrap_or(last);
+                (number, entry(&book, number)?)
+            }
+        };
         let markdown = reader.chapter(&entry).await?;
         let before = without_title(&markdown);
         let mut warnings = Vec::new();
@@ -121,14 +127,13 @@ impl Kind for Continuation {
                 if prose.as_ref().is_ok_and(|prose| prose.is_cut) {
                     warnings.push("the text was cut where the model's longest answer ended".to_owned());
                 }
-                desk.keep(prose.map(|prose| prose.text)).await?
+                let chosen = Chosen::anew(index, &entry);
+                desk.keep_for(&chosen, prose.map(|prose| prose.text)).await?
             }
         };
         let added = clean(answer, &entry.title).await?;
         if added.words == 0 {
-            return Err(Failure::fatal(
-                "nothing that the model wrote is text: the chapter is left as it was",
-            ));
+            return Err(desk.no_text().await);
         }
         // What an earlier attempt has put there is the whole already.
         let cleaned = if desk.placed(&book) == Some(index) {
@@ -142,4 +147,15 @@ impl Kind for Continuation {
         context.progress(1, 1, "the chapter goes on");
         Ok(written)
     }
+}
+
+/// The chapter that an earlier attempt has chosen, under whatever number it is now.
+fn again(book: &Book, chosen: &Chosen) -> Result<(u32, (usize, ChapterEntry)), Failure> {
+    let entry = chosen.replaced().unwrap_or(ChapterEntry { file: String::new(), title: String::new() });
+    let found = book.chapters.iter().position(|chapter| chapter.name() == entry.name());
+    let found = found.and_then(|index| book.chapters.get(index).map(|chapter| (index, chapter.entry())));
+    let (index, entry) = found.ok_or_else(|| {
+        Failure::fatal(format_args!("the chapter {:?} has gone from the book meanwhile", entry.title))
+    })?;
+    Ok((u32::try_from(index + 1).unwrap_or(u32::MAX), (index, entry)))
 }

@@ -15,7 +15,7 @@ use crate::{
     asking::{Bill, Caching},
     book::{
         Book, BookError, ChapterEntry, Losses, ProjectReader,
-        project::{Growing, Place, put_chapter},
+        project::{Growing, Guard, Hand, Place, put_chapter},
     },
     generation::{
         clean::Cleaned,
@@ -31,7 +31,7 @@ use crate::{
 const EXTRACT: usize = 500;
 
 /// An answer of so many bytes stands in the checkpoint itself, however its letters are escaped there.
-const MOST_HERE: usize = 8 << 10;
+const MOST_HERE: usize = 6 << 10;
 
 /// The checkpoint.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -40,6 +40,35 @@ pub(super) struct Point {
     bill: Bill,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     answer: Option<Kept>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    chosen: Option<Chosen>,
+}
+
+/// Which chapter an answer is: chosen before it was asked for, and the same in each attempt, whatever others do with the book
+/// meanwhile.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Chosen {
+    /// Its place in the plan and, unless others were faster, in the book; counted from 0.
+    pub(super) index: usize,
+    /// What was planned for it.
+    pub(super) planned: Planned,
+    /// The file of the one that it replaces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) file: Option<String>,
+}
+
+impl Chosen {
+    /// A chapter of a book that is written anew.
+    pub(super) fn anew(index: usize, entry: &ChapterEntry) -> Self {
+        let planned = Planned { title: entry.title.clone(), ..Planned::default() };
+        Self { index, planned, file: Some(entry.file.clone()) }
+    }
+
+    /// The one that it replaces.
+    pub(super) fn replaced(&self) -> Option<ChapterEntry> {
+        let title = self.planned.title.clone();
+        self.file.clone().map(|file| ChapterEntry { file, title })
+    }
 }
 
 /// Where an answer is.
@@ -112,6 +141,21 @@ impl Desk {
         }
     }
 
+    /// Which chapter it is the answer for.
+    pub(super) fn chosen(&self) -> Option<Chosen> {
+        self.point.chosen.clone()
+    }
+
+    /// The same for an answer that is this chapter.
+    pub(super) async fn keep_for(
+        &mut self,
+        chosen: &Chosen,
+        answer: Result<String, Failure>,
+    ) -> Result<String, Failure> {
+        self.point.chosen = Some(chosen.clone());
+        self.keep(answer).await
+    }
+
     /// Keeps an answer: it is not asked for again. Where none came, what was spent is kept.
     pub(super) async fn keep(&mut self, answer: Result<String, Failure>) -> Result<String, Failure> {
         self.point.bill = self.pen.bill().clone();
@@ -130,6 +174,15 @@ impl Desk {
                 }
                 Err(failure)
             }
+        }
+    }
+
+    /// An answer that is no text, whatever it was taken for when it was kept: it is asked for anew by the next attempt.
+    pub(super) async fn no_text(&mut self) -> Failure {
+        (self.point.answer, self.point.chosen) = (None, None);
+        match self.context.save(&self.point).await {
+            Ok(()) => Failure::retry("nothing that the model wrote is text: the book is left as it was"),
+            Err(failure) => failure,
         }
     }
 
@@ -163,13 +216,10 @@ impl Desk {
 
     /// The chapter that an earlier attempt of this job has put into the book.
     pub(super) fn placed(&self, book: &Book) -> Option<usize> {
-        let folder = format!("{}-", self.job);
-        book.chapters
-            .iter()
-            .position(|chapter| chapter.revision().is_some_and(|revision| revision.starts_with(&folder)))
+        book.placed_by(&self.job)
     }
 
-    /// Puts a chapter into the book, and tells of it. An earlier attempt may have done so already.
+    /// Puts a chapter into the book, unless an earlier attempt has done so, and tells of it.
     pub(super) async fn place(
         &mut self,
         project: &ProjectId,
@@ -180,16 +230,10 @@ impl Desk {
     ) -> Result<WrittenChapter, Failure> {
         let Cleaned { markdown, words, losses } = cleaned;
         let file = artifact(&self.context, "chapter.md", "text/markdown", markdown.as_bytes()).await?;
-        let placed = self.reader_if_any().await?.and_then(|reader| self.placed(reader.book()));
-        let index = match placed {
-            Some(index) => index,
-            None => {
-                // A last look at the lease: whoever has lost it must not change the book.
-                self.context.save(&self.point).await?;
-                let revision = format!("{}-{}", self.job, self.context.job().epoch);
-                put_chapter(self.project.clone(), &revision, place, title, markdown).await?.1
-            }
-        };
+        // A last look at the lease: whoever has lost it must not change the book.
+        self.context.save(&self.point).await?;
+        let hand = Hand::of(&self.job, self.context.job().epoch)?.guarded(Guard::of(&self.context));
+        let (_, index) = put_chapter(self.project.clone(), &hand, place, title, markdown).await?;
         Ok(WrittenChapter {
             project: project.clone(),
             chapter: index as u64 + 1,

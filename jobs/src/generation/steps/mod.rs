@@ -1,5 +1,6 @@
 //! Single steps of a book as kinds of job: its plan, a chapter, a chapter once more, what comes next in one, who is in it, what it
-//! is about. `desk` is what they share: an answer is kept as soon as it is whole, and put into the project once.
+//! is about. `desk` is what they share: an answer is kept as soon as it is whole, and put into the project once. `turn` is whose turn
+//! it is to write the next chapter.
 
 mod chapter;
 pub(super) mod continuation;
@@ -8,6 +9,7 @@ mod outline;
 mod rewrite;
 mod sheet;
 pub(super) mod synopsis;
+mod turn;
 
 pub use chapter::WriteChapter;
 pub use continuation::Continuation;

@@ -117,9 +117,7 @@ impl Kind for Rewrite {
         };
         let cleaned = clean_with(answer, &entry.title, Kept::of(&markdown)).await?;
         if cleaned.words == 0 {
-            return Err(Failure::fatal(
-                "nothing that the model wrote is text: the chapter is left as it was",
-            ));
+            return Err(desk.no_text().await);
         }
         let title = entry.title.clone();
         let written = desk.place(&self.project, Place::At(entry), &title, cleaned, Vec::new()).await?;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::desk::{Desk, chapters_told, outline_of};
 use crate::{
     asking::{Bill, Caching},
-    book::project::describe_book,
+    book::project::{Guard, describe_book},
     generation::{
         brief::{asked, language, words},
         clean::shown,
@@ -130,7 +130,8 @@ impl Kind for Synopsis {
         synopsis.truncate(synopsis.floor_char_boundary(64 << 10));
         if self.describe {
             context.save(&desk.point()).await?;
-            describe_book(desk.project.clone(), cut(&synopsis, MOST_DESCRIPTION)).await?;
+            let description = cut(&synopsis, MOST_DESCRIPTION);
+            describe_book(desk.project.clone(), &Guard::of(&context), &description).await?;
         }
         context.progress(1, 1, "the synopsis is written");
         Ok(Told { project: self.project, synopsis, bill: desk.bill() })

@@ -1,9 +1,11 @@
 //! Books and their steps, written by a server that answers as each test says.
 
 mod books;
+mod cast;
 mod hostile;
 mod server;
 mod single;
+mod together;
 
 use std::sync::Arc;
 
