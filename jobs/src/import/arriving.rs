@@ -79,3 +79,34 @@ impl Arriving {
 fn lost() -> io::Error {
     io::Error::other("writing to scratch was given up")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use presswork::domain::SeededRandom;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_arrives_is_read_as_it_came_and_lies_sealed_on_the_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let scratch = Scratch::within(folder.path(), &SeededRandom::new(1));
+        let mut file = Arriving::create(&scratch).await.unwrap();
+        file.write(&b"what is forgotten ".repeat(30_000)).await.unwrap();
+        file.anew().await.unwrap();
+        let text = b"the words of a tenant ".repeat(40_000);
+        for piece in text.chunks(70_001) {
+            file.write(piece).await.unwrap();
+        }
+        let mut read = Vec::new();
+        file.finish().await.unwrap().open().unwrap().read_to_end(&mut read).unwrap();
+        assert!(read == text);
+        let lies: Vec<_> =
+            std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert_eq!(lies.len(), 1);
+        let bytes = std::fs::read(&lies[0]).unwrap();
+        assert!(bytes.len() > text.len());
+        assert!(bytes.windows(6).all(|bytes| bytes != b"tenant" && bytes != b"forgot"));
+    }
+}
