@@ -22,6 +22,7 @@ mod memory;
 pub mod model;
 #[cfg(test)]
 mod round_trip;
+mod scratch;
 
 pub use bench::Bench;
 pub use characters::CharactersCommand;

@@ -10,7 +10,10 @@ use std::{
 };
 
 use clap::Args;
-use presswork::cli::{App, CliError};
+use presswork::{
+    cli::{App, CliError},
+    domain::SystemRandom,
+};
 use serde::{Deserialize, Serialize};
 
 use super::{mib, rounded, unless_stopped};
@@ -18,6 +21,7 @@ use crate::{
     book::BookError,
     import::{BookSink, Report, SourceFile, local_folder, read_any},
     memory,
+    scratch::Scratch,
 };
 
 /// What `bench corpus` is told.
@@ -165,10 +169,10 @@ fn one(arguments: &CorpusArguments) -> Result<Outcome, CliError> {
         local_folder(path)?
     } else {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        vec![SourceFile { name, path: path.to_owned() }]
+        vec![SourceFile::new(name, path)]
     };
     let mut keep = Keep(arguments.keep.clone());
-    let read = read_any(files, path.is_dir(), scratch.path(), &mut keep);
+    let read = read_any(files, path.is_dir(), &Scratch::within(scratch.path(), &SystemRandom), &mut keep);
     let (outcome, reason, title, report) = match read {
         Ok(imported) => ("imported", None, Some(imported.metadata.title), Some(imported.report)),
         Err(error @ BookError::Input { .. }) => ("refused", Some(error.to_string()), None, None),

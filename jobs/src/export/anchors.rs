@@ -6,7 +6,7 @@ use std::{
     io,
 };
 
-use super::spool::{Scratch, Shelves};
+use crate::scratch::{Scratch, Shelves};
 
 /// How many bytes of names links ahead may wait for; beyond them a link leads to its chapter's beginning.
 const MOST_WAITING_BYTES: usize = 4 << 20;

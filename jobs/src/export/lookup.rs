@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::spool::Scratch;
 use crate::book::{Asset, Book, LinkTarget};
+use crate::scratch::Scratch;
 
 /// A book with indexes over its names.
 #[derive(Debug)]

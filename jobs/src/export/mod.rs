@@ -8,7 +8,6 @@
 //! - `lookup`: chapters and pictures by name. `anchors`: ids, and which of them links may name.
 //! - `escape`, `url`, `language`: text, addresses and language tags made safe for markup.
 //! - `markup`: blocks as XHTML that HTML parsers read as well; EPUB and HTML share it.
-//! - `spool`: what grows with a book's chapters, put aside.
 //! - `part`: some of a book's chapters as a book of their own.
 //! - [`sheets`]: a project's characters, in formats of their own.
 //! - `page`: what a printed page looks like, as users choose it.
@@ -21,6 +20,7 @@ use std::{
 };
 
 use crate::book::{Asset, Book, BookError, Event, Losses, loss};
+pub use crate::scratch::Scratch;
 
 mod anchors;
 mod archived;
@@ -39,7 +39,6 @@ pub mod page;
 mod part;
 mod pdf;
 pub mod sheets;
-mod spool;
 mod submit;
 #[cfg(test)]
 mod tests;
@@ -51,7 +50,6 @@ pub use format::{Format, What};
 pub use job::{Export, Exported};
 pub use page::PageOptions;
 pub use part::{Chapters, ChaptersError};
-pub use spool::Scratch;
 pub use submit::ExportArguments;
 #[cfg(test)]
 pub(crate) use tests::random_chapter;

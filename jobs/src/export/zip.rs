@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use crc32fast::Hasher;
 use flate2::{Compression, write::DeflateEncoder};
 
-use super::spool::{Scratch, Spool};
+use crate::scratch::{Scratch, Spool};
 
 mod held;
 

@@ -4,7 +4,6 @@
 use std::{
     cell::Cell,
     collections::HashMap,
-    fs::File,
     io::{self, Read, Seek, SeekFrom},
     rc::Rc,
 };
@@ -15,7 +14,7 @@ use self::names::Letters;
 use crate::{
     book::BookError,
     import::{
-        SourceFile,
+        SourceFile, SourceReader,
         pictures::{MOST_PICTURE_BYTES, own_error},
         read_error,
     },
@@ -48,7 +47,7 @@ impl Archive {
     /// Opens an archive that should be `what` (`an EPUB`) and checks every entry's name and what it says of its size.
     pub(super) fn open(source: &SourceFile, what: &str) -> Result<Self, BookError> {
         let name = source.name.clone();
-        let file = File::open(&source.path).map_err(read_error(&name))?;
+        let file = source.open().map_err(read_error(&name))?;
         let left = Rc::new(Cell::new(Some(MOST_DIRECTORY_BYTES)));
         let opening = Opening { file, left: Rc::clone(&left) };
         let mut zip = ZipArchive::new(opening).map_err(|error| {
@@ -182,7 +181,7 @@ impl Archive {
 
 /// An archive's file, of which only so much may be read while it is opened.
 struct Opening {
-    file: File,
+    file: SourceReader,
     /// How many bytes may still be read; no bound once the archive is open.
     left: Rc<Cell<Option<u64>>>,
 }

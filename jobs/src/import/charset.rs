@@ -1,16 +1,13 @@
 //! Text in any charset as lines of UTF-8. A first pass over the whole file decides the charset; chardetng is asked last,
 //! as it takes UTF-16 without a mark for windows-1252.
 
-use std::{
-    fs::File,
-    io::{Read as _, Seek as _, SeekFrom},
-};
+use std::io::{Read as _, Seek as _, SeekFrom};
 
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use encoding_rs::{Decoder, Encoding, UTF_8, UTF_16BE, UTF_16LE};
 
 use super::{
-    SourceFile,
+    SourceFile, SourceReader,
     detect::{is_binary, utf16_by_zeros},
     read_error,
 };
@@ -41,7 +38,7 @@ pub(super) enum Allowed {
 
 /// Reads a file through once and decides its charset.
 pub(super) fn examine(source: &SourceFile, allowed: Allowed) -> Result<Charset, BookError> {
-    let mut file = File::open(&source.path).map_err(read_error(&source.name))?;
+    let mut file = source.open().map_err(read_error(&source.name))?;
     let mut chunk = vec![0; CHUNK];
     let mut detector = EncodingDetector::new(Iso2022JpDetection::Allow);
     let mut utf8 = Utf8Check::default();
@@ -95,7 +92,7 @@ pub(super) fn examine(source: &SourceFile, allowed: Allowed) -> Result<Charset, 
 }
 
 /// Fills the buffer, or as much as is left.
-fn read_full(file: &mut File, into: &mut [u8]) -> std::io::Result<usize> {
+fn read_full(file: &mut SourceReader, into: &mut [u8]) -> std::io::Result<usize> {
     let mut filled = 0;
     while filled < into.len() {
         match file.read(&mut into[filled..]) {
@@ -160,7 +157,7 @@ impl Utf8Check {
 #[derive(Debug)]
 pub(super) struct Lines {
     name: String,
-    file: File,
+    file: SourceReader,
     decoder: Decoder,
     raw: Vec<u8>,
     text: String,
@@ -172,7 +169,7 @@ pub(super) struct Lines {
 
 impl Lines {
     pub(super) fn open(source: &SourceFile, charset: Charset) -> Result<Self, BookError> {
-        let file = File::open(&source.path).map_err(read_error(&source.name))?;
+        let file = source.open().map_err(read_error(&source.name))?;
         let (name, raw, decoder) =
             (source.name.clone(), vec![0; CHUNK], charset.encoding.new_decoder_with_bom_removal());
         Ok(Self { name, file, decoder, raw, text: String::new(), at: 0, ended: false, replaced: false })

@@ -8,7 +8,7 @@ fn file(bytes: &[u8]) -> (tempfile::NamedTempFile, SourceFile) {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(bytes).unwrap();
     let path = file.path().to_owned();
-    (file, SourceFile { name: "x.txt".into(), path })
+    (file, SourceFile::new("x.txt", path))
 }
 
 fn lines(bytes: &[u8]) -> (String, Vec<String>) {

@@ -1,6 +1,6 @@
 //! A file that is handed in for an import: it lies in the tenant's storage, or at an address from where the job fetches it.
 
-use std::{fmt, path::Path};
+use std::fmt;
 
 use futures_util::StreamExt as _;
 use object_store::{ObjectStore, ObjectStoreExt as _, path::Path as Key};
@@ -10,9 +10,9 @@ use presswork::{
     worker::Context,
 };
 use serde::{Deserialize, Serialize};
-use tokio::io::AsyncWriteExt as _;
 
-use super::{SourceFile, web};
+use super::{SourceFile, arriving::Arriving, web};
+use crate::scratch::{Scratch, SealedFile};
 
 /// Where uploads are, in the tenant's storage.
 const FOLDERS: [&str; 2] = ["files/", "uploads/"];
@@ -149,23 +149,23 @@ impl Handed {
         }
     }
 
-    /// Fetches it to `path`, where it can be sought in; answers how many of the bytes that may come are left.
+    /// Fetches it to scratch, where it can be sought in; answers how many of the bytes that may come are left.
     ///
     /// # Errors
     /// Where it is gone, may not be had, or is larger than `left`.
     pub(super) async fn fetch(
         &self,
         context: &Context,
-        path: &Path,
+        scratch: &Scratch,
         left: u64,
         too_large: &str,
     ) -> Result<(SourceFile, u64), Failure> {
-        let source = |name: &str| SourceFile { name: name.to_owned(), path: path.to_owned() };
         match &self.place {
             Place::Key(key) => {
                 let name = self.name.as_deref().unwrap_or(key);
-                let left = fetch_object(&*context.storage(), (key, name), path, left, too_large).await?;
-                Ok((source(name), left))
+                let storage = context.storage();
+                let (file, left) = fetch_object(&*storage, (key, name), scratch, left, too_large).await?;
+                Ok((SourceFile::sealed(name, file), left))
             }
             Place::Url(url) => {
                 let clock = context.shared_clock();
@@ -179,12 +179,12 @@ impl Handed {
                     clock: &*clock,
                     tell: &tell,
                 };
-                let fetched = tokio::select! {
-                    fetched = fetching.to(path) => fetched?,
+                let (fetched, file) = tokio::select! {
+                    fetched = fetching.to(scratch) => fetched?,
                     () = context.cancelled() => return Err(Failure::Cancelled),
                 };
                 let name = self.name.as_deref().unwrap_or(&fetched.name);
-                Ok((source(name), left.saturating_sub(fetched.bytes)))
+                Ok((SourceFile::sealed(name, file), left.saturating_sub(fetched.bytes)))
             }
         }
     }
@@ -193,10 +193,10 @@ impl Handed {
 async fn fetch_object(
     storage: &dyn ObjectStore,
     (key, name): (&str, &str),
-    path: &Path,
+    scratch: &Scratch,
     left: u64,
     too_large: &str,
-) -> Result<u64, Failure> {
+) -> Result<(SealedFile, u64), Failure> {
     let got = match storage.get(&object_key(key)?).await {
         Err(object_store::Error::NotFound { .. }) => {
             return Err(Failure::fatal(format_args!("{name}: the upload is gone: upload it again")));
@@ -206,13 +206,12 @@ async fn fetch_object(
     let Some(left) = left.checked_sub(got.meta.size) else {
         return Err(Failure::fatal(format_args!("{name}: {too_large}")));
     };
-    let mut file = tokio::fs::File::create(path).await.map_err(Failure::retry)?;
+    let mut file = Arriving::create(scratch).await?;
     let mut pieces = got.into_stream();
     while let Some(piece) = pieces.next().await {
-        file.write_all(&piece.map_err(Failure::retry)?).await.map_err(Failure::retry)?;
+        file.write(&piece.map_err(Failure::retry)?).await?;
     }
-    file.flush().await.map_err(Failure::retry)?;
-    Ok(left)
+    Ok((file.finish().await?, left))
 }
 
 /// A key as it is on storage: each name in its normal form, and in letters of any script.

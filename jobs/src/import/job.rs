@@ -2,12 +2,7 @@
 //! pictures into a project. The book that was there stays whole and in use until the new one takes its place in one
 //! step; an import that fails leaves nothing that anybody sees.
 
-use std::{
-    io::Read,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{io::Read, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
@@ -23,9 +18,12 @@ use super::{
     BookSink, ChapterMark, Handed, Imported, Report, Source, SourceFile, SourceFormat, detect, import_marked,
     unpack::{format_of, unpack},
 };
-use crate::book::{
-    BookError, Metadata,
-    project::{Guard, ProjectWriter, discard},
+use crate::{
+    book::{
+        BookError, Metadata,
+        project::{Guard, ProjectWriter, discard},
+    },
+    scratch::Scratch,
 };
 
 /// Brings a manuscript into a project; what the project held before is replaced.
@@ -104,13 +102,13 @@ impl Kind for Import {
     }
 
     async fn run(self, context: Context) -> Result<Brought, Failure> {
-        let scratch = context.scratch().await?;
-        let source = self.fetch(&context, scratch.path()).await?;
+        let folder = context.scratch().await?;
+        let scratch = Scratch::within(folder.path(), context.random());
+        let source = self.fetch(&context, &scratch).await?;
         let storage = context.project(&self.project);
         // A revision of its own for each attempt.
         let revision = format!("{}-{}", context.job().id, context.job().epoch);
-        let brought =
-            self.bring(&context, (source, scratch.path().to_owned()), storage.clone(), &revision).await;
+        let brought = self.bring(&context, (source, scratch), storage.clone(), &revision).await;
         if brought.is_err() {
             discard(&*storage, &revision).await;
         }
@@ -120,12 +118,11 @@ impl Kind for Import {
 
 impl Import {
     /// Fetches the manuscript to where it can be sought in.
-    async fn fetch(&self, context: &Context, scratch: &Path) -> Result<Source, Failure> {
+    async fn fetch(&self, context: &Context, scratch: &Scratch) -> Result<Source, Failure> {
         let (mut left, mut files) = (MOST_BYTES, Vec::new());
-        for (place, handed) in self.source.iter().enumerate() {
-            let path = scratch.join(place.to_string());
+        for handed in &self.source {
             let too_large = "a manuscript may have 4 GiB at most";
-            let (file, rest) = handed.fetch(context, &path, left, too_large).await?;
+            let (file, rest) = handed.fetch(context, scratch, left, too_large).await?;
             left = rest;
             files.push(file);
         }
@@ -142,7 +139,7 @@ impl Import {
     async fn bring(
         self,
         context: &Context,
-        (source, scratch): (Source, PathBuf),
+        (source, scratch): (Source, Scratch),
         storage: Arc<dyn ObjectStore>,
         revision: &str,
     ) -> Result<Brought, Failure> {
@@ -161,7 +158,7 @@ impl Import {
     fn read(
         self,
         source: Source,
-        scratch: &Path,
+        scratch: &Scratch,
         writer: ProjectWriter,
         runtime: Handle,
         context: Context,
@@ -194,7 +191,7 @@ impl Import {
 pub(crate) fn read_any(
     mut files: Vec<SourceFile>,
     is_folder: bool,
-    scratch: &Path,
+    scratch: &Scratch,
     sink: &mut dyn BookSink,
 ) -> Result<Imported, BookError> {
     let source = match files.pop() {
@@ -212,14 +209,14 @@ pub(crate) fn read_any(
 fn told(
     said: Option<SourceFormat>,
     source: Source,
-    scratch: &Path,
+    scratch: &Scratch,
 ) -> Result<(SourceFormat, Source), BookError> {
     let file = match source {
         Source::Folder(files) => return folder(said, files, "the folder"),
         Source::File(file) => file,
     };
     let mut head = Vec::new();
-    let opened = std::fs::File::open(&file.path);
+    let opened = file.open();
     let read = opened.and_then(|opened| opened.take(detect::HEAD_BYTES as u64).read_to_end(&mut head));
     read.map_err(|error| BookError::storage(format!("reading {}", file.name), error))?;
     let may_be_folder = said.is_none_or(|format| format.is_of_folders());

@@ -1,9 +1,6 @@
 //! A file's text as bytes of UTF-8, one after the other, whatever its charset; counts lines and knows where it is.
 
-use std::{
-    fs::File,
-    io::{self, Read},
-};
+use std::io::{self, Read};
 
 use encoding_rs::{Decoder, Encoding, UTF_8};
 
@@ -33,7 +30,7 @@ pub(super) struct Text {
 impl Text {
     /// Opens a file; a byte order mark goes before the charset that is said.
     pub(super) fn open(source: &SourceFile, charset: &'static Encoding) -> Result<Self, BookError> {
-        let file = File::open(&source.path).map_err(read_error(&source.name))?;
+        let file = source.open().map_err(read_error(&source.name))?;
         Ok(Self::new(&source.name, Box::new(file), charset))
     }
 

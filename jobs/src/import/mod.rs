@@ -6,20 +6,22 @@
 //! - `chapters`: events in, chapters out; counts, bounds, splits. `pictures`: what a picture is and what it is called.
 //! - `charset`: text in any charset as lines of UTF-8; `letters`: as bytes of it.
 //! - `job`: the job kind [`Import`]. `submit`: its arguments on the command line.
-//! - `handed`: where a file comes from: the tenant's storage, or the `web`, which fetches it.
+//! - `handed`: where a file comes from: the tenant's storage, or the `web`, which fetches it. `arriving`: how it is put down;
+//!   `source`: how it is read.
 //! - [`characters`]: the job kind that brings characters in, many at a time.
 //! - `folder`: which of a folder's files are its chapters. `order`: the order of those.
 //! - `steer`: where chapters begin, as a user says it. `unpack`: a folder in a ZIP archive.
 //! - `archive`: ZIP with its bounds, for `epub`, `docx` and `unpack`.
 //! - `markdown`, `text`, `html`, `epub`, `docx`, `json`: one format each.
 
-use std::{fmt, io::Read, path::PathBuf, str::FromStr};
+use std::{fmt, io::Read, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
 use crate::book::{BookError, Losses, Metadata};
 
 mod archive;
+mod arriving;
 mod chapters;
 pub mod characters;
 mod charset;
@@ -37,6 +39,7 @@ mod letters;
 mod markdown;
 mod order;
 mod pictures;
+mod source;
 mod steer;
 mod submit;
 mod table;
@@ -51,6 +54,8 @@ pub use detect::detect;
 pub use handed::{Handed, Place, SourceUrl};
 pub(crate) use job::read_any;
 pub use job::{Brought, Import};
+pub(crate) use source::SourceReader;
+pub use source::{Source, SourceFile};
 pub use steer::{ChapterMark, ChapterMarkError};
 pub use submit::ImportArguments;
 pub(crate) use submit::local_folder;
@@ -124,24 +129,6 @@ impl FromStr for SourceFormat {
     fn from_str(text: &str) -> Result<Self, SourceFormatError> {
         Self::ALL.into_iter().find(|format| format.name() == text).ok_or(SourceFormatError)
     }
-}
-
-/// A file that was handed in.
-#[derive(Clone, Debug)]
-pub struct SourceFile {
-    /// As its owner knows it, for messages and for images: in a folder the path from its root, with `/`.
-    pub name: String,
-    /// Where it can be read now.
-    pub path: PathBuf,
-}
-
-/// A manuscript that was handed in.
-#[derive(Clone, Debug)]
-pub enum Source {
-    /// One file.
-    File(SourceFile),
-    /// A folder of chapters and their pictures, in any order.
-    Folder(Vec<SourceFile>),
 }
 
 /// Takes a book as it is read. A call may block; what it answers ends the import.

@@ -3,7 +3,6 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    fs::File,
     io::Read as _,
 };
 
@@ -59,7 +58,7 @@ pub(super) fn in_order(
 }
 
 fn beginning(file: &SourceFile) -> Result<String, BookError> {
-    let opened = File::open(&file.path).map_err(read_error(&file.name))?;
+    let opened = file.open().map_err(read_error(&file.name))?;
     let mut bytes = Vec::new();
     opened.take(MOST_SUMMARY_BYTES).read_to_end(&mut bytes).map_err(read_error(&file.name))?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())

@@ -153,7 +153,7 @@ fn look(path: &Path) -> Result<Manuscript, CliError> {
 /// The book's files below a folder of this machine. Blocking.
 pub(crate) fn local_folder(path: &Path) -> Result<Vec<SourceFile>, CliError> {
     let files = look(path)?.files;
-    Ok(files.into_iter().map(|LocalFile { name, path }| SourceFile { name, path }).collect())
+    Ok(files.into_iter().map(|LocalFile { name, path }| SourceFile::new(name, path)).collect())
 }
 
 /// The book's files below a folder. Hidden ones are left out and links are not followed: what is outside of the

@@ -53,7 +53,7 @@ pub(super) fn file(name: &str, bytes: &[u8]) -> (tempfile::NamedTempFile, Source
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(bytes).unwrap();
     let path = file.path().to_owned();
-    (file, SourceFile { name: name.to_owned(), path })
+    (file, SourceFile::new(name, path))
 }
 
 /// Imports one file.

@@ -1,12 +1,7 @@
 //! A manuscript in a ZIP archive: its chapters and pictures as files of a folder. The archive's own bounds hold; an archive inside of it
 //! is not looked into.
 
-use std::{
-    collections::BTreeSet,
-    fs::File,
-    io::{self, BufWriter, Write as _},
-    path::Path,
-};
+use std::{collections::BTreeSet, io};
 
 use super::{
     SourceFile, SourceFormat,
@@ -14,7 +9,7 @@ use super::{
     folder::{extension, is_named},
     pictures::{MOST_PICTURE_BYTES, own_error},
 };
-use crate::book::BookError;
+use crate::{book::BookError, scratch::Scratch};
 
 /// How many bytes a chapter's file in an archive has at most.
 const MOST_FILE_BYTES: u64 = 1 << 30;
@@ -43,11 +38,11 @@ pub(super) fn format_of(files: &[SourceFile], name: &str) -> Result<SourceFormat
         .ok_or_else(|| BookError::input(name, "there are no chapters in it: no Markdown, HTML or text files"))
 }
 
-/// Writes an archive's chapters and pictures to `folder`, under names of their own.
+/// Writes an archive's chapters and pictures to scratch.
 ///
 /// # Errors
 /// `Input` where it is no archive, leads outside, or grows too large; `Storage` where the folder can't be written to.
-pub(super) fn unpack(source: &SourceFile, folder: &Path) -> Result<Vec<SourceFile>, BookError> {
+pub(super) fn unpack(source: &SourceFile, scratch: &Scratch) -> Result<Vec<SourceFile>, BookError> {
     let mut archive = Archive::open(source, "a ZIP archive of chapters")?;
     let names: BTreeSet<String> = archive.names().filter(|name| !is_hidden(name) && is_part(name)).collect();
     if names.is_empty() {
@@ -55,16 +50,14 @@ pub(super) fn unpack(source: &SourceFile, folder: &Path) -> Result<Vec<SourceFil
         return Err(BookError::input(&source.name, problem));
     }
     let mut files = Vec::new();
-    for (number, name) in names.into_iter().enumerate() {
-        let path = folder.join(format!("unpacked-{number}"));
+    for name in names {
         let most = if is_picture(&name) { MOST_PICTURE_BYTES } else { MOST_FILE_BYTES };
         let doing = || format!("unpacking {}", source.name);
         let mut entry = archive.open_entry(&name, most)?;
-        let file = File::create_new(&path).map_err(|error| BookError::storage(doing(), error))?;
-        let mut file = BufWriter::new(file);
+        let mut file = scratch.create().map_err(|error| BookError::storage(doing(), error))?;
         io::copy(&mut entry, &mut file).map_err(own_error(&name))?;
-        file.flush().map_err(|error| BookError::storage(doing(), error))?;
-        files.push(SourceFile { name, path });
+        let file = file.finish().map_err(|error| BookError::storage(doing(), error))?;
+        files.push(SourceFile::sealed(name, file));
     }
     Ok(files)
 }
@@ -76,6 +69,8 @@ fn is_hidden(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use presswork::domain::SystemRandom;
+
     use super::*;
     use crate::import::{
         Source,
@@ -93,7 +88,7 @@ mod tests {
     fn read(bytes: &[u8]) -> Result<(Kept, SourceFormat), BookError> {
         let (_file, source) = file("book.zip", bytes);
         let folder = tempfile::tempdir().unwrap();
-        let files = unpack(&source, folder.path())?;
+        let files = unpack(&source, &Scratch::within(folder.path(), &SystemRandom))?;
         let format = format_of(&files, &source.name)?;
         let mut kept = Kept::default();
         import(format, &Source::Folder(files), &mut kept)?;

@@ -120,13 +120,13 @@ pub(super) fn handbook() -> Held {
     for entry in std::fs::read_dir(&folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_file() {
-            files.push(SourceFile { name: path.file_name().unwrap().to_string_lossy().into_owned(), path });
+            files.push(SourceFile::new(path.file_name().unwrap().to_string_lossy(), &path));
         } else {
             let below = path.file_name().unwrap().to_string_lossy().into_owned();
             for entry in std::fs::read_dir(&path).unwrap() {
                 let path = entry.unwrap().path();
                 let name = format!("{below}/{}", path.file_name().unwrap().to_string_lossy());
-                files.push(SourceFile { name, path });
+                files.push(SourceFile::new(name, path));
             }
         }
     }

@@ -49,7 +49,7 @@ impl Held {
     fn read(format: SourceFormat, name: &str, bytes: &[u8]) -> (Self, Imported) {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(bytes).unwrap();
-        let source = Source::File(SourceFile { name: name.to_owned(), path: file.path().to_owned() });
+        let source = Source::File(SourceFile::new(name, file.path()));
         let mut held = Self::default();
         let imported = import(format, &source, &mut held).unwrap_or_else(|error| panic!("{name}: {error}"));
         held.metadata = imported.metadata.clone();

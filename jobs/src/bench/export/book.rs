@@ -140,7 +140,7 @@ fn without_pictures(markdown: &str) -> String {
 /// Blocking.
 fn read_handbook(folder: &Path) -> Result<(Collected, Metadata), BookError> {
     handbook::write(folder)?;
-    let file = |(name, _): &handbook::File| SourceFile { name: (*name).to_owned(), path: folder.join(name) };
+    let file = |(name, _): &handbook::File| SourceFile::new(*name, folder.join(name));
     let files = handbook::FILES.iter().map(file).collect();
     let mut book = Collected::default();
     let imported = import(SourceFormat::Markdown, &Source::Folder(files), &mut book)?;

@@ -66,8 +66,10 @@ impl Baseline {
 
     /// For people.
     pub(in crate::bench) fn shown(&self) -> String {
-        let Self { program, times_its_speed, part_of_its_memory, .. } = self;
-        format!("{times_its_speed:.1} x {program}'s speed, {part_of_its_memory:.2} of its memory")
+        let Self { program, source_mib, times_its_speed, part_of_its_memory, .. } = self;
+        format!(
+            "{times_its_speed:.1} x {program}'s speed, {part_of_its_memory:.2} of its memory at {source_mib:.1} MiB"
+        )
     }
 }
 

@@ -10,9 +10,9 @@ use crate::{
     export::{
         escape::escaped,
         markup::picture_file,
-        spool::Scratch,
         zip::{Held, Zip},
     },
+    scratch::Scratch,
 };
 
 /// How many bytes the addresses of a part's links may have, compressed.

@@ -18,9 +18,9 @@ use crate::{
     book::BookError,
     export::{
         loss,
-        spool::Scratch,
         zip::{Held, Zip},
     },
+    scratch::Scratch,
 };
 
 /// Where a note's own mark belongs. No legal text has it.

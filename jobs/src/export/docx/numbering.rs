@@ -3,9 +3,9 @@
 use std::io::{self, Write};
 
 use super::styles::STEP;
-use crate::export::{
-    spool::Scratch,
-    zip::{Held, Zip},
+use crate::{
+    export::zip::{Held, Zip},
+    scratch::Scratch,
 };
 
 /// The list that all bullets belong to.

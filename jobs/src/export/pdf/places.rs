@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, io};
 use pdf_writer::Ref;
 
 use super::objects::Objects;
-use crate::export::spool::{Scratch, Shelves};
+use crate::scratch::{Scratch, Shelves};
 
 /// Links ahead that may wait; beyond them a link leads to its chapter's beginning.
 const MOST_WAITING: usize = 100_000;

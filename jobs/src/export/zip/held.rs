@@ -7,7 +7,7 @@ use crc32fast::Hasher;
 use flate2::{Compression, write::DeflateEncoder};
 
 use super::{Zip, local_header, utf8_flag};
-use crate::export::spool::{Scratch, Spool};
+use crate::scratch::{Scratch, Spool};
 
 /// Compressed bytes are put aside in pieces of this size.
 const PIECE_BYTES: usize = 16 << 10;

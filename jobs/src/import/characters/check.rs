@@ -1,6 +1,6 @@
 //! The first pass: reads all items, counts them, and tells those that can't be used.
 
-use std::{fs::File, io::Read as _};
+use std::io::Read as _;
 
 use presswork::{
     artifact::ArtifactOptions,
@@ -114,7 +114,7 @@ impl Work {
     fn digest(&self) -> Result<String, Failure> {
         let mut digest = Sha256::new();
         digest.update(serde_json::to_vec(&self.payload).map_err(Failure::fatal)?);
-        let mut file = File::open(&self.source.path).map_err(Failure::retry)?;
+        let mut file = self.source.open().map_err(Failure::retry)?;
         let mut piece = vec![0; READ_BYTES];
         loop {
             let read = file.read(&mut piece).map_err(Failure::retry)?;

@@ -70,7 +70,7 @@ impl How {
 fn is_archive(source: &SourceFile) -> bool {
     use std::io::Read as _;
     let mut head = [0; 4];
-    let opened = std::fs::File::open(&source.path);
+    let opened = source.open();
     opened.and_then(|mut file| file.read_exact(&mut head)).is_ok() && head.starts_with(b"PK")
 }
 

@@ -33,7 +33,7 @@ use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 
 use super::{SourceFile, letters::Text};
-use crate::book::Characters;
+use crate::{book::Characters, scratch::Scratch};
 
 pub use csv::{Sign, SignError};
 pub use payload::{Form, FormError, ImportCharacters, Table, Tolerance, ToleranceError};
@@ -137,9 +137,9 @@ impl Kind for ImportCharacters {
 impl ImportCharacters {
     async fn bring(self, context: &Context) -> Result<BroughtCharacters, Failure> {
         let scratch = context.scratch().await?;
-        let path = scratch.path().join("characters");
+        let sealed = Scratch::within(scratch.path(), context.random());
         let too_large = "a file of characters may have 1 GiB at most: divide it";
-        let (source, _) = self.source.fetch(context, &path, MOST_FILE_BYTES, too_large).await?;
+        let (source, _) = self.source.fetch(context, &sealed, MOST_FILE_BYTES, too_large).await?;
         let characters = Characters::of(context.project(&self.project));
         let (runtime, reading) = (Handle::current(), context.clone());
         let work = move || {

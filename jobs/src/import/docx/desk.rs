@@ -39,17 +39,17 @@ impl Desk for Here<'_, '_, '_> {
         let index = self.book.next.saturating_sub(1);
         let address = match &link.target {
             Target::Relation(id) => {
-                self.book.relations[self.part].get(id).map(|relation| relation.target.clone())
+                self.book.relations[self.part].get(id.as_str()).map(|relation| relation.target.to_string())
             }
             Target::Address(address) => Some(address.clone()),
             Target::Bookmark(name) => {
-                let place = self.book.survey.places.get(name).cloned();
-                let found = place.and_then(|(chapter, anchor)| {
-                    let file = self.book.files.get(chapter)?;
+                let survey = &self.book.survey;
+                let found = survey.places.of(name).and_then(|(chapter, anchor)| {
+                    let file = survey.file(chapter)?;
                     Some(match anchor {
                         Some(anchor) if chapter == index => format!("#{anchor}"),
                         Some(anchor) => format!("{file}#{anchor}"),
-                        None => file.clone(),
+                        None => file,
                     })
                 });
                 if found.is_none() {

@@ -144,7 +144,7 @@ fn a_note_that_every_chapter_mentions_does_not_multiply() {
     parts.0[place].1 = notes.into_bytes();
     let (_file, source) = file("b.docx", &zip_of(&parts.0));
     let mut archive = Archive::open(&source, "a DOCX").unwrap();
-    let mut notes = Notes::default();
+    let mut notes = Notes::new(crate::scratch::Scratch::default());
     notes.add(&mut archive, "word/footnotes.xml", false).unwrap();
     let note = NoteId { at_end: false, id: "2".into() };
     for _ in 0..60 {

@@ -3,9 +3,10 @@
 //! still to come; the second writes. Neither holds more than a paragraph, a table or a note.
 //!
 //! `archive` (shared) bounds the ZIP, `xml` the XML; `parts` are the parts around the text, `styles` what styles and
-//! lists mean, `text` what paragraphs hold, `blocks` how they become balanced events, `names` our own bookmarks.
+//! lists mean, `text` what paragraphs hold, `blocks` how they become balanced events, `names` our own bookmarks, `places`
+//! where bookmarks are.
 
-use std::{fs::File, io::Read as _};
+use std::io::Read as _;
 
 use super::{
     BookSink, Imported, Report, SourceFile, SourceFormat, archive::Archive, chapters::Chapters, one_line,
@@ -19,6 +20,7 @@ mod desk;
 mod limits_tests;
 mod names;
 mod parts;
+mod places;
 mod styles;
 mod survey;
 #[cfg(test)]
@@ -30,7 +32,7 @@ use blocks::{Blocks, resolved};
 use desk::{Here, Mentioned};
 use parts::{Notes, Relations};
 use styles::{Role, Styles};
-use survey::{Begins, Order, Part, Survey, survey};
+use survey::{Begins, Order, Part, Survey, Surveyor};
 use text::{Block, Content, NoteId, Paragraph, Picture, Reader};
 use xml::Xml;
 
@@ -44,7 +46,7 @@ pub(super) fn import(
     let mut archive = Archive::open(source, "a DOCX")?;
     let root = parts::relations(&mut archive, "")?;
     let main = root.values().find(|relation| relation.kind == "officeDocument");
-    let main = main.map_or_else(|| "word/document.xml".to_owned(), |relation| relation.target.clone());
+    let main = main.map_or_else(|| "word/document.xml".to_owned(), |relation| relation.target.to_string());
     if !archive.has(&main) {
         let problem = "it is missing: the file is a ZIP archive, but not a DOCX";
         return Err(BookError::input(archive.place(&main), problem));
@@ -52,12 +54,12 @@ pub(super) fn import(
     let relations = parts::relations(&mut archive, &main)?;
     let metadata = parts::metadata(&mut archive, &root)?;
     let mut styles = Styles::default();
-    let (mut notes, mut notes_at) = (Notes::default(), None);
+    let (mut notes, mut notes_at) = (Notes::new(source.scratch()), Vec::new());
     let (mut foot, mut end) = (Relations::new(), Relations::new());
     // One part of each kind: a document has no more.
     let mut read: Vec<&str> = Vec::new();
     for relation in relations.values().filter(|relation| !relation.is_outside) {
-        let (kind, path) = (relation.kind.as_str(), relation.target.as_str());
+        let (kind, path) = (relation.kind, &*relation.target);
         let is_part = matches!(kind, "styles" | "numbering" | "footnotes" | "endnotes");
         if !is_part || read.contains(&kind) || !archive.has(path) {
             continue;
@@ -69,20 +71,22 @@ pub(super) fn import(
             "numbering" => styles.read_lists(archive.open_entry(path, 256 << 20)?, &place)?,
             "footnotes" => {
                 notes.add(&mut archive, path, false)?;
-                notes_at = Some(path.to_owned());
+                notes_at.push(path.to_owned());
                 foot = parts::relations(&mut archive, path)?;
             }
             "endnotes" => {
                 notes.add(&mut archive, path, true)?;
+                notes_at.push(path.to_owned());
                 end = parts::relations(&mut archive, path)?;
             }
             _ => {}
         }
     }
-    let mut survey = survey(Reader::new(parts::open(&mut archive, &main)?, &styles), &styles, level)
-        .map_err(|error| in_file(error, &source.name))?;
-    if let Some(path) = notes_at {
-        survey.add_notes(Reader::new(parts::open(&mut archive, &path)?, &styles), &styles)?;
+    let mut surveyor = Surveyor::new(level);
+    let surveyed = surveyor.read(Reader::new(parts::open(&mut archive, &main)?, &styles), &styles);
+    surveyed.map_err(|error| in_file(error, &source.name))?;
+    for path in notes_at {
+        surveyor.read_notes(Reader::new(parts::open(&mut archive, &path)?, &styles), &styles)?;
     }
 
     let chapters = Chapters::new(sink, Report::new(SourceFormat::Docx), &source.name);
@@ -91,8 +95,7 @@ pub(super) fn import(
         // Pictures are read while the text is.
         pictures: Archive::open(source, "a DOCX")?,
         known: Pictures::default(),
-        files: survey.files(),
-        survey,
+        survey: surveyor.done(),
         styles: &styles,
         relations: [relations, foot, end],
         notes,
@@ -110,7 +113,7 @@ pub(super) fn import(
 /// Word's format of old, which also stands around documents with a password.
 fn refuse_old(source: &SourceFile) -> Result<(), BookError> {
     let mut head = [0; 4];
-    let file = File::open(&source.path).map_err(read_error(&source.name))?;
+    let file = source.open().map_err(read_error(&source.name))?;
     let mut file = file.take(4);
     let read = file.read(&mut head).map_err(read_error(&source.name))?;
     if head[..read] == *b"\xd0\xcf\x11\xe0" {
@@ -137,7 +140,6 @@ struct Book<'a, 's> {
     pictures: Archive,
     known: Pictures,
     survey: Survey,
-    files: Vec<String>,
     styles: &'a Styles,
     /// Of the text, the footnotes and the endnotes.
     relations: [Relations; 3],
@@ -184,7 +186,8 @@ impl<'a, 's> Book<'a, 's> {
                 Part::Heading(level) => {
                     page_has_text = true;
                     self.begin_if_none()?;
-                    let heading = (level, self.survey.anchor(&paragraph.bookmarks));
+                    let chapter = Some(self.next.saturating_sub(1));
+                    let heading = (level, self.survey.anchor(&paragraph.bookmarks, chapter));
                     self.paragraph(&mut blocks, &paragraph, heading, 0)?;
                 }
                 Part::Text => {
@@ -285,7 +288,7 @@ impl<'a, 's> Book<'a, 's> {
                         Role::Heading(level) => self.survey.begins.level(level),
                         _ => 2,
                     };
-                    let heading = (level, self.survey.anchor(&paragraph.bookmarks));
+                    let heading = (level, self.survey.anchor(&paragraph.bookmarks, None));
                     self.paragraph(&mut blocks, &paragraph, heading, part)?;
                 }
                 Block::Table(table) => blocks.table(&table, styles, &mut self.here(part))?,
@@ -326,14 +329,14 @@ impl<'a, 's> Book<'a, 's> {
     /// Brings a picture in that `part` shows.
     fn bring(&mut self, picture: &Picture, part: usize) -> Result<Option<String>, BookError> {
         for id in &picture.relations {
-            let Some(relation) = self.relations[part].get(id) else { continue };
+            let Some(relation) = self.relations[part].get(id.as_str()) else { continue };
             if relation.is_outside {
                 if is_web(&relation.target) {
-                    return Ok(Some(relation.target.clone()));
+                    return Ok(Some(relation.target.to_string()));
                 }
                 continue;
             }
-            let path = relation.target.as_str();
+            let path = &*relation.target;
             if let Some(known) = self.known.known(path) {
                 if known.is_some() {
                     return Ok(known.clone());

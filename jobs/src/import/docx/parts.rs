@@ -2,9 +2,9 @@
 //! file to be read in the order in which they are mentioned.
 
 use std::{
-    collections::{BTreeMap, HashMap},
-    fs::File,
-    io::{Read, Seek as _, SeekFrom, Write as _},
+    collections::{BTreeMap, BTreeSet, HashMap},
+    hash::BuildHasher as _,
+    sync::Arc,
 };
 
 use super::{
@@ -13,7 +13,8 @@ use super::{
 };
 use crate::{
     book::{BookError, Metadata},
-    import::{archive::Archive, one_line, read_error},
+    import::{archive::Archive, one_line, pictures::own_error, read_error},
+    scratch::{Scratch, Spool},
 };
 
 /// How many bytes the text has at most, and the notes.
@@ -23,21 +24,32 @@ const MOST_PART_BYTES: u64 = 64 << 20;
 /// How many relationships a part has at most, and how many notes there are.
 const MOST: usize = 1_000_000;
 /// How many bytes a note has at most.
-const MOST_NOTE_BYTES: u64 = 4 << 20;
+const MOST_NOTE_BYTES: u32 = 4 << 20;
 /// How many bytes notes may become by being mentioned in many chapters, unless they have half as many by themselves.
 const MOST_REPEATED_BYTES: u64 = 64 << 20;
+
+/// The kinds of relationships that are looked for by kind, and not by id.
+const KINDS: [&str; 7] = [
+    "officeDocument",
+    "styles",
+    "numbering",
+    "footnotes",
+    "endnotes",
+    "core-properties",
+    "custom-properties",
+];
 
 /// Where a relationship leads.
 #[derive(Clone, Debug)]
 pub(super) struct Relation {
-    /// The last word of its type: `image`, `hyperlink`, `styles`.
-    pub(super) kind: String,
-    pub(super) target: String,
+    /// The last word of its type (`styles`), if it is one of [`KINDS`].
+    pub(super) kind: &'static str,
+    pub(super) target: Arc<str>,
     pub(super) is_outside: bool,
 }
 
 /// The relationships of a part, by id: in an order, so that of two alike the same is always meant.
-pub(super) type Relations = BTreeMap<String, Relation>;
+pub(super) type Relations = BTreeMap<Box<str>, Relation>;
 
 /// A part that can be read piece by piece.
 pub(super) fn open<'a>(archive: &'a mut Archive, path: &str) -> Result<Xml<'a>, BookError> {
@@ -50,7 +62,8 @@ pub(super) fn relations(archive: &mut Archive, part: &str) -> Result<Relations, 
     let (folder, name) = part.rsplit_once('/').unwrap_or(("", part));
     let path =
         if folder.is_empty() { format!("_rels/{name}.rels") } else { format!("{folder}/_rels/{name}.rels") };
-    let mut relations = Relations::new();
+    // Many links lead to one address.
+    let (mut relations, mut targets) = (Relations::new(), BTreeSet::<Arc<str>>::new());
     if !archive.has(&path) {
         return Ok(relations);
     }
@@ -61,16 +74,19 @@ pub(super) fn relations(archive: &mut Archive, part: &str) -> Result<Relations, 
             Node::Start(element) if element.name == "Relationship" => {
                 let get = |name: &str| element.get(name).unwrap_or_default();
                 let is_outside = get("TargetMode").eq_ignore_ascii_case("external");
-                let target = match get("Target") {
-                    target if is_outside => target.to_owned(),
-                    target => inside(folder, target),
+                let target: Arc<str> = match get("Target") {
+                    target if is_outside => target.into(),
+                    target => inside(folder, target).into(),
                 };
-                let kind = get("Type").rsplit('/').next().unwrap_or_default().to_owned();
+                let target = targets.get(&target).cloned().unwrap_or(target);
+                targets.insert(target.clone());
+                let kind = get("Type").rsplit('/').next().unwrap_or_default();
+                let kind = KINDS.into_iter().find(|known| *known == kind).unwrap_or_default();
                 if relations.len() >= MOST {
                     return Err(xml.wrong("there are more than a million relationships"));
                 }
                 let relation = Relation { kind, target, is_outside };
-                relations.entry(get("Id").to_owned()).or_insert(relation);
+                relations.entry(get("Id").into()).or_insert(relation);
             }
             Node::Eof => return Ok(relations),
             _ => {}
@@ -150,29 +166,40 @@ fn property(xml: &mut Xml<'_>) -> Result<Option<(String, String)>, BookError> {
     }
 }
 
-/// The notes, and where each stands in the scratch file.
-#[derive(Default)]
+/// The notes, and where each stands in scratch.
 pub(super) struct Notes {
-    files: Vec<File>,
-    places: HashMap<NoteId, (usize, u64, u64)>,
+    scratch: Scratch,
+    parts: Vec<Spool>,
+    /// By the hashes of their ids: there may be many.
+    places: HashMap<u64, Place>,
     /// How many bytes they have together, and how many were read: a note is written in every chapter that mentions it.
     bytes: u64,
     read: u64,
 }
 
+/// Where a note stands.
+#[derive(Clone, Copy)]
+struct Place {
+    begin: u64,
+    /// No note that is read has more.
+    bytes: u32,
+    part: u32,
+}
+
 impl Notes {
+    /// None yet; they are to be put aside in `scratch`.
+    pub(super) fn new(scratch: Scratch) -> Self {
+        Self { scratch, parts: Vec::new(), places: HashMap::new(), bytes: 0, read: 0 }
+    }
+
     /// Reads the footnotes or the endnotes.
     pub(super) fn add(&mut self, archive: &mut Archive, path: &str, at_end: bool) -> Result<(), BookError> {
-        let place = archive.place(path);
-        let mut file = tempfile::tempfile().map_err(read_error(&place))?;
-        {
-            let mut entry = archive.open_entry(path, MOST_TEXT_BYTES)?;
-            let copied = std::io::copy(&mut entry, &mut file);
-            copied.map_err(crate::import::pictures::own_error(&place))?;
-        }
-        file.flush().and_then(|()| file.seek(SeekFrom::Start(0))).map_err(read_error(&place))?;
-        let again = file.try_clone().map_err(read_error(&place))?;
-        let mut xml = Xml::new(again, &place);
+        let (place, mut spool) = (archive.place(path), Spool::new(&self.scratch));
+        let mut entry = archive.open_entry(path, MOST_TEXT_BYTES)?;
+        std::io::copy(&mut entry, &mut spool).map_err(own_error(&place))?;
+        drop(entry);
+        let part = u32::try_from(self.parts.len()).unwrap_or(u32::MAX);
+        let mut xml = Xml::new(spool.reader(), &place);
         loop {
             let begin = xml.position();
             match xml.next()? {
@@ -184,40 +211,48 @@ impl Notes {
                         return Err(xml.wrong("there are more than a million notes"));
                     }
                     if !is_sign {
-                        let range = (self.files.len(), begin, xml.position());
-                        self.bytes += range.2 - range.1;
-                        self.places.insert(NoteId { at_end, id }, range);
+                        let bytes = xml.position() - begin;
+                        self.bytes += bytes;
+                        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+                        let key = self.places.hasher().hash_one(&NoteId { at_end, id });
+                        self.places.insert(key, Place { begin, bytes, part });
                     }
                 }
                 Node::Eof => break,
                 _ => {}
             }
         }
-        self.files.push(file);
+        drop(xml);
+        self.parts.push(spool);
         Ok(())
+    }
+
+    fn place(&self, note: &NoteId) -> Option<Place> {
+        self.places.get(&self.places.hasher().hash_one(note)).copied()
     }
 
     /// Whether there is such a note.
     pub(super) fn has(&self, note: &NoteId) -> bool {
-        self.places.contains_key(note)
+        self.place(note).is_some()
     }
 
     /// A note's XML.
     pub(super) fn read(&mut self, note: &NoteId, place: &str) -> Result<Vec<u8>, BookError> {
-        let Some((file, begin, end)) = self.places.get(note).copied() else { return Ok(Vec::new()) };
-        if end - begin > MOST_NOTE_BYTES {
+        let Some(Place { begin, bytes, part }) = self.place(note) else { return Ok(Vec::new()) };
+        if bytes > MOST_NOTE_BYTES {
             return Err(BookError::input(place, "a note has more than 4 MiB: divide it"));
         }
-        self.read += end - begin;
+        self.read += u64::from(bytes);
         if self.read > MOST_REPEATED_BYTES.max(self.bytes.saturating_mul(2)) {
             let problem = "its notes are mentioned in so many chapters that they would become more than 64 MiB, and more \
                            than twice their size: divide the book";
             return Err(BookError::input(place, problem));
         }
-        let mut bytes = Vec::new();
-        let file = &mut self.files[file];
-        file.seek(SeekFrom::Start(begin)).map_err(read_error(place))?;
-        file.take(end - begin).read_to_end(&mut bytes).map_err(read_error(place))?;
-        Ok(bytes)
+        let mut xml = vec![0; bytes as usize];
+        match self.parts.get_mut(part as usize) {
+            Some(spool) => spool.read(begin, &mut xml).map_err(read_error(place))?,
+            None => xml.clear(),
+        }
+        Ok(xml)
     }
 }

@@ -1,12 +1,11 @@
 //! The first pass over the text: where chapters begin, what they are called, and which places links may lead to.
 
-use std::collections::{HashMap, HashSet};
-
 use super::{
     blocks::resolved,
     names,
+    places::{Bookmarks, Places},
     styles::{Role, Styles},
-    text::{Block, MOST_NAME_BYTES, Paragraph, Reader, Target},
+    text::{Block, Paragraph, Reader},
 };
 use crate::{
     book::BookError,
@@ -16,8 +15,8 @@ use crate::{
     },
 };
 
-/// How many bookmarks and links are remembered.
-const MOST_NAMES: usize = 500_000;
+/// How many headings a book has at most.
+const MOST_HEADINGS: usize = 20 * MOST_CHAPTERS;
 
 /// What begins a chapter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,172 +80,153 @@ impl Order {
     }
 }
 
-/// A heading that was met.
-#[derive(Debug)]
-struct Heading {
-    /// 0 for what begins a chapter in any case.
-    level: u8,
-    title: String,
-    bookmarks: Vec<String>,
-    /// Whether text stands before the first one.
-    text_before: bool,
-}
-
 /// What the first pass found.
 #[derive(Debug)]
 pub(super) struct Survey {
     pub(super) begins: Begins,
     /// The chapters' titles, the text in front first.
     pub(super) titles: Vec<String>,
-    /// Where bookmarks are: the chapter, and the heading's anchor if it is one's.
-    pub(super) places: HashMap<String, (usize, Option<String>)>,
+    pub(super) places: Places,
 }
 
 impl Survey {
-    /// The files of the chapters.
-    pub(super) fn files(&self) -> Vec<String> {
-        self.titles.iter().enumerate().map(|(index, title)| file_name(index, title)).collect()
+    /// The file of a chapter.
+    pub(super) fn file(&self, chapter: usize) -> Option<String> {
+        self.titles.get(chapter).map(|title| file_name(chapter, title))
     }
 
-    /// A heading's anchor, among its bookmarks.
-    pub(super) fn anchor(&self, bookmarks: &[String]) -> Option<String> {
-        bookmarks.iter().find_map(|name| self.places.get(name)?.1.clone())
+    /// A heading's anchor, among its bookmarks: what our own export says of it, if it stands in that chapter (`None`:
+    /// in whichever), else by what links find it.
+    pub(super) fn anchor(&self, bookmarks: &[String], chapter: Option<usize>) -> Option<String> {
+        let own = names::anchor_of(bookmarks);
+        let own = own.filter(|(number, _)| chapter.is_none_or(|chapter| *number == chapter + 1));
+        let own = own.map(|(_, anchor)| anchor);
+        own.or_else(|| bookmarks.iter().find_map(|name| self.places.of(name)?.1))
+    }
+}
+
+/// The first pass. Of a heading it keeps its level and its bookmarks; the title only where it may be a chapter's.
+#[derive(Debug, Default)]
+pub(super) struct Surveyor {
+    /// The level of headings at which chapters begin, if that is said.
+    said: Option<u8>,
+    /// The headings' levels; 0 for what begins a chapter in any case.
+    levels: Vec<u8>,
+    /// The topmost of them, or what is said.
+    top: Option<u8>,
+    /// The titles of those that begin chapters, as far as is known yet.
+    titles: Vec<String>,
+    /// Whether text stands before the first heading, and whether there is any.
+    text_in_front: bool,
+    has_text: bool,
+    /// How many pages ended.
+    pages: usize,
+    bookmarks: Bookmarks,
+}
+
+impl Surveyor {
+    /// Nothing is read yet.
+    pub(super) fn new(said: Option<u8>) -> Self {
+        Self { said, ..Self::default() }
     }
 
-    /// Reads the notes through: our own export's headings in them tell their chapter and anchor.
-    pub(super) fn add_notes(&mut self, mut reader: Reader<'_>, styles: &Styles) -> Result<(), BookError> {
+    /// Reads the text through.
+    pub(super) fn read(&mut self, mut reader: Reader<'_>, styles: &Styles) -> Result<(), BookError> {
+        let (mut order, mut page_has_text) = (Order::default(), false);
         while let Some(block) = reader.next()? {
-            let Block::Paragraph(paragraph) = block else { continue };
-            if let Role::Heading(_) = resolved(&paragraph, styles).role
-                && let Some((number, anchor)) = names::anchor_of(&paragraph.bookmarks)
-                && self.places.len() < MOST_NAMES
-            {
-                for name in paragraph.bookmarks.iter().take(50) {
-                    let place = (number.saturating_sub(1), Some(anchor.clone()));
-                    self.places.entry(name.clone()).or_insert(place);
+            let paragraph = match block {
+                Block::Paragraph(paragraph) => paragraph,
+                Block::Table(table) => {
+                    (self.has_text, page_has_text, order.in_text) = (true, true, true);
+                    table.paragraphs().for_each(|paragraph| self.links(paragraph));
+                    continue;
                 }
+            };
+            let role = resolved(&paragraph, styles).role;
+            let part = order.part(&paragraph, styles, Begins::Never);
+            let is_text = !matches!(part, Part::Front(_)) && !paragraph.is_blank();
+            if paragraph.page_break && page_has_text {
+                (self.pages, page_has_text) = (self.pages + 1, false);
+            }
+            page_has_text |= is_text;
+            if paragraph.page_break_after && page_has_text {
+                (self.pages, page_has_text) = (self.pages + 1, false);
+            }
+            match role {
+                Role::ChapterStart => self.heading(0, &paragraph)?,
+                Role::Heading(level) if !paragraph.is_blank() => self.heading(level, &paragraph)?,
+                _ => {
+                    self.has_text |= is_text || matches!(role, Role::Rule);
+                    for name in &paragraph.bookmarks {
+                        self.bookmarks.elsewhere(name, self.levels.len(), self.pages);
+                    }
+                }
+            }
+            self.links(&paragraph);
+        }
+        Ok(())
+    }
+
+    fn heading(&mut self, level: u8, paragraph: &Paragraph) -> Result<(), BookError> {
+        if self.levels.len() >= MOST_HEADINGS {
+            return Err(BookError::input("", "the book has more than a million headings"));
+        }
+        if self.levels.is_empty() {
+            self.text_in_front = self.has_text;
+        }
+        self.bookmarks.heading(self.levels.len(), &paragraph.bookmarks);
+        self.levels.push(level);
+        let level = level.max(1);
+        if self.said.is_none() && self.top.is_some_and(|top| level < top) {
+            // What was called a chapter until now is none.
+            self.titles.clear();
+        }
+        let top = self.said.unwrap_or(self.top.map_or(level, |top| top.min(level)));
+        self.top = Some(top);
+        // Whoever has more is refused when they are written.
+        if level <= top && self.titles.len() <= MOST_CHAPTERS {
+            self.titles.push(one_line(&paragraph.text(), 200));
+        }
+        Ok(())
+    }
+
+    fn links(&mut self, paragraph: &Paragraph) {
+        paragraph.links.iter().for_each(|link| self.bookmarks.link(link));
+    }
+
+    /// Reads notes through, behind the text: our own export's headings in them tell their chapter and anchor.
+    pub(super) fn read_notes(&mut self, mut reader: Reader<'_>, styles: &Styles) -> Result<(), BookError> {
+        while let Some(block) = reader.next()? {
+            match block {
+                Block::Paragraph(paragraph) => {
+                    if let Role::Heading(_) = resolved(&paragraph, styles).role {
+                        self.bookmarks.in_note(&paragraph.bookmarks);
+                    }
+                    self.links(&paragraph);
+                }
+                Block::Table(table) => table.paragraphs().for_each(|paragraph| self.links(paragraph)),
             }
         }
         Ok(())
     }
-}
 
-/// Reads a text through. `said` is the level of headings at which chapters begin, if that is said.
-pub(super) fn survey(mut reader: Reader<'_>, styles: &Styles, said: Option<u8>) -> Result<Survey, BookError> {
-    let mut headings: Vec<Heading> = Vec::new();
-    // Bookmarks elsewhere: how many headings came before, and how many pages.
-    let mut elsewhere: HashMap<String, (usize, usize)> = HashMap::new();
-    let mut named: HashSet<String> = HashSet::new();
-    // How many bookmarks of headings are remembered.
-    let mut kept = 0;
-    let (mut order, mut others, mut page, mut page_has_text) = (Order::default(), false, 0_usize, false);
-    while let Some(block) = reader.next()? {
-        let paragraphs: Vec<Paragraph> = match block {
-            Block::Paragraph(paragraph) => {
-                let role = resolved(&paragraph, styles).role;
-                let part = order.part(&paragraph, styles, Begins::Never);
-                let is_text = !matches!(part, Part::Front(_)) && !paragraph.is_blank();
-                if paragraph.page_break && page_has_text {
-                    (page, page_has_text) = (page + 1, false);
-                }
-                page_has_text |= is_text;
-                if paragraph.page_break_after && page_has_text {
-                    (page, page_has_text) = (page + 1, false);
-                }
-                let level = match role {
-                    Role::ChapterStart => Some(0),
-                    Role::Heading(level) if !paragraph.is_blank() => Some(level),
-                    _ => None,
-                };
-                match level {
-                    Some(level) => {
-                        if headings.len() >= 20 * MOST_CHAPTERS {
-                            return Err(BookError::input("", "the book has more than a million headings"));
-                        }
-                        let bookmarks = paragraph.bookmarks.iter().take(50.min(MOST_NAMES - kept)).cloned();
-                        let bookmarks: Vec<String> = bookmarks.collect();
-                        kept += bookmarks.len();
-                        headings.push(Heading {
-                            level,
-                            title: one_line(&paragraph.text(), 200),
-                            bookmarks,
-                            text_before: others,
-                        });
-                    }
-                    None => {
-                        others |= is_text || matches!(role, Role::Rule);
-                        for name in &paragraph.bookmarks {
-                            if elsewhere.len() < MOST_NAMES {
-                                elsewhere.insert(name.clone(), (headings.len(), page));
-                            }
-                        }
-                    }
-                }
-                vec![paragraph]
-            }
-            Block::Table(table) => {
-                (others, page_has_text, order.in_text) = (true, true, true);
-                table.rows.into_iter().flatten().flat_map(|cell| cell.paragraphs).collect()
-            }
+    /// What came of it.
+    pub(super) fn done(self) -> Survey {
+        let begins = match self.top {
+            Some(level) => Begins::Heading(level),
+            None if self.pages > 0 => Begins::Page,
+            None => Begins::Never,
         };
-        for link in paragraphs.iter().flat_map(|paragraph| &paragraph.links) {
-            if let Target::Bookmark(name) = &link.target
-                && named.len() < MOST_NAMES
-                && name.len() <= MOST_NAME_BYTES
-            {
-                named.insert(name.clone());
-            }
-        }
+        let top = self.top.unwrap_or(0);
+        let is_title = self.levels.first().is_some_and(|level| (*level).max(1) <= top);
+        let in_front = !self.levels.is_empty() && (self.text_in_front || !is_title);
+        let mut titles = match (self.levels.is_empty(), begins) {
+            (true, Begins::Page) => vec![String::new(); self.pages + 1],
+            (true, _) => vec![String::new(); usize::from(self.has_text)],
+            (false, _) => vec![String::new(); usize::from(in_front)],
+        };
+        titles.extend(self.titles);
+        let places = self.bookmarks.places(&self.levels, top, in_front, begins == Begins::Page);
+        Survey { begins, titles, places }
     }
-    Ok(found(&headings, said, elsewhere, &named, others, page))
-}
-
-fn found(
-    headings: &[Heading],
-    said: Option<u8>,
-    elsewhere: HashMap<String, (usize, usize)>,
-    named: &HashSet<String>,
-    others: bool,
-    pages: usize,
-) -> Survey {
-    let top = headings.iter().map(|heading| heading.level.max(1)).min().map(|top| said.unwrap_or(top));
-    let begins = match top {
-        Some(level) => Begins::Heading(level),
-        None if pages > 0 => Begins::Page,
-        None => Begins::Never,
-    };
-    let begins_chapter = |heading: &Heading| heading.level.max(1) <= top.unwrap_or(0);
-    let mut titles: Vec<String> = Vec::new();
-    // The chapter of each heading.
-    let mut chapters = Vec::with_capacity(headings.len());
-    for heading in headings {
-        if titles.is_empty() && (heading.text_before || !begins_chapter(heading)) {
-            titles.push(String::new());
-        }
-        if begins_chapter(heading) {
-            titles.push(heading.title.clone());
-        }
-        chapters.push(titles.len().saturating_sub(1));
-    }
-    if headings.is_empty() {
-        titles = vec![String::new(); if begins == Begins::Page { pages + 1 } else { usize::from(others) }];
-    }
-    let mut places = HashMap::new();
-    for (heading, chapter) in headings.iter().zip(&chapters) {
-        let own = names::anchor_of(&heading.bookmarks).filter(|(number, _)| *number == chapter + 1);
-        for name in &heading.bookmarks {
-            let own = own.as_ref().map(|(_, anchor)| anchor.clone());
-            let anchor = own.or_else(|| named.contains(name).then(|| name.clone()));
-            let anchor = anchor.filter(|_| !begins_chapter(heading));
-            if anchor.is_some() || named.contains(name) {
-                places.insert(name.clone(), (*chapter, anchor));
-            }
-        }
-    }
-    for (name, (before, page)) in elsewhere {
-        let by_heading = before.checked_sub(1).and_then(|at| chapters.get(at).copied()).unwrap_or(0);
-        let chapter = if begins == Begins::Page { page } else { by_heading };
-        places.entry(name).or_insert((chapter, None));
-    }
-    Survey { begins, titles, places }
 }

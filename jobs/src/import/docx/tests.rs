@@ -109,6 +109,28 @@ fn a_document_of_word_becomes_chapters() {
 }
 
 #[test]
+fn links_in_notes_lead_to_headings_that_nothing_else_names() {
+    let heading = |style: &str, name: &str, text: &str| {
+        format!(
+            "<w:p><w:pPr><w:pStyle w:val=\"{style}\"/></w:pPr><w:bookmarkStart w:id=\"1\" w:name=\"{name}\"/>\
+             <w:r><w:t>{text}</w:t></w:r></w:p>"
+        )
+    };
+    let marks = "<w:p><w:r><w:t>Text</w:t><w:footnoteReference w:id=\"2\"/></w:r></w:p>";
+    let body = [heading("Kapitel", "_One", "One"), marks.to_owned(), heading("Unter", "_Ref9", "Deep")];
+    let mut parts = Parts::with(&body.concat());
+    let note = "<w:footnotes><w:footnote w:id=\"2\"><w:p><w:hyperlink w:anchor=\"_Ref9\"><w:r><w:t>there</w:t></w:r></w:hyperlink>\
+                <w:hyperlink w:anchor=\"_One\"><w:r><w:t>here</w:t></w:r></w:hyperlink></w:p></w:footnote></w:footnotes>";
+    let place = parts.0.iter().position(|(name, _)| name == "word/footnotes.xml").unwrap();
+    parts.0[place].1 = note.as_bytes().to_vec();
+    let (kept, imported) = import(&parts).unwrap();
+    let text = kept.text();
+    assert!(text.contains("## Deep {#_Ref9}"), "{text}");
+    assert!(text.contains("[^1]: [there](#_Ref9)[here](0001-one.md)"), "{text}");
+    assert_eq!(imported.report.losses.iter().count(), 0);
+}
+
+#[test]
 fn without_headings_chapters_begin_at_new_pages() {
     let body = "<w:p><w:r><w:t>a</w:t></w:r></w:p><w:p><w:r><w:br w:type=\"page\"/><w:t>b</w:t></w:r></w:p>\
                 <w:p><w:r><w:t>c</w:t></w:r></w:p>";

@@ -1,7 +1,7 @@
 //! A part's paragraphs and tables, as Word means them: fields are followed, tracked changes accepted, comments dropped.
 //! A paragraph is held whole, a table too; the rest of the part is not.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, hash::BuildHasher as _};
 
 use super::{
     styles::{Look, Styles},
@@ -23,6 +23,14 @@ pub(super) use model::{Block, Cell, Content, Link, NoteId, Paragraph, Picture, P
 /// How many bookmarks around notes are remembered.
 const MOST_MARKS: usize = 200_000;
 
+/// Notes by the hashes of the bookmarks that stand around their marks.
+type Marks = HashMap<u64, NoteId>;
+
+/// The note that a bookmark stands around.
+fn marked<'m>(marks: &'m Marks, bookmark: &str) -> Option<&'m NoteId> {
+    marks.get(&marks.hasher().hash_one(bookmark))
+}
+
 /// Reads a part.
 pub(super) struct Reader<'a> {
     xml: Xml<'a>,
@@ -31,8 +39,7 @@ pub(super) struct Reader<'a> {
     /// How many fields are open besides those.
     fields_beyond: usize,
     pub(super) losses: Losses,
-    /// Bookmarks that stand around a note's mark.
-    pub(super) marks: HashMap<String, NoteId>,
+    marks: Marks,
     /// Bookmarks since the last piece.
     recent: Vec<String>,
     /// Bookmarks between paragraphs belong to the next one.
@@ -287,6 +294,7 @@ impl<'a> Reader<'a> {
                     let note = NoteId { at_end: element.name == "endnoteReference", id };
                     for name in self.recent.drain(..) {
                         if self.marks.len() < MOST_MARKS {
+                            let name = self.marks.hasher().hash_one(name);
                             self.marks.insert(name, note.clone());
                         }
                     }
@@ -345,7 +353,7 @@ impl<'a> Reader<'a> {
                     return Ok(());
                 }
                 FieldKind::NoteAgain(bookmark) => {
-                    if let Some(note) = self.marks.get(bookmark) {
+                    if let Some(note) = marked(&self.marks, bookmark) {
                         paragraph.mark_looks(note, look, link);
                     }
                     return Ok(());

@@ -1,5 +1,7 @@
 //! One target a parser.
 
+use presswork::domain::SeededRandom;
+
 use super::{
     mutate::Seed,
     seeds::{self},
@@ -16,6 +18,7 @@ use crate::{
         unpack::{format_of, unpack},
         web,
     },
+    scratch::Scratch,
 };
 
 pub(super) struct Target {
@@ -283,7 +286,7 @@ fn one(format: SourceFormat, input: &[u8]) {
 fn archive(input: &[u8]) {
     let (_file, source) = file("m.zip", input);
     let (folder, mut kept) = (tempfile::tempdir().unwrap(), Kept::default());
-    let read = unpack(&source, folder.path()).and_then(|files| {
+    let read = unpack(&source, &Scratch::within(folder.path(), &SeededRandom::new(1))).and_then(|files| {
         let format = format_of(&files, "m.zip")?;
         import(format, &Source::Folder(files), &mut kept)
     });

@@ -24,6 +24,7 @@ use crate::book::{BookError, Metadata};
 mod front;
 mod marks;
 mod page;
+mod places;
 mod plan;
 mod survey;
 #[cfg(test)]
@@ -161,7 +162,7 @@ fn metadata(read: &[Read<'_>], in_folder: bool) -> Metadata {
 fn charset(source: &SourceFile, report: &mut Report) -> Result<&'static Encoding, BookError> {
     use std::io::Read as _;
     let mut head = Vec::new();
-    let opened = std::fs::File::open(&source.path);
+    let opened = source.open();
     let read = opened.and_then(|file| file.take(HEAD_BYTES).read_to_end(&mut head));
     read.map_err(read_error(&source.name))?;
     let said = said(&head);

@@ -3,7 +3,6 @@
 
 use std::{
     collections::HashSet,
-    fs::File,
     io::{self, Read as _},
 };
 
@@ -178,7 +177,7 @@ pub(super) fn furnished(
 /// Whether `<main` stands anywhere in a file, as ASCII.
 fn mentions_main(source: &SourceFile) -> io::Result<bool> {
     const MARK: &[u8] = b"<main";
-    let mut file = File::open(&source.path)?;
+    let mut file = source.open()?;
     let (mut piece, mut held) = (vec![0; PIECE_BYTES], 0);
     loop {
         let read = file.read(&mut piece[held..])?;

@@ -125,7 +125,7 @@ impl Surroundings for Links<'_> {
         let (_, planned, survey) = &self.book.files[file];
         let id = percent_decode(id).into_owned();
         let (heading, is_anchor) = match survey.places.get(&id) {
-            Some(place) => *place,
+            Some(place) => place,
             None if id.is_empty() => (0, false),
             None => return None,
         };

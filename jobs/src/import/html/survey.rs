@@ -7,6 +7,7 @@ use super::{
     front::{Line, meta},
     marks::{marked, short},
     page::Page,
+    places::Places,
     tree::Step,
 };
 use crate::{
@@ -37,7 +38,7 @@ pub(super) struct Heading {
     /// Whether text or a picture stands between it and the next one.
     pub(super) has_text: bool,
     /// By what links find it.
-    pub(super) anchor: Option<String>,
+    pub(super) anchor: Option<Box<str>>,
 }
 
 /// What the first pass has found.
@@ -49,8 +50,8 @@ pub(super) struct Survey {
     pub(super) has_front: bool,
     /// Which header the first heading stands in, where that says what a title page says.
     pub(super) title_header: Option<usize>,
-    /// By how many headings each place stands behind, and whether it is that heading's own anchor.
-    pub(super) places: HashMap<String, (usize, bool)>,
+    /// Where links may lead.
+    pub(super) places: Places,
     /// The pictures' names in the book, by their sources in short.
     pub(super) pictures: HashMap<String, Option<String>>,
     /// The notes by their ids.
@@ -237,8 +238,9 @@ impl Surveyor<'_> {
             let anchor = id.clone().or(self.pending.take());
             self.heading = Some(path.len() + 1);
             if let Some(anchor) = &anchor {
-                self.survey.places.insert(anchor.clone(), (headings + 1, true));
+                self.survey.places.insert(anchor, headings + 1, true);
             }
+            let anchor = anchor.map(Box::from);
             let heading = Heading { level, is_free: is_free(path), anchor, ..Heading::default() };
             self.survey.headings.push(heading);
             return;
@@ -268,9 +270,11 @@ impl Surveyor<'_> {
                 .filter(|open| open.anchor.is_none());
             let is_anchor = open.is_some() && marked(element, path).is_none();
             if let Some(open) = open.filter(|_| is_anchor) {
-                open.anchor = Some(id.clone());
+                open.anchor = Some(id.as_str().into());
             }
-            self.survey.places.entry(id).or_insert((headings, is_anchor));
+            if self.survey.places.get(&id).is_none() {
+                self.survey.places.insert(&id, headings, is_anchor);
+            }
         }
     }
 
@@ -354,6 +358,7 @@ impl Surveyor<'_> {
             self.heading = None;
             if let Some(heading) = self.survey.headings.last_mut() {
                 heading.text = one_line(&heading.text, MOST_HEADING);
+                heading.text.shrink_to_fit();
             }
             if self.header.is_some() && self.survey.headings.len() == 1 {
                 self.survey.title_header = Some(self.headers);

@@ -3,10 +3,10 @@
 //!
 //! `tokens` knows JSON, `blocks` what a chapter holds.
 
-use std::{collections::HashMap, fs::File};
+use std::collections::HashMap;
 
 use super::{
-    BookSink, Imported, Report, SourceFile, SourceFormat,
+    BookSink, Imported, Report, SourceFile, SourceFormat, SourceReader,
     chapters::{Chapters, MOST_CHAPTERS, file_name},
     one_line,
     pictures::Pictures,
@@ -68,8 +68,8 @@ pub(super) fn import(source: &SourceFile, sink: &mut dyn BookSink) -> Result<Imp
     Ok(Imported { metadata, report: chapters.finish()? })
 }
 
-fn open(source: &SourceFile) -> Result<Tokens<File>, BookError> {
-    let file = File::open(&source.path).map_err(read_error(&source.name))?;
+fn open(source: &SourceFile) -> Result<Tokens<SourceReader>, BookError> {
+    let file = source.open().map_err(read_error(&source.name))?;
     Ok(Tokens::new(file, &source.name))
 }
 
@@ -129,7 +129,7 @@ fn survey(source: &SourceFile, sink: &mut dyn BookSink) -> Result<Survey, BookEr
 }
 
 fn asset(
-    tokens: &mut Tokens<File>,
+    tokens: &mut Tokens<SourceReader>,
     pictures: &mut Pictures,
     known: &mut HashMap<String, Option<String>>,
     sink: &mut dyn BookSink,

@@ -4,9 +4,7 @@
 use std::{
     borrow::Cow,
     collections::{HashMap, HashSet},
-    fs::File,
     hash::{DefaultHasher, Hash as _, Hasher as _},
-    path::PathBuf,
 };
 
 use base64::Engine as _;
@@ -25,7 +23,7 @@ const MOST_REFERENCES: usize = 100_000;
 
 /// The files that were handed in, by name.
 #[derive(Debug, Default)]
-pub(in crate::import) struct Files(HashMap<String, PathBuf>);
+pub(in crate::import) struct Files(HashMap<String, SourceFile>);
 
 impl Files {
     /// One file: no image but those inside it can be shown.
@@ -35,14 +33,14 @@ impl Files {
 
     /// All files of a folder.
     pub(in crate::import) fn folder(files: &[SourceFile]) -> Self {
-        let mut all: HashMap<String, PathBuf> = HashMap::new();
+        let mut all: HashMap<String, SourceFile> = HashMap::new();
         let (lower, mixed): (Vec<_>, Vec<_>) =
             files.iter().partition(|file| file.name == file.name.to_lowercase());
         for file in lower.into_iter().chain(mixed) {
             // In lower case, so that a text may be careless; as it is where another has that place.
             let lower = file.name.to_lowercase();
             let name = if all.contains_key(&lower) { file.name.clone() } else { lower };
-            all.insert(name, file.path.clone());
+            all.insert(name, file.clone());
         }
         Self(all)
     }
@@ -115,8 +113,8 @@ pub(in crate::import) fn picture(
             pictures.missing(&key);
             Ok(None)
         }
-        Some(path) => {
-            let mut file = File::open(path).map_err(read_error(&name))?;
+        Some(file) => {
+            let mut file = file.open().map_err(read_error(&name))?;
             pictures.add(&key, &name, &mut file, sink)
         }
     }

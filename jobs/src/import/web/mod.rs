@@ -2,7 +2,7 @@
 //! connection that is cut is gone on with where it was, if the server can say that the file is still the same one, and begun
 //! anew if not; so often, and no more. Must not know: what is in the file.
 
-use std::{io, path::Path, time::Duration};
+use std::time::Duration;
 
 use bytes::BytesMut;
 use presswork::{
@@ -11,14 +11,13 @@ use presswork::{
         HeaderMap, HeaderName, HeaderValue, Method, Outgoing, OutgoingError, OutgoingStream, StatusCode, Url,
     },
 };
-use tokio::{
-    fs::File,
-    io::{AsyncSeekExt as _, AsyncWriteExt as _},
-    time::{sleep, timeout},
-};
+use tokio::time::{sleep, timeout};
 
-use super::handed::SourceUrl;
-use crate::model::wait::retry_after;
+use super::{arriving::Arriving, handed::SourceUrl};
+use crate::{
+    model::wait::retry_after,
+    scratch::{Scratch, SealedFile},
+};
 
 mod name;
 mod part;
@@ -108,14 +107,14 @@ impl Fetch<'_> {
     ///
     /// # Errors
     /// `Fatal` where it can't be had or is too large; `Retry` where it may be had later.
-    pub(super) async fn to(self, path: &Path) -> Result<Fetched, Failure> {
+    pub(super) async fn to(self, scratch: &Scratch) -> Result<(Fetched, SealedFile), Failure> {
         let whole = self.patience.whole;
-        let fetched = timeout(whole, self.all(path)).await;
+        let fetched = timeout(whole, self.all(scratch)).await;
         fetched.unwrap_or_else(|_| Err(self.retry(&format!("it was not here within {whole:?}"), None)))
     }
 
-    async fn all(&self, path: &Path) -> Result<Fetched, Failure> {
-        let mut file = File::create(path).await.map_err(Failure::retry)?;
+    async fn all(&self, scratch: &Scratch) -> Result<(Fetched, SealedFile), Failure> {
+        let mut file = Arriving::create(scratch).await?;
         let (mut held, mut cuts, mut barren) = (Held::default(), 0_u32, 0_u32);
         loop {
             let before = held.bytes;
@@ -144,12 +143,11 @@ impl Fetch<'_> {
             }
             sleep(pause).await;
         }
-        file.flush().await.map_err(Failure::retry)?;
-        Ok(Fetched { bytes: held.bytes, name: held.name })
+        Ok((Fetched { bytes: held.bytes, name: held.name }, file.finish().await?))
     }
 
     /// One call for what is missing.
-    async fn call(&self, file: &mut File, held: &mut Held) -> Result<(), Missed> {
+    async fn call(&self, file: &mut Arriving, held: &mut Held) -> Result<(), Missed> {
         let (mut answer, url) = self.ask(held).await?;
         match answer.status.as_u16() {
             200 | 203 => self.begin(file, held, &answer.headers, &url).await?,
@@ -217,7 +215,7 @@ impl Fetch<'_> {
     /// A file begins: what was held of it counts no more.
     async fn begin(
         &self,
-        file: &mut File,
+        file: &mut Arriving,
         held: &mut Held,
         headers: &HeaderMap,
         url: &Url,
@@ -236,21 +234,21 @@ impl Fetch<'_> {
         Ok(())
     }
 
-    async fn forget(&self, file: &mut File, held: &mut Held) -> Result<(), Missed> {
+    async fn forget(&self, file: &mut Arriving, held: &mut Held) -> Result<(), Missed> {
         held.anew += 1;
         if held.anew > self.patience.anew {
             let reason = "the file changes while it is fetched, or the server can't go on with it";
             return Err(Missed::Ended(self.retry(reason, None)));
         }
         *held = Held { anew: held.anew, ..Held::default() };
-        rewind(file).await.map_err(|error| Missed::Ended(Failure::retry(error)))
+        file.anew().await.map_err(Missed::Ended)
     }
 
     /// Writes what comes.
     async fn read(
         &self,
         answer: &mut OutgoingStream,
-        file: &mut File,
+        file: &mut Arriving,
         held: &mut Held,
     ) -> Result<(), Missed> {
         let Patience { window, least, idle, .. } = *self.patience;
@@ -261,8 +259,7 @@ impl Fetch<'_> {
                 return Err(self.ended(self.too_large));
             }
             // What came before the cut is kept.
-            let written = file.write_all(&piece).await;
-            written.map_err(|error| Missed::Ended(Failure::retry(error)))?;
+            file.write(&piece).await.map_err(Missed::Ended)?;
             held.bytes += piece.len() as u64;
             piece.clear();
             (self.tell)(held.bytes, held.total.unwrap_or(0));
@@ -353,10 +350,4 @@ async fn take(
         piece.extend_from_slice(&chunk);
     }
     Ok(true)
-}
-
-async fn rewind(file: &mut File) -> io::Result<()> {
-    file.flush().await?;
-    file.set_len(0).await?;
-    file.rewind().await.map(drop)
 }

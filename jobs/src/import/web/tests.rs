@@ -1,6 +1,7 @@
 //! Files from a server of the test's own that cuts, lies, redirects, drips and changes its mind.
 
 use std::{
+    io::Read as _,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering::SeqCst},
@@ -9,7 +10,7 @@ use std::{
 };
 
 use presswork::{
-    domain::{Failure, ManualClock, Timestamp},
+    domain::{Failure, ManualClock, SystemRandom, Timestamp},
     security::outgoing::{Outgoing, OutgoingRules},
 };
 use tokio::{
@@ -157,7 +158,7 @@ async fn fetch(servers: &[&Server], url: &str, most: u64) -> Result<(Fetched, Ve
     rules.allow.extend(servers.iter().map(|one| format!("127.0.0.1:{}", one.port).parse().unwrap()));
     let (outgoing, url) = (Outgoing::new(rules), SourceUrl::new(url));
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("file");
+    let scratch = Scratch::within(folder.path(), &SystemRandom);
     let clock = ManualClock::at(Timestamp::from_millis(784_111_777_000));
     let fetch = Fetch {
         outgoing: &outgoing,
@@ -168,8 +169,9 @@ async fn fetch(servers: &[&Server], url: &str, most: u64) -> Result<(Fetched, Ve
         clock: &clock,
         tell: &|_, _| {},
     };
-    let fetched = fetch.to(&path).await?;
-    let bytes = std::fs::read(&path).unwrap();
+    let (fetched, file) = fetch.to(&scratch).await?;
+    let mut bytes = Vec::new();
+    file.open().unwrap().read_to_end(&mut bytes).unwrap();
     assert_eq!(bytes.len() as u64, fetched.bytes);
     Ok((fetched, bytes))
 }

@@ -1,6 +1,6 @@
 //! Fields: what Word fills in by itself, such as links, contents and numbers of notes.
 
-use super::{Content, Link, Paragraph, Piece, Reader, Target, bounds::cut};
+use super::{Content, Link, Paragraph, Piece, Reader, Target, bounds::cut, marked};
 use crate::{
     book::{BookError, Losses},
     import::docx::{styles::Look, xml::Node},
@@ -92,7 +92,7 @@ impl Reader<'_> {
         let Some(field) = self.fields.last_mut() else { return Ok(()) };
         (field.in_result, field.kind, field.dropped) = (true, field.read_kind(), Losses::default());
         if let FieldKind::NoteAgain(bookmark) = &field.kind
-            && let Some(note) = self.marks.get(bookmark).cloned()
+            && let Some(note) = marked(&self.marks, bookmark).cloned()
         {
             let content = Content::Note(note);
             self.weigh(paragraph, content.bytes())?;

@@ -93,6 +93,13 @@ pub(in crate::import::docx) struct Cell {
     pub(in crate::import::docx) paragraphs: Vec<Paragraph>,
 }
 
+impl Table {
+    /// All that is in its cells.
+    pub(in crate::import::docx) fn paragraphs(&self) -> impl Iterator<Item = &Paragraph> {
+        self.rows.iter().flatten().flat_map(|cell| &cell.paragraphs)
+    }
+}
+
 impl Content {
     /// What it counts for in a paragraph.
     pub(super) fn bytes(&self) -> usize {

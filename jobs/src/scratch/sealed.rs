@@ -5,7 +5,7 @@ use std::{
     fmt,
     fs::File,
     io::{self, Read as _, Seek as _, SeekFrom, Write as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -40,29 +40,37 @@ impl Scratch {
     }
 
     /// A file without a name, gone with whoever holds it, however that ends.
-    pub(super) fn file(&self) -> io::Result<SealedFile> {
+    pub(super) fn file(&self) -> io::Result<Segments> {
         let file = match &self.0.folder {
             Some(folder) => tempfile::tempfile_in(folder)?,
             None => tempfile::tempfile()?,
         };
+        let (_, sealer, preamble) = self.begin()?;
+        let scratch = self.clone();
+        Ok(Segments { scratch, file, sealer, preamble, segments: 0, opened: None, plain: Vec::new() })
+    }
+
+    /// The folder, if it is one of the job's own.
+    pub(super) fn folder(&self) -> Option<&Path> {
+        self.0.folder.as_deref()
+    }
+
+    /// Begins to seal what has not been sealed before; the number is its own.
+    pub(super) fn begin(&self) -> io::Result<(u64, Sealer, Preamble)> {
         let number = self.0.files.fetch_add(1, Ordering::Relaxed);
         let mut salt = [0; Salt::BYTES];
         salt[..8].copy_from_slice(&number.to_be_bytes());
-        let tenant: TenantId = "scratch".parse().map_err(io::Error::other)?;
+        let (tenant, id) = (nobody()?, KeyId::from_bytes([0; 16]));
         let context = SealContext { tenant: &tenant, object: OBJECT };
-        let id = KeyId::from_bytes([0; 16]);
         let (sealer, preamble) = Sealer::begin(&self.0.key, id, &context, Salt::from_bytes(salt));
-        let scratch = self.clone();
-        Ok(SealedFile {
-            scratch,
-            tenant,
-            file,
-            sealer,
-            preamble,
-            segments: 0,
-            opened: None,
-            plain: Vec::new(),
-        })
+        Ok((number, sealer, preamble))
+    }
+
+    /// Opens what was sealed, from a segment on.
+    pub(super) fn open(&self, preamble: &Preamble, segment: u64) -> io::Result<Opener> {
+        let tenant = nobody()?;
+        let context = SealContext { tenant: &tenant, object: OBJECT };
+        Opener::at(&self.0.key, &context, preamble, segment).map_err(io::Error::other)
     }
 }
 
@@ -80,13 +88,18 @@ impl fmt::Debug for Scratch {
 
 /// The object's name in the seal: the salt tells files apart.
 const OBJECT: &str = "scratch";
+
+/// The tenant in the seal: the key is the attempt's own.
+fn nobody() -> io::Result<TenantId> {
+    OBJECT.parse().map_err(io::Error::other)
+}
+
 /// Bytes of a segment as it lies there.
-const SEALED_BYTES: usize = SEGMENT_BYTES + TAG_BYTES;
+pub(super) const SEALED_BYTES: usize = SEGMENT_BYTES + TAG_BYTES;
 
 /// Whole segments, in the order in which they came.
-pub(super) struct SealedFile {
+pub(crate) struct Segments {
     scratch: Scratch,
-    tenant: TenantId,
     file: File,
     sealer: Sealer,
     preamble: Preamble,
@@ -96,14 +109,14 @@ pub(super) struct SealedFile {
     plain: Vec<u8>,
 }
 
-impl fmt::Debug for SealedFile {
+impl fmt::Debug for Segments {
     /// Without the plain bytes.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SealedFile").field("segments", &self.segments).finish_non_exhaustive()
+        f.debug_struct("Segments").field("segments", &self.segments).finish_non_exhaustive()
     }
 }
 
-impl SealedFile {
+impl Segments {
     /// How many plain bytes there are.
     pub(super) fn bytes(&self) -> u64 {
         self.segments * SEGMENT_BYTES as u64
@@ -128,10 +141,8 @@ impl SealedFile {
             let mut sealed = vec![0; SEALED_BYTES];
             self.file.seek(SeekFrom::Start(segment * SEALED_BYTES as u64))?;
             self.file.read_exact(&mut sealed)?;
-            let context = SealContext { tenant: &self.tenant, object: OBJECT };
-            let opener = Opener::at(&self.scratch.0.key, &context, &self.preamble, segment);
-            let opened = opener.and_then(|mut opener| opener.write(&sealed, &mut self.plain));
-            opened.map_err(io::Error::other)?;
+            let mut opener = self.scratch.open(&self.preamble, segment)?;
+            opener.write(&sealed, &mut self.plain).map_err(io::Error::other)?;
             self.opened = Some(segment);
         }
         Ok(&self.plain)
@@ -148,7 +159,7 @@ mod tests {
         let (mut one, mut two) = (scratch.file().unwrap(), scratch.file().unwrap());
         let text = b"all the tenant's words, ".repeat(3_000);
         assert_eq!((one.push(&text).unwrap(), two.push(&text).unwrap()), (65_536, 65_536));
-        let on_disk = |file: &mut SealedFile| {
+        let on_disk = |file: &mut Segments| {
             let mut bytes = Vec::new();
             file.file.seek(SeekFrom::Start(0)).unwrap();
             file.file.read_to_end(&mut bytes).unwrap();

@@ -1,44 +1,41 @@
 //! Bytes put aside until a file's end: a little of them in memory, the rest sealed on the disk of the machine. What grows with
 //! a book's chapters goes here, so that memory does not. Must not know: what the bytes mean.
 
-mod sealed;
-
 use std::io;
 
 use presswork::security::seal::SEGMENT_BYTES;
 
-pub use self::sealed::Scratch;
-use self::sealed::SealedFile;
+use super::{Scratch, sealed::Segments};
 
 /// Bytes that wait in memory before they go to the disk.
 const MOST_HELD_BYTES: usize = 64 << 10;
 
 /// Bytes in the order in which they were put aside.
 #[derive(Debug, Default)]
-pub(super) struct Spool {
+pub(crate) struct Spool {
     scratch: Scratch,
     /// What was put aside first.
-    file: Option<SealedFile>,
+    file: Option<Segments>,
     held: Vec<u8>,
 }
 
 impl Spool {
     /// Nothing yet.
-    pub(super) fn new(scratch: &Scratch) -> Self {
+    pub(crate) fn new(scratch: &Scratch) -> Self {
         Self { scratch: scratch.clone(), file: None, held: Vec::new() }
     }
 
     fn in_file(&self) -> u64 {
-        self.file.as_ref().map_or(0, SealedFile::bytes)
+        self.file.as_ref().map_or(0, Segments::bytes)
     }
 
     /// How many bytes there are.
-    pub(super) fn len(&self) -> u64 {
+    pub(crate) fn len(&self) -> u64 {
         self.in_file() + self.held.len() as u64
     }
 
     /// Puts more aside.
-    pub(super) fn push(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.held.extend_from_slice(bytes);
         if self.held.len() < MOST_HELD_BYTES {
             return Ok(());
@@ -53,7 +50,7 @@ impl Spool {
     }
 
     /// Fills `out` with what stands at a place.
-    pub(super) fn read(&mut self, mut at: u64, mut out: &mut [u8]) -> io::Result<()> {
+    pub(crate) fn read(&mut self, mut at: u64, mut out: &mut [u8]) -> io::Result<()> {
         let in_file = self.in_file();
         while let (Some(file), false) = (&mut self.file, out.is_empty() || at >= in_file) {
             let (segment, within) = (at / SEGMENT_BYTES as u64, (at % SEGMENT_BYTES as u64) as usize);
@@ -71,8 +68,13 @@ impl Spool {
         Ok(())
     }
 
+    /// Reads it from its beginning on.
+    pub(crate) fn reader(&mut self) -> SpoolReader<'_> {
+        SpoolReader { spool: self, at: 0 }
+    }
+
     /// Hands everything on, in pieces.
-    pub(super) fn drain(mut self, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+    pub(crate) fn drain(mut self, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
         if let Some(file) = &mut self.file {
             for segment in 0..file.bytes() / SEGMENT_BYTES as u64 {
                 take(file.segment(segment)?)?;
@@ -82,9 +84,36 @@ impl Spool {
     }
 }
 
+impl io::Write for Spool {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.push(bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What was put aside, one byte after the other.
+pub(crate) struct SpoolReader<'a> {
+    spool: &'a mut Spool,
+    at: u64,
+}
+
+impl io::Read for SpoolReader<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let left = usize::try_from(self.spool.len() - self.at).unwrap_or(usize::MAX);
+        let most = into.len().min(left);
+        self.spool.read(self.at, &mut into[..most])?;
+        self.at += most as u64;
+        Ok(most)
+    }
+}
+
 /// Numbers by chapter: those of finished chapters, four bytes a chapter in memory.
 #[derive(Debug, Default)]
-pub(super) struct Shelves {
+pub(crate) struct Shelves {
     numbers: Spool,
     /// Where each chapter's numbers end.
     ends: Vec<u32>,
@@ -92,17 +121,17 @@ pub(super) struct Shelves {
 
 impl Shelves {
     /// No chapter yet.
-    pub(super) fn new(scratch: &Scratch) -> Self {
+    pub(crate) fn new(scratch: &Scratch) -> Self {
         Self { numbers: Spool::new(scratch), ends: Vec::new() }
     }
 
     /// How many chapters there are.
-    pub(super) fn chapters(&self) -> usize {
+    pub(crate) fn chapters(&self) -> usize {
         self.ends.len()
     }
 
     /// Adds a chapter.
-    pub(super) fn add(&mut self, numbers: impl Iterator<Item = u64>) -> io::Result<()> {
+    pub(crate) fn add(&mut self, numbers: impl Iterator<Item = u64>) -> io::Result<()> {
         for number in numbers {
             self.numbers.push(&number.to_le_bytes())?;
         }
@@ -112,7 +141,7 @@ impl Shelves {
     }
 
     /// A chapter's numbers as they were added; `None` where it is none of those.
-    pub(super) fn of(&mut self, chapter: usize) -> io::Result<Option<Vec<u64>>> {
+    pub(crate) fn of(&mut self, chapter: usize) -> io::Result<Option<Vec<u64>>> {
         let Some(end) = self.ends.get(chapter).copied() else { return Ok(None) };
         let begin = chapter.checked_sub(1).map_or(0, |before| self.ends[before]);
         let mut bytes = vec![0; (end - begin) as usize * 8];
@@ -146,6 +175,9 @@ mod tests {
         assert_eq!(spool.len(), all.len() as u64);
         assert!(spool.read(all.len() as u64 - 1, &mut [0; 2]).is_err());
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "its file has no name");
+        let mut read = Vec::new();
+        io::Read::read_to_end(&mut spool.reader(), &mut read).unwrap();
+        assert!(read == all);
         let mut back = Vec::new();
         let collect = |bytes: &[u8]| {
             back.extend_from_slice(bytes);
