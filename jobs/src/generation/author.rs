@@ -231,7 +231,8 @@ impl Author {
         let title = planned.title;
         let chapter = clean(text, &title).await?;
         if chapter.words == 0 {
-            // A draft of no use would be found by each attempt.
+            // A draft of no use would be found by each attempt; and this one has got on to nothing, so that it counts.
+            self.has_got_on = false;
             if let Some(draft) = self.state.draft.take() {
                 self.keeper.save(&self.state, self.pen.bill()).await?;
                 self.growing.remove(&draft).await;

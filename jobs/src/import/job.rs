@@ -108,11 +108,25 @@ impl Kind for Import {
         let storage = context.project(&self.project);
         // A revision of its own for each attempt.
         let revision = format!("{}-{}", context.job().id, context.job().epoch);
-        let brought = self.bring(&context, (source, scratch), storage.clone(), &revision).await;
-        if brought.is_err() {
-            discard(&*storage, &revision).await;
+        let project = self.project.clone();
+        let (writer, imported) =
+            match self.bring(&context, (source, scratch), storage.clone(), &revision).await {
+                Ok(brought) => brought,
+                Err(failure) => {
+                    discard(&*storage, &revision).await;
+                    return Err(failure);
+                }
+            };
+        match writer.publish(imported.metadata).await {
+            Ok(book) => Ok(Brought { project, title: book.metadata.title, report: imported.report }),
+            Err(error) => {
+                // Where storage failed, it may be published all the same: then a later import removes what nobody names.
+                if matches!(error, BookError::Input { .. }) {
+                    discard(&*storage, &revision).await;
+                }
+                Err(error.into())
+            }
         }
-        brought
     }
 }
 
@@ -135,23 +149,21 @@ impl Import {
         }
     }
 
-    /// Reads the manuscript into a new revision and publishes that.
+    /// Reads the manuscript into a new revision, which is not published.
     async fn bring(
         self,
         context: &Context,
         (source, scratch): (Source, Scratch),
         storage: Arc<dyn ObjectStore>,
         revision: &str,
-    ) -> Result<Brought, Failure> {
-        let (writer, project) =
-            (ProjectWriter::begin(storage, revision)?.guarded(Guard::of(context)), self.project.clone());
+    ) -> Result<(ProjectWriter, Imported), Failure> {
+        let writer = ProjectWriter::begin(storage, revision)?.guarded(Guard::of(context));
         let (runtime, reading) = (Handle::current(), context.clone());
         let read = tokio::task::spawn_blocking(move || self.read(source, &scratch, writer, runtime, reading));
-        let (writer, imported) = read.await.map_err(Failure::retry)??;
+        let read = read.await.map_err(Failure::retry)??;
         // A last look at the lease: whoever has lost it must not put its book in the place of a newer one.
         context.save(&()).await?;
-        let book = writer.publish(imported.metadata).await?;
-        Ok(Brought { project, title: book.metadata.title, report: imported.report })
+        Ok(read)
     }
 
     /// The blocking side.
@@ -276,3 +288,6 @@ impl BookSink for Desk {
         self.runtime.block_on(self.writer.asset(name, media_type, pieces)).map(drop)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -49,6 +49,9 @@ impl ProofBody {
         } else {
             let text = browser::session_text(headers).ok_or_else(credential::refused)?;
             let session = engine.sessions.verify(&text).await?.ok_or_else(credential::refused)?.0;
+            if session.user != user.id {
+                return Err(credential::refused());
+            }
             let age = engine.clock.now().since(session.created_at);
             (age < Oidc::LOGIN_LIFE, "log in anew first: this session is older than ten minutes")
         };

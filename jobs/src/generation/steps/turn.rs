@@ -32,6 +32,13 @@ struct Held {
     until: Timestamp,
 }
 
+impl Held {
+    /// Clocks differ by less than a turn's length: what is said to hold for longer was said by a clock that is wrong.
+    fn holds(&self, now: Timestamp) -> bool {
+        self.until > now && self.until.since(now) <= HOLDS * 2
+    }
+}
+
 /// A job and its turn, where it has one. To be [given back](Self::give_back).
 pub(super) struct Turn {
     context: Context,
@@ -57,7 +64,7 @@ impl Turn {
         let (held, seen) = self.look().await?;
         let now = self.context.clock().now();
         let left = match held {
-            Some(Held { by, until }) if by != self.by && until > now => until.since(now),
+            Some(held) if held.by != self.by && held.holds(now) => held.until.since(now),
             _ if self.write(&seen).await? => {
                 self.is_taken = true;
                 return Ok(());
@@ -88,7 +95,9 @@ impl Turn {
                         // Should it fail, another job may write the same chapter: that costs money and loses nothing.
                         let _ = self.write(&seen).await;
                     }
-                    _ => std::future::pending().await,
+                    // Not to be read just now.
+                    Err(_) => {}
+                    Ok(_) => std::future::pending().await,
                 }
             }
         };

@@ -1,8 +1,13 @@
 //! Single steps of one project at once, and those that crashed while others went on.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 use object_store::memory::InMemory;
-use presswork::domain::Failure;
+use presswork::{
+    domain::{Failure, Timestamp},
+    testing::START as NOW,
+};
 
 use super::{
     server::{Server, novelist},
@@ -114,15 +119,18 @@ async fn an_attempt_that_crashed_before_its_writing_puts_what_it_has_written_beh
 async fn a_job_that_died_with_its_turn_keeps_the_others_waiting_for_some_minutes_only() {
     let server = Server::new(|question, _| novelist(question)).await;
     let storage = planned(&server).await;
-    let held = |until: &str| json!({"by": "job_of_a_dead_worker", "until": until}).to_string();
+    let held = |until: Timestamp| json!({"by": "job_of_a_dead_worker", "until": until}).to_string();
     let place = key(["test", "projects", "p", "next-chapter.json"]);
-    storage.put(&place, held("2999-01-01T00:00:00Z").into()).await.unwrap();
+    storage.put(&place, held(NOW.after(Duration::from_secs(100))).into()).await.unwrap();
     let waits = attempt(&server, &storage, (1, 1), chapter(), None).await;
     let Err(Failure::Snooze { wait, reason }) = waits.result else { panic!("{:?}", waits.result) };
     assert!(wait.as_secs() < 10 && reason.as_str().contains("another job is writing"), "{wait:?} {reason}");
-    storage.put(&place, held("2000-01-01T00:00:00Z").into()).await.unwrap();
-    let goes_on = attempt(&server, &storage, (1, 2), chapter(), None).await;
-    assert_eq!(result(&goes_on)["chapter"], json!(1));
+    // One that is over, and one by a clock that is a day ahead.
+    for (seed, until) in [(2, NOW), (3, NOW.after(Duration::from_secs(86_400)))] {
+        storage.put(&place, held(until).into()).await.unwrap();
+        let goes_on = attempt(&server, &storage, (seed, 1), chapter(), None).await;
+        assert_eq!(result(&goes_on)["chapter"], json!(seed - 1));
+    }
 }
 
 #[tokio::test]

@@ -92,6 +92,9 @@ impl Bookmarks {
 
     /// Those of a heading in a note. All notes come behind the text.
     pub(super) fn in_note(&mut self, bookmarks: &[String]) {
+        if self.of_headings >= MOST_NAMES {
+            return;
+        }
         let Some((chapter, anchor)) = names::anchor_of(bookmarks) else { return };
         self.anchors.push((short(chapter), anchor.into()));
         let what = What::InNote(self.anchors.len() - 1);
