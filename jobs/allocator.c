@@ -12,10 +12,12 @@
 
 __attribute__((constructor)) static void presswork_sets_the_allocator(void) {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    if (!getenv("MALLOC_ARENA_MAX") && !getenv("GLIBC_TUNABLES"))
+    if (getenv("GLIBC_TUNABLES"))
+        return;
+    if (!getenv("MALLOC_ARENA_MAX"))
         mallopt(M_ARENA_MAX, cores > 2 ? (int)cores : 2);
-    if (!getenv("MALLOC_MMAP_THRESHOLD_") && !getenv("GLIBC_TUNABLES"))
+    if (!getenv("MALLOC_MMAP_THRESHOLD_"))
         mallopt(M_MMAP_THRESHOLD, 32 * 1024);
-    if (!getenv("MALLOC_TRIM_THRESHOLD_") && !getenv("GLIBC_TUNABLES"))
+    if (!getenv("MALLOC_TRIM_THRESHOLD_"))
         mallopt(M_TRIM_THRESHOLD, 128 * 1024);
 }

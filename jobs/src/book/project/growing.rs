@@ -235,7 +235,7 @@ impl Growing {
         book.assets.clone_from(&before.assets);
         book.placed.clone_from(&before.placed);
         let edited = |name: &str| {
-            before.chapters.iter().find(|chapter| chapter.name() == name && !self.is_own_chapter(*chapter))
+            before.chapters.iter().find(|chapter| !self.is_own_chapter(*chapter) && chapter.name() == name)
         };
         let ours = chapters.iter().map(|chapter| match edited(chapter.name()) {
             Some(edited) => edited.entry(),
@@ -245,7 +245,7 @@ impl Growing {
         let added = before
             .chapters
             .iter()
-            .filter(|chapter| !names.contains(&*chapter.name()) && !self.is_own_chapter(*chapter));
+            .filter(|chapter| !self.is_own_chapter(*chapter) && !names.contains(&*chapter.name()));
         book.chapters = ours.chain(added.map(|chapter| chapter.entry())).collect();
         book
     }
