@@ -5,7 +5,7 @@
 //! By default a seeded sample of it; all of it, 7 × 4 × 2 × 20 runs, by
 //! `PRESSWORK_KILL_MATRIX=full cargo test --release -p presswork-jobs --test product kill_matrix`
 //! (a number instead of `full`: so many seeds of each). A failure names its case; `PRESSWORK_KILL_CASE=html-zstd-sealed-7`
-//! runs that one alone.
+//! runs that one alone, `PRESSWORK_KILL_CASE=pdf` all of that format.
 
 mod book;
 mod export;
@@ -35,7 +35,7 @@ fn cases() -> Vec<Vec<Case>> {
                 let mut cases: Vec<_> =
                     (0..seeds).map(|seed| Case { format, encoding, sealed, seed }).collect();
                 if let Some(single) = &single {
-                    cases.retain(|case| case.to_string() == *single);
+                    cases.retain(|case| format!("{case}-").starts_with(&format!("{single}-")));
                 }
                 all.push(cases);
             }

@@ -53,9 +53,16 @@ pub(super) struct Span {
 
 #[derive(Debug)]
 enum Kid {
-    Element(Ref),
-    Content { mark: u32, places: Vec<(Ref, i32)> },
-    Annotation { page: Ref, annotation: Ref },
+    /// Elements that follow each other: of a table of contents there are as many as chapters.
+    Elements(Vec<Ref>),
+    Content {
+        mark: u32,
+        places: Vec<(Ref, i32)>,
+    },
+    Annotation {
+        page: Ref,
+        annotation: Ref,
+    },
 }
 
 #[derive(Debug)]
@@ -112,7 +119,10 @@ impl Structure {
         let id = objects.alloc();
         let parent = match self.open.last().and_then(|open| self.elements.get_mut(open)) {
             Some(parent) => {
-                parent.kids.push(Kid::Element(id));
+                match parent.kids.last_mut() {
+                    Some(Kid::Elements(elements)) => elements.push(id),
+                    _ => parent.kids.push(Kid::Elements(vec![id])),
+                }
                 parent.id
             }
             None => {
@@ -237,7 +247,7 @@ impl Structure {
         let mut kids = String::new();
         for kid in &element.kids {
             match kid {
-                Kid::Element(id) => kids.push_str(&format!("{} 0 R ", id.get())),
+                Kid::Elements(ids) => ids.iter().for_each(|id| kids.push_str(&format!("{} 0 R ", id.get()))),
                 Kid::Content { mark, places } => {
                     self.spans.remove(mark);
                     for (on, content) in places {

@@ -173,7 +173,7 @@ fn push(line: &mut Line, window: &Window<'_>, shaper: &Shaper, item: &Item, shar
         }
         let Some(piece) = line.pieces.last_mut() else { continue };
         for shape in shaper.glyphs(part) {
-            let glyph = glyph(shape, size, share);
+            let glyph = glyph(&shape, size, share);
             *x += glyph.advance;
             piece.glyphs.push(glyph);
         }

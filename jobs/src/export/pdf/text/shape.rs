@@ -16,7 +16,7 @@ use super::{
 
 /// Kept words; beyond that all are forgotten.
 const MOST_WORDS: usize = 16_000;
-/// Kept glyphs of all words: 3 MiB.
+/// Kept glyphs of all words: 1.5 MiB.
 const MOST_GLYPHS: usize = 128_000;
 /// Places in the table: a power of two, well above the words.
 const PLACES: usize = 1 << 16;
@@ -45,6 +45,8 @@ pub(super) struct Word {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Part {
     pub(super) font: FontIndex,
+    /// The font's units in an em.
+    em: f32,
     glyphs: (u32, u32),
     /// Its bytes of the word.
     pub(super) text: (u32, u32),
@@ -64,6 +66,32 @@ pub(super) struct Shape {
     pub(super) cluster: u32,
 }
 
+/// A glyph as it is kept: in the font's units where a shape has ems, as there are very many.
+#[derive(Clone, Copy, Debug)]
+struct Kept {
+    code: u16,
+    advance: i16,
+    /// In thousandths of an em.
+    width: u16,
+    x: i16,
+    y: i16,
+    cluster: u16,
+}
+
+impl Kept {
+    fn shape(self, em: f32) -> Shape {
+        let ems = |units: i16| f32::from(units) / em;
+        Shape {
+            code: self.code,
+            advance: ems(self.advance),
+            width: f32::from(self.width) / 1000.0,
+            x: ems(self.x),
+            y: ems(self.y),
+            cluster: self.cluster.into(),
+        }
+    }
+}
+
 /// Shapes words, keeps them, and knows which fonts they used.
 pub(super) struct Shaper {
     language: Option<Language>,
@@ -81,7 +109,7 @@ pub(super) struct Shaper {
     keys: String,
     words: Vec<Word>,
     parts: Vec<Part>,
-    glyphs: Vec<Shape>,
+    glyphs: Vec<Kept>,
 }
 
 impl Shaper {
@@ -154,8 +182,9 @@ impl Shaper {
     }
 
     /// A part's glyphs, from left to right.
-    pub(super) fn glyphs(&self, part: &Part) -> &[Shape] {
-        &self.glyphs[part.glyphs.0 as usize..part.glyphs.1 as usize]
+    pub(super) fn glyphs(&self, part: &Part) -> impl Iterator<Item = Shape> {
+        let (kept, em) = (&self.glyphs[part.glyphs.0 as usize..part.glyphs.1 as usize], part.em);
+        kept.iter().map(move |kept| kept.shape(em))
     }
 
     /// Shapes a word, or finds it again.
@@ -215,7 +244,7 @@ impl Shaper {
 
     fn shape_anew(&mut self, hash: u64, face: FaceId, rtl: bool, text: &str) -> WordId {
         let key = self.keys.len() as u32;
-        let (parts, glyphs) = (self.parts.len() as u32, self.glyphs.len());
+        let parts = self.parts.len() as u32;
         self.keys.push_str(text);
         let mut missing = 0;
         for segment in segments(face, text) {
@@ -233,11 +262,13 @@ impl Shaper {
             rtl,
             key: (key, self.keys.len() as u32),
             parts: (parts, self.parts.len() as u32),
-            width: self.glyphs[glyphs..].iter().map(|glyph| glyph.advance).sum(),
+            width: 0.0,
             missing,
         };
         self.words.push(word);
-        WordId(self.words.len() as u32 - 1)
+        let id = WordId(self.words.len() as u32 - 1);
+        self.words[id.0 as usize].width = self.width_to(id, usize::MAX);
+        id
     }
 
     /// A box for each character.
@@ -245,17 +276,20 @@ impl Shaper {
         let face = FaceId::HELP;
         let font = self.font(face);
         let glyph = face.glyph(BOX).unwrap_or(0);
-        let (start, width, mut tell) = (self.glyphs.len() as u32, advance(face, glyph), false);
+        let (start, mut tell) = (self.glyphs.len() as u32, false);
+        let width = thousandths(face, glyph);
         for (place, character) in text[segment.text.clone()].char_indices() {
             let meaning = character.encode_utf8(&mut [0; 4]).to_owned();
             let (code, told) = self.used[usize::from(font.0)].code(glyph, &meaning);
             tell |= !told;
-            let cluster = (segment.text.start + place) as u32;
-            self.glyphs.push(Shape { code, advance: width, width, x: 0.0, y: 0.0, cluster });
+            let cluster = (segment.text.start + place) as u16;
+            let advance = width as i16;
+            self.glyphs.push(Kept { code, advance, width, x: 0, y: 0, cluster });
         }
         let glyphs = (start, self.glyphs.len() as u32);
         let text = (segment.text.start as u32, segment.text.end as u32);
-        self.parts.push(Part { font, glyphs, text, tell });
+        // Boxes are as wide as the table of widths has them.
+        self.parts.push(Part { font, em: 1000.0, glyphs, text, tell });
     }
 
     fn shape_segment(&mut self, face: FaceId, rtl: bool, text: &str, segment: &Segment) {
@@ -322,26 +356,35 @@ impl Shaper {
                 let glyph = u16::try_from(info.glyph_id).unwrap_or(0);
                 let (code, told) = used.code(glyph, meaning);
                 tell |= !told;
-                self.glyphs.push(Shape {
+                self.glyphs.push(Kept {
                     code,
-                    advance: position.x_advance as f32 / em,
-                    width: advance(face, glyph),
-                    x: position.x_offset as f32 / em,
-                    y: position.y_offset as f32 / em,
-                    cluster: place as u32,
+                    advance: units(position.x_advance),
+                    width: thousandths(face, glyph),
+                    x: units(position.x_offset),
+                    y: units(position.y_offset),
+                    cluster: place as u16,
                 });
             }
             first += count;
         }
         let glyphs = (start, self.glyphs.len() as u32);
         let text = (segment.text.start as u32, segment.text.end as u32);
-        self.parts.push(Part { font, glyphs, text, tell });
+        self.parts.push(Part { font, em, glyphs, text, tell });
     }
 }
 
 /// A glyph's width in ems, as a PDF's table of widths has it: in thousandths.
 pub(super) fn advance(face: FaceId, glyph: u16) -> f32 {
-    let Some(font) = face.font() else { return 0.0 };
+    f32::from(thousandths(face, glyph)) / 1000.0
+}
+
+fn thousandths(face: FaceId, glyph: u16) -> u16 {
+    let Some(font) = face.font() else { return 0 };
     let units = font.glyph_metrics().h_advance(u32::from(glyph).into());
-    (units * 1000.0 / f32::from(font.units_per_em())).round() / 1000.0
+    (units * 1000.0 / f32::from(font.units_per_em())).round() as u16
+}
+
+/// Of our fonts, none has a glyph that is as wide as this can say: it is sixteen ems.
+fn units(position: i32) -> i16 {
+    position.clamp(i16::MIN.into(), i16::MAX.into()) as i16
 }
