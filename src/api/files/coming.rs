@@ -232,9 +232,11 @@ mod tests {
             Collection::new(self.records.clone(), "file-arrivals")
         }
 
-        /// What a process sees, whose clock is a day ahead.
+        /// What a process sees, whose clock is some days ahead: more than that of the process before.
         fn arrivals(&self) -> Arrivals {
-            let clock = Arc::new(ManualClock::at(self.clock.now().after(LIFE * 1_440)));
+            static DAYS: AtomicU32 = AtomicU32::new(1);
+            let ahead = LIFE * 1_440 * DAYS.fetch_add(1, Ordering::Relaxed);
+            let clock = Arc::new(ManualClock::at(self.clock.now().after(ahead)));
             Arrivals { beat: Duration::from_millis(1), ..Arrivals::of(self.all(), "acme", clock, random()) }
         }
     }
