@@ -23,6 +23,8 @@ pub mod model;
 #[cfg(test)]
 mod round_trip;
 mod scratch;
+#[cfg(test)]
+mod watched;
 
 pub use bench::Bench;
 pub use characters::CharactersCommand;

@@ -37,10 +37,17 @@ pub(super) fn open(
 }
 
 impl Engine {
-    /// Writes down what is only counted or on its way yet: uses of API keys, the end of the audit log, alerts. Not longer than
-    /// twice `most`. For a process that is about to end.
+    /// Writes down what is only counted or on its way yet: uses of API keys, the end of the audit log, alerts; and waits for what
+    /// has nearly come to its end ([`endings`](Self::endings)). Not longer than twice `most`. For a process that is about to end.
     pub async fn settle(&self, most: Duration) {
-        if tokio::time::timeout(most, self.api_keys.settle()).await.is_err() {
+        self.endings.close();
+        let ended = tokio::time::timeout(most, self.endings.wait());
+        let settled = tokio::time::timeout(most, self.api_keys.settle());
+        let (ended, settled) = tokio::join!(ended, settled);
+        if ended.is_err() {
+            tracing::warn!("files that had come could not be put in their place in time");
+        }
+        if settled.is_err() {
             tracing::warn!(
                 "the latest uses of API keys are not written down: the store did not take them in time"
             );

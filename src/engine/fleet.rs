@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use redis::RedisError;
+use tokio_util::task::TaskTracker;
 
 use super::{Backing, Engine, EngineError, file_error, make_folder, master_source, open_storage};
 use crate::{
@@ -107,6 +108,7 @@ impl Engine {
             progress: Arc::new(RedisProgress::new(redis.clone(), None)),
             clock,
             random,
+            endings: TaskTracker::new(),
             backing: Backing::Fleet(redis),
             folder: settings.data_dir.clone(),
             retention: settings.retention,

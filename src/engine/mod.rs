@@ -30,6 +30,7 @@ use std::{
 };
 
 use object_store::ObjectStore;
+use tokio_util::task::TaskTracker;
 
 use crate::{
     artifact::{ArtifactStore, Storage},
@@ -102,6 +103,8 @@ pub struct Engine {
     pub clock: Arc<dyn Clock>,
     /// Where randomness comes from.
     pub random: Arc<dyn Random>,
+    /// What is to come to its end before the process does, where that takes no longer than [`settle`](Self::settle) waits.
+    pub endings: TaskTracker,
     backing: Backing,
     folder: PathBuf,
     retention: Duration,
@@ -207,6 +210,7 @@ impl Engine {
             progress: Arc::new(SqliteProgress::new(database.clone(), clock.clone())),
             clock,
             random,
+            endings: TaskTracker::new(),
             backing: Backing::Embedded(database),
             folder,
             retention: settings.retention,

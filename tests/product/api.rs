@@ -1,6 +1,6 @@
 //! The HTTP API of the binary itself: a manuscript goes in by HTTP, a book comes out by HTTP.
 
-use std::fs;
+use std::{fs, process::Command};
 
 use presswork::{
     config::Settings,
@@ -10,12 +10,18 @@ use presswork::{
         access::Role,
         api_keys::{ApiKey, NewApiKey},
     },
+    store::Collection,
 };
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
+use tokio::net::TcpStream;
 
 use crate::{
-    servers::{RedisServer, S3Server, process::until},
+    servers::{
+        RedisServer, S3Server,
+        process::until,
+        s3::{Matching, Moment, Operation},
+    },
     world::{Running, World, long_book, text},
 };
 
@@ -290,4 +296,27 @@ async fn an_api_that_starts_before_its_redis_is_unready_until_that_is_there() {
     assert_eq!(status("/readyz").await, StatusCode::SERVICE_UNAVAILABLE);
     redis.restart();
     until("it is ready", async || status("/readyz").await == StatusCode::OK).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_is_told_to_stop_puts_uploads_that_have_come_in_their_place() {
+    let server = S3Server::start();
+    let world = World::on_s3(&server, "books");
+    let mut door = Door::of("api", &world).await;
+    let storing = Matching::operation(Operation::Put).key("/files/a.md");
+    let held = server.hold(storing, 1, Moment::Whole);
+    let upload = tokio::spawn(door.request(Method::PUT, "/v1/files/a.md").body("text").send());
+    held.reached().await;
+    // Nobody waits for the answer any more.
+    upload.abort();
+    assert!(upload.await.unwrap_err().is_cancelled());
+    let pid = door.process.child.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    let address = door.address.clone();
+    until("nobody is let in any more", async || TcpStream::connect(&address).await.is_err()).await;
+    held.open();
+    assert!(door.process.child.wait().unwrap().success());
+    assert_eq!(server.object("books/default/files/a.md"), b"text");
+    let arrivals = Collection::<Value>::new(door.engine.records.clone(), "file-arrivals");
+    assert_eq!(arrivals.get("default").await.unwrap(), None, "it is counted no more");
 }

@@ -3,7 +3,7 @@
 use crate::{
     servers::{
         S3Server,
-        s3::{Fault, Matching, Operation, UploadState},
+        s3::{Conditioned, Fault, Matching, Operation, UploadState},
     },
     world::{World, long_book, text},
 };
@@ -33,11 +33,31 @@ fn a_book_goes_in_and_out_with_nothing_on_this_machine() {
     assert_eq!(world.objects(), [] as [String; 0], "nothing is kept in the data directory");
     let keys: Vec<String> = server.objects().into_iter().map(|(key, _)| key).collect();
     let (marks, others): (Vec<_>, Vec<_>) =
-        keys.iter().partition(|key| *key == "some/prefix/.presswork/queue");
-    assert_eq!(marks.len(), 1, "whose the storage is");
+        keys.iter().partition(|key| key.starts_with("some/prefix/.presswork/"));
+    let what = "whether it keeps conditions, and whose it is";
+    assert_eq!(marks, ["some/prefix/.presswork/conditions", "some/prefix/.presswork/queue"], "{what}");
     assert!(others.iter().all(|key| key.starts_with("some/prefix/default/")), "{keys:?}");
     let doctor = world.run(&["doctor"]);
     assert!(doctor.status.success(), "{}", text(&doctor));
+}
+
+#[test]
+fn a_storage_that_keeps_no_conditions_is_told_of_once_and_worked_on() {
+    for conditioned in [Conditioned::Ignored, Conditioned::NotAllowed] {
+        let server = S3Server::start();
+        server.condition(conditioned);
+        let world = World::on_s3(&server, "x");
+        let book = world.file("novel.md", long_book(1_000));
+        let log = std::fs::File::create(world.path("log")).unwrap();
+        let _worker = world.start_saying(&["up", "--json", "--log", "warn"], log.into());
+        for project in ["one", "two", "one"] {
+            let imported = world.json(&["enqueue", "import", &book, "--project", project, "--wait"]);
+            assert_eq!(imported["state"], "completed", "{conditioned:?}: {imported}");
+        }
+        let log = std::fs::read_to_string(world.path("log")).unwrap();
+        let told = log.matches("Let one process run the kinds that change them").count();
+        assert_eq!(told, 1, "{conditioned:?}: {log}");
+    }
 }
 
 #[test]

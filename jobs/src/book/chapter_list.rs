@@ -4,6 +4,8 @@
 //! all titles are one text, the folder that files share is kept once, and a file's name only where it does not follow from
 //! place and title.
 
+mod replace;
+
 use std::{borrow::Cow, fmt};
 
 use serde::{
@@ -68,6 +70,11 @@ impl<'a> ListedChapter<'a> {
     /// The first folder on the way to its file: that of the book's revision.
     pub fn revision(&self) -> Option<&'a str> {
         self.folder.split_once('/').map(|(revision, _)| revision)
+    }
+
+    /// Whether this is its file.
+    pub fn is_in(&self, file: &str) -> bool {
+        file.strip_prefix(self.folder).is_some_and(|name| self.name() == name)
     }
 
     /// The same for itself.
@@ -190,11 +197,6 @@ impl ChapterList {
         self.places.iter().enumerate().filter_map(other)
     }
 
-    /// All of them, each for itself: for books that are not large.
-    pub fn to_vec(&self) -> Vec<ChapterEntry> {
-        self.iter().map(|chapter| chapter.entry()).collect()
-    }
-
     /// All of them, in order.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = ListedChapter<'_>> + ExactSizeIterator {
         (0..self.len()).map(|index| {
@@ -276,9 +278,10 @@ mod tests {
         ];
         let chapters: ChapterList = pushed.into_iter().map(|(file, title)| entry(file, title)).collect();
         assert_eq!(chapters.len(), pushed.len());
-        assert_eq!(chapters.to_vec().into_iter().collect::<ChapterList>(), chapters);
+        assert_eq!(chapters.iter().map(|chapter| chapter.entry()).collect::<ChapterList>(), chapters);
         for (entry, (file, title)) in chapters.iter().zip(pushed) {
             assert_eq!((entry.file().as_str(), entry.title), (file, title));
+            assert!(entry.is_in(file) && !entry.is_in("r1/chapters/0009-a.md"));
             assert_eq!(entry.name(), file.rsplit('/').next().unwrap_or_default());
             assert_eq!(entry.folder(), file.rsplit_once('/').map(|(folder, _)| folder));
             assert_eq!(entry.revision(), file.split_once('/').map(|(revision, _)| revision));

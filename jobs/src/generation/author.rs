@@ -224,7 +224,8 @@ impl Author {
                 prose.text
             }
         };
-        if self.order.revision {
+        // What is no text is not revised, but written anew.
+        if self.order.revision && is_text(&text) {
             self.tell(1, &format!("revising{anew} {of}"));
             text = self.revised(index, &sheets, text).await?;
         }
@@ -297,13 +298,16 @@ impl Author {
             Err(_) => Some("it is too long for the model"),
             Ok(request) => {
                 context.text(&format!("# {}\n\n", state.outline[index].title));
-                let (text, finish) = pen.once(&step, request).await?;
+                let revised = pen.once_if_any(&step, request).await?;
                 context.text("\n\n");
-                let is_short = WordCount::of(&text) * 2 < u64::from(words) || !is_text(&text);
-                match finish {
-                    Finish::Length => Some("the revised text is longer than the model's answers"),
-                    _ if is_short => Some("the revised text had less than half of the words"),
-                    _ => {
+                let is_short = |text: &str| WordCount::of(text) * 2 < u64::from(words) || !is_text(text);
+                match revised {
+                    None => Some("the model wrote no text"),
+                    Some((_, Finish::Length)) => Some("the revised text is longer than the model's answers"),
+                    Some((text, _)) if is_short(&text) => {
+                        Some("the revised text had less than half of the words")
+                    }
+                    Some((text, _)) => {
                         pen.take(&order.model)?;
                         return Ok(text);
                     }

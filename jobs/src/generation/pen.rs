@@ -212,6 +212,23 @@ impl Pen {
     /// # Errors
     /// As [`prose`](Self::prose).
     pub(super) async fn once(&mut self, step: &str, request: Request) -> Result<(String, Finish), Failure> {
+        self.once_if_any(step, request).await?.ok_or_else(|| {
+            Failure::retry(format_args!(
+                "{step}: the model {} was asked {MOST_TRIES} times and wrote no text",
+                self.model
+            ))
+        })
+    }
+
+    /// The same; nothing where the model writes no text, however often it is asked.
+    ///
+    /// # Errors
+    /// As [`Asker::ask`].
+    pub(super) async fn once_if_any(
+        &mut self,
+        step: &str,
+        request: Request,
+    ) -> Result<Option<(String, Finish)>, Failure> {
         for attempt in 1..=MOST_TRIES {
             let mut request = request.clone();
             if let Some(last) = request.messages.last_mut().filter(|_| attempt > 1) {
@@ -224,13 +241,10 @@ impl Pen {
             if is_text(&answered.text) {
                 let text = unwrapped(&answered.text);
                 let text = text[..text.floor_char_boundary(MOST_BYTES)].to_owned();
-                return Ok((text, answered.finish));
+                return Ok(Some((text, answered.finish)));
             }
         }
-        Err(Failure::retry(format_args!(
-            "{step}: the model {} was asked {MOST_TRIES} times and wrote no text",
-            self.model
-        )))
+        Ok(None)
     }
 
     async fn streamed(&mut self, step: &str, request: &Request) -> Result<Answered, Failure> {

@@ -12,8 +12,9 @@ use futures_util::StreamExt as _;
 use object_store::{ObjectMeta, ObjectStoreExt as _, path::Path};
 use sha2::{Digest as _, Sha256};
 use tokio::time::{Instant, sleep};
+use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
-use super::coming::Arrival;
+use super::coming::{Arrival, Arrivals};
 use crate::{
     api::{
         problem::{Problem, ProblemType},
@@ -63,9 +64,10 @@ pub(super) struct Shelf {
     storage: Storage,
     pub(super) tenant: TenantId,
     turns: Collection<()>,
-    pub(super) arrivals: Collection<Vec<Arrival>>,
-    pub(super) clock: Arc<dyn Clock>,
-    pub(super) random: Arc<dyn Random>,
+    arrivals: Collection<Vec<Arrival>>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    endings: TaskTracker,
 }
 
 /// The right to change a file. Ends by itself after a minute.
@@ -95,7 +97,19 @@ impl Shelf {
             arrivals: Collection::new(engine.records.clone(), "file-arrivals"),
             clock: engine.clock.clone(),
             random: engine.random.clone(),
+            endings: engine.endings.clone(),
         }
+    }
+
+    /// Uploads that have come and are not in their place yet.
+    pub(super) fn arrivals(&self) -> Arrivals {
+        let (clock, random) = (self.clock.clone(), self.random.clone());
+        Arrivals::of(self.arrivals.clone(), self.tenant.as_str(), clock, random)
+    }
+
+    /// Held by what has nearly come to its end: a process that is told to stop waits for it.
+    pub(super) fn ending(&self) -> TaskTrackerToken {
+        self.endings.token()
     }
 
     fn key(&self, name: &FileName) -> Path {
@@ -199,8 +213,9 @@ impl Shelf {
     pub(super) async fn turn(&self, name: &FileName, patience: Duration) -> Result<Turn, Problem> {
         let (key, given_up) = (format!("{}/{name}", self.tenant), Instant::now() + patience);
         loop {
-            let until = self.clock.now().after(TURN);
-            match self.turns.put(&key, &(), Expect::Nothing, Some(until)).await {
+            // By the store's clock, which ends it.
+            let now = self.turns.now().await?.unwrap_or_else(|| self.clock.now());
+            match self.turns.put(&key, &(), Expect::Nothing, Some(now.after(TURN))).await {
                 Ok(version) => return Ok(Turn { turns: self.turns.clone(), key, version }),
                 // Who has it may be another process: nobody tells when it ends.
                 Err(StoreError::Conflict { .. }) if Instant::now() < given_up => sleep(LOOKED_AT).await,

@@ -211,9 +211,11 @@ async fn take(
             return Err(problem);
         }
     };
-    let finished = match shelf.arrive(&name, upload.bytes()).await {
+    let _ending = shelf.ending();
+    let finished = match shelf.arrivals().arrive(&name, upload.bytes()).await {
         Ok(arrived) => {
-            let finished = finish(&shelf, &name, &headers, bounds, &arrived, upload).await;
+            let finishing = finish(&shelf, &name, &headers, bounds, &arrived, upload);
+            let finished = arrived.counted_while(finishing).await;
             arrived.end().await;
             finished
         }

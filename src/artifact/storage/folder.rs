@@ -3,14 +3,15 @@
 //!
 //! Who writes so has the folder's lock (`flock` of the folder itself, which ends with its process) while it compares and renames;
 //! on systems that have no lock of folders, and on network storage that does not pass it on, it keeps apart the tasks of one
-//! process only.
+//! process only. Nobody waits for it for ever: a process that is stopped or stuck while it has the lock fails the others' writes,
+//! and is named as the reason.
 
 use std::{
     fmt, fs,
     io::{self, Write as _},
     ops::Range,
     path::PathBuf,
-    sync::{Arc, Mutex, Once, PoisonError},
+    sync::{Arc, Once},
     time::{Duration, SystemTime},
 };
 
@@ -22,8 +23,16 @@ use object_store::{
     PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result, local::LocalFileSystem,
     path::Path,
 };
+use tokio::{sync::Mutex, task::spawn_blocking, time::timeout};
 
 use super::disk::{make_staging, open_staging, staged_as, sync_folder};
+
+/// How long one waits for its turn, and then for the folder's lock: both are had for milliseconds.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How often the lock is asked for again: the system tells nobody when it is free who does not wait for ever.
+const LOOKS: Duration = Duration::from_millis(1);
+/// The same once it has taken long.
+const SELDOM_LOOKS: Duration = Duration::from_millis(50);
 
 /// A folder of this machine.
 #[derive(Debug)]
@@ -31,37 +40,56 @@ pub(super) struct Folder {
     disk: Arc<LocalFileSystem>,
     /// One of this process at a time, whatever the system's lock does.
     turn: Arc<Mutex<()>>,
+    patience: Duration,
 }
 
 impl Folder {
     pub(super) fn new(disk: Arc<LocalFileSystem>) -> Self {
-        Self { disk, turn: Arc::default() }
+        Self { disk, turn: Arc::default(), patience: PATIENCE }
     }
 
     /// Puts an object in the place of the one with this tag, and of no other.
-    async fn replace(
-        &self,
-        key: &Path,
-        payload: PutPayload,
-        tag: Option<String>,
-        turn: Arc<Mutex<()>>,
-    ) -> Result<PutResult> {
+    async fn replace(&self, key: &Path, payload: PutPayload, tag: Option<String>) -> Result<PutResult> {
         let tag = tag.ok_or_else(|| failed("a conditional write needs the tag of what was read".into()))?;
         let (file, root) = (self.disk.path_to_filesystem(key)?, self.disk.path_to_filesystem(&"x".into())?);
         let root = root.parent().map(ToOwned::to_owned).unwrap_or_default();
         let replaced =
-            tokio::task::spawn_blocking(move || replace(&file, &root, &payload, &tag, &turn)).await;
+            self.replace_file(file, root, payload, tag).await.map_err(|error| failed(error.into()))?;
         match replaced {
-            Ok(Ok(Some(tag))) => {
-                Ok(PutResult { e_tag: Some(tag), version: None, extensions: Default::default() })
-            }
-            Ok(Ok(None)) => Err(Error::Precondition {
+            Some(tag) => Ok(PutResult { e_tag: Some(tag), version: None, extensions: Default::default() }),
+            None => Err(Error::Precondition {
                 path: key.to_string(),
                 source: "it is not the one that was read any more".into(),
             }),
-            Ok(Err(error)) => Err(failed(error.into())),
-            Err(error) => Err(failed(error.into())),
         }
+    }
+
+    /// The new tag; nothing where another object, or none, is there.
+    async fn replace_file(
+        &self,
+        file: PathBuf,
+        root: PathBuf,
+        payload: PutPayload,
+        tag: String,
+    ) -> io::Result<Option<String>> {
+        let (target, expected) = (file.clone(), tag.clone());
+        let staged = spawn_blocking(move || Staged::of(&target, &payload, &expected)).await??;
+        let Some(staged) = staged else { return Ok(None) };
+        let patience = self.patience;
+        let Ok(turn) = timeout(patience, self.turn.clone().lock_owned()).await else {
+            let (folder, patience) = (root.display(), patience.as_secs());
+            let problem = format!(
+                "other writes to {folder} have not come to an end for {patience} s: is its disk stuck?"
+            );
+            return Err(io::Error::new(io::ErrorKind::TimedOut, problem));
+        };
+        let lock = lock(root, patience).await?;
+        // It keeps both to the end, also where nobody waits for it any more.
+        spawn_blocking(move || {
+            let _held = (turn, lock);
+            staged.put(&file, &tag)
+        })
+        .await?
     }
 }
 
@@ -69,42 +97,51 @@ fn failed(source: Box<dyn std::error::Error + Send + Sync>) -> Error {
     Error::Generic { store: "disk", source }
 }
 
-/// The new tag; nothing where another object, or none, is there. Blocks.
-fn replace(
-    file: &std::path::Path,
-    root: &std::path::Path,
-    payload: &PutPayload,
-    tag: &str,
-    turn: &Mutex<()>,
-) -> io::Result<Option<String>> {
-    let there = |file| match fs::metadata(file) {
+/// What is there, where it has this tag.
+fn with_tag(file: &std::path::Path, tag: &str) -> io::Result<Option<fs::Metadata>> {
+    match fs::metadata(file) {
         Ok(there) if tag_of(&there) == tag => Ok(Some(there)),
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(None),
-    };
-    if there(file)?.is_none() {
-        return Ok(None);
     }
-    let Some(folder) = file.parent() else { return Err(io::ErrorKind::InvalidInput.into()) };
-    let path = staged_as(file, &make_staging(folder, file)?);
-    let mut staging = Staging { path: path.clone(), is_there: true };
-    let mut staged = open_staging(path)?;
-    payload.iter().try_for_each(|piece| staged.write_all(piece))?;
-    staged.sync_all()?;
-    let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
-    let _lock = lock(root);
-    let Some(there) = there(file)? else { return Ok(None) };
-    // The clock of a file system ticks slowly, and numbers of files come again: no tag must.
-    let (before, now) = (there.modified()?, staged.metadata()?.modified()?);
-    if now <= before + Duration::from_micros(1) {
-        staged.set_modified(before + Duration::from_micros(2))?;
+}
+
+/// What is to take a file's place, written beside it.
+struct Staged {
+    file: fs::File,
+    staging: Staging,
+}
+
+impl Staged {
+    /// Nothing where the file has another tag already. Blocks.
+    fn of(file: &std::path::Path, payload: &PutPayload, tag: &str) -> io::Result<Option<Self>> {
+        if with_tag(file, tag)?.is_none() {
+            return Ok(None);
+        }
+        let folder = file.parent().ok_or(io::ErrorKind::InvalidInput)?;
+        let path = staged_as(file, &make_staging(folder, file)?);
+        let staging = Staging { path: path.clone(), is_there: true };
+        let mut staged = open_staging(path)?;
+        payload.iter().try_for_each(|piece| staged.write_all(piece))?;
+        staged.sync_all()?;
+        Ok(Some(Self { file: staged, staging }))
     }
-    fs::rename(&staging.path, file)?;
-    // From here on the name may be another one's.
-    staging.is_there = false;
-    let tag = tag_of(&staged.metadata()?);
-    sync_folder(folder)?;
-    Ok(Some(tag))
+
+    /// Its tag in the file's place; nothing where the file has another one. Blocks.
+    fn put(mut self, file: &std::path::Path, tag: &str) -> io::Result<Option<String>> {
+        let Some(there) = with_tag(file, tag)? else { return Ok(None) };
+        // The clock of a file system ticks slowly, and numbers of files come again: no tag must.
+        let (before, now) = (there.modified()?, self.file.metadata()?.modified()?);
+        if now <= before + Duration::from_micros(1) {
+            self.file.set_modified(before + Duration::from_micros(2))?;
+        }
+        fs::rename(&self.staging.path, file)?;
+        // From here on the name may be another one's.
+        self.staging.is_there = false;
+        let tag = tag_of(&self.file.metadata()?);
+        file.parent().map_or(Ok(()), sync_folder)?;
+        Ok(Some(tag))
+    }
 }
 
 /// A file that goes unless it was renamed.
@@ -135,17 +172,36 @@ fn tag_of(file: &fs::Metadata) -> String {
 }
 
 /// The lock of a folder, held while the answer lives; nothing where the system has none.
-fn lock(root: &std::path::Path) -> Option<fs::File> {
+async fn lock(root: PathBuf, patience: Duration) -> io::Result<Option<fs::File>> {
     static TOLD: Once = Once::new();
-    match fs::File::open(root).and_then(|folder| folder.lock().map(|()| folder)) {
-        Ok(folder) => Some(folder),
-        Err(error) => {
-            TOLD.call_once(|| {
-                let folder = root.display();
-                tracing::warn!(%folder, %error, "the folder can't be locked: let one process write to it");
-            });
-            None
+    let (mut waited, mut pause) = (Duration::ZERO, LOOKS);
+    loop {
+        let folder = root.clone();
+        let asked = spawn_blocking(move || {
+            let folder = fs::File::open(folder).map_err(fs::TryLockError::Error)?;
+            folder.try_lock().map(|()| folder)
+        });
+        match asked.await? {
+            Ok(folder) => return Ok(Some(folder)),
+            Err(fs::TryLockError::WouldBlock) if waited < patience => tokio::time::sleep(pause).await,
+            Err(fs::TryLockError::WouldBlock) => {
+                let (root, seconds) = (root.display(), patience.as_secs());
+                let problem = format!(
+                    "another process has had the lock of {root} for {seconds} s: is one stopped or stuck? `fuser {root}` names \
+                     those that have it open; ending it frees the lock"
+                );
+                return Err(io::Error::new(io::ErrorKind::TimedOut, problem));
+            }
+            Err(fs::TryLockError::Error(error)) => {
+                TOLD.call_once(|| {
+                    let folder = root.display();
+                    tracing::warn!(%folder, %error, "the folder can't be locked: let one process write to it");
+                });
+                return Ok(None);
+            }
         }
+        waited += pause;
+        pause = (pause * 2).min(SELDOM_LOOKS);
     }
 }
 
@@ -159,7 +215,7 @@ impl fmt::Display for Folder {
 impl ObjectStore for Folder {
     async fn put_opts(&self, key: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
         match options.mode {
-            PutMode::Update(version) => self.replace(key, payload, version.e_tag, self.turn.clone()).await,
+            PutMode::Update(version) => self.replace(key, payload, version.e_tag).await,
             mode => self.disk.put_opts(key, payload, PutOptions { mode, ..options }).await,
         }
     }
@@ -244,6 +300,28 @@ mod tests {
         assert!(storage.objects().head(&key).await.is_err(), "nothing comes back");
         let left = storage.unfinished().unwrap().uploads(&Path::from("acme")).await.unwrap();
         assert_eq!(left, [], "no file is left behind");
+    }
+
+    #[tokio::test]
+    async fn a_process_that_is_stuck_with_the_lock_fails_the_others_writes_and_is_told_of() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = Arc::new(LocalFileSystem::new_with_prefix(folder.path()).unwrap());
+        let hasty = Folder { patience: Duration::from_millis(20), ..Folder::new(disk) };
+        let key = Path::from("count");
+        hasty.put(&key, "1".into()).await.unwrap();
+        let seen = hasty.head(&key).await.unwrap();
+        let seen = UpdateVersion { e_tag: seen.e_tag, version: None };
+        // As another process has it: of a file that was opened by itself.
+        let stuck = fs::File::open(folder.path()).unwrap();
+        stuck.lock().unwrap();
+        let error = hasty.put_opts(&key, "2".into(), put_if(seen.clone())).await.unwrap_err().to_string();
+        assert!(error.contains("another process has had the lock"), "{error}");
+        let turn = hasty.turn.clone().lock_owned().await;
+        let error = hasty.put_opts(&key, "2".into(), put_if(seen.clone())).await.unwrap_err().to_string();
+        assert!(error.contains("have not come to an end"), "{error}");
+        drop((stuck, turn));
+        hasty.put_opts(&key, "2".into(), put_if(seen)).await.unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no file is left behind");
     }
 
     /// Each opens the folder by itself, as a process does.

@@ -4,6 +4,7 @@
 mod address;
 mod cloud;
 mod collected;
+mod conditions;
 mod disk;
 mod folder;
 mod s3;
@@ -20,6 +21,7 @@ use object_store::{
 use address::{Cloud, Place};
 pub use address::{StorageUrl, StorageUrlError};
 use collected::Collected;
+use conditions::Conditions;
 pub(super) use disk::DiskParts;
 use folder::Folder;
 
@@ -92,7 +94,9 @@ impl Storage {
         match &url.0 {
             Place::Memory => Ok(Self::memory()),
             Place::Folder(folder) => Self::folder(folder.clone()),
-            Place::Bucket { cloud: Cloud::S3, bucket, prefix } => cloud::s3(bucket, prefix).map_err(failed),
+            Place::Bucket { cloud: Cloud::S3, bucket, prefix } => {
+                cloud::s3(bucket, prefix).map(Self::with_conditions_tried).map_err(failed)
+            }
             Place::Bucket { cloud: Cloud::Google, bucket, prefix } => {
                 cloud::google(bucket, prefix).map_err(failed)
             }
@@ -123,6 +127,13 @@ impl Storage {
     /// One that is put together: objects, and multipart uploads of the same objects.
     pub fn new(objects: Arc<dyn ObjectStore>, multipart: Arc<dyn MultipartStore>) -> Self {
         Self { objects, multipart, unfinished: None, signer: None, folder: None, disk: None }
+    }
+
+    /// The same, whose conditional writes are tried out before the first one: where the storage does not keep them, this process
+    /// looks before it writes, and says so once.
+    #[must_use]
+    pub fn with_conditions_tried(self) -> Self {
+        Self { objects: Arc::new(Conditions::over(self.objects)), ..self }
     }
 
     /// The same, which can also tell of unfinished uploads.

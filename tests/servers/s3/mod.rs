@@ -24,7 +24,7 @@ use tokio::{
 
 pub(crate) use self::{
     count::{Figures, Operation, UploadState},
-    orders::{Fault, Gate, Matching, Moment},
+    orders::{Conditioned, Fault, Gate, Matching, Moment},
 };
 use self::{door::Door, orders::Orders, uploads::Uploads};
 
@@ -53,8 +53,8 @@ impl S3Server {
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let (counting, figures) = watch::channel(Figures::default());
         let orders = Arc::new(Orders::default());
-        let mut service =
-            S3ServiceBuilder::new(Uploads::over(s3s_fs::FileSystem::new(folder.path()).unwrap()));
+        let files = s3s_fs::FileSystem::new(folder.path()).unwrap();
+        let mut service = S3ServiceBuilder::new(Uploads::over(files, orders.clone()));
         service.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
         let door = Arc::new(Door::new(service.build(), counting, orders.clone()));
         // Bound here: whoever connects from now on waits until it is accepted.
@@ -116,6 +116,11 @@ impl S3Server {
     /// Holds the `nth` matching request from now on at a moment, until it is told how to go on.
     pub(crate) fn hold(&self, matching: Matching, nth: u32, moment: Moment) -> Gate {
         self.orders.hold(matching, nth, moment, self.handle().clone())
+    }
+
+    /// What becomes of conditions of writes, from now on.
+    pub(crate) fn condition(&self, conditioned: Conditioned) {
+        self.orders.condition(conditioned);
     }
 
     /// Forgets all faults and holds that have not been met; what is held goes on.

@@ -63,6 +63,22 @@ pub(crate) enum Fault {
     LoseAnswer,
 }
 
+/// What the server makes of the conditions of a write (`If-Match`, `If-None-Match`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Conditioned {
+    /// As S3 does.
+    #[default]
+    Kept,
+    /// It takes no notice, and writes.
+    Ignored,
+    /// 400 InvalidRequest; nothing is done.
+    Invalid,
+    /// 405 MethodNotAllowed; nothing is done.
+    NotAllowed,
+    /// 501 NotImplemented; nothing is done.
+    NotImplemented,
+}
+
 /// When a request is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Moment {
@@ -168,7 +184,10 @@ struct Order {
 
 /// What is ordered, in order.
 #[derive(Debug, Default)]
-pub(super) struct Orders(Mutex<Vec<Order>>);
+pub(super) struct Orders {
+    orders: Mutex<Vec<Order>>,
+    conditioned: Mutex<Conditioned>,
+}
 
 /// What is ordered for one request.
 #[derive(Clone, Debug, Default)]
@@ -226,12 +245,21 @@ impl Orders {
     }
 
     fn order(&self, order: Order) {
-        self.0.lock().unwrap().push(order);
+        self.orders.lock().unwrap().push(order);
+    }
+
+    /// What becomes of conditions, from now on.
+    pub(super) fn condition(&self, conditioned: Conditioned) {
+        *self.conditioned.lock().unwrap() = conditioned;
+    }
+
+    pub(super) fn conditioned(&self) -> Conditioned {
+        *self.conditioned.lock().unwrap()
     }
 
     /// Forgets what has not been met; what is held goes on.
     pub(super) fn clear(&self) {
-        for order in self.0.lock().unwrap().drain(..) {
+        for order in self.orders.lock().unwrap().drain(..) {
             if let What::Hold(_, gate) = order.what {
                 gate.open();
             }
@@ -241,7 +269,7 @@ impl Orders {
     /// What is ordered for a request that has arrived. Every order that fits counts it.
     pub(super) fn meet(&self, asked: &Asked) -> Ordered {
         let mut ordered = Ordered::default();
-        for order in self.0.lock().unwrap().iter_mut().filter(|order| order.matching.fits(asked)) {
+        for order in self.orders.lock().unwrap().iter_mut().filter(|order| order.matching.fits(asked)) {
             if order.before > 0 {
                 order.before -= 1;
             } else if order.times > 0 {

@@ -6,7 +6,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, MutexGuard},
+    sync::{Arc, Mutex, MutexGuard},
     time::SystemTime,
 };
 
@@ -26,6 +26,8 @@ use s3s::{
     s3_error,
 };
 use s3s_fs::FileSystem;
+
+use super::orders::{Conditioned, Orders};
 
 /// The least that a part but the last may have.
 const LEAST_BYTES: i64 = 5 << 20;
@@ -47,11 +49,12 @@ struct Upload {
 pub(super) struct Uploads {
     folder: FileSystem,
     open: Mutex<BTreeMap<String, Upload>>,
+    orders: Arc<Orders>,
 }
 
 impl Uploads {
-    pub(super) fn over(folder: FileSystem) -> Self {
-        Self { folder, open: Mutex::default() }
+    pub(super) fn over(folder: FileSystem, orders: Arc<Orders>) -> Self {
+        Self { folder, open: Mutex::default(), orders }
     }
 
     fn open(&self) -> MutexGuard<'_, BTreeMap<String, Upload>> {
@@ -213,7 +216,20 @@ impl S3 for Uploads {
         Ok(answer)
     }
 
-    async fn put_object(&self, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
+    async fn put_object(
+        &self,
+        mut request: S3Request<PutObjectInput>,
+    ) -> S3Result<S3Response<PutObjectOutput>> {
+        let input = &mut request.input;
+        if input.if_match.is_some() || input.if_none_match.is_some() {
+            match self.orders.conditioned() {
+                Conditioned::Kept => {}
+                Conditioned::Ignored => (input.if_match, input.if_none_match) = (None, None),
+                Conditioned::Invalid => return Err(s3_error!(InvalidRequest, "no conditions here")),
+                Conditioned::NotAllowed => return Err(s3_error!(MethodNotAllowed, "no conditions here")),
+                Conditioned::NotImplemented => return Err(s3_error!(NotImplemented, "no conditions here")),
+            }
+        }
         self.folder.put_object(request).await
     }
 

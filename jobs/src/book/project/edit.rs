@@ -13,7 +13,7 @@ use super::{
     writer::put,
 };
 use crate::book::{
-    chapter_list::ChapterEntry,
+    chapter_list::{ChapterEntry, ChapterList},
     description::{Book, Metadata},
     error::BookError,
     names::{UniqueNames, chapter_name},
@@ -50,18 +50,16 @@ pub async fn put_chapter(
     for _ in 0..MOST_TRIES {
         // As late as can be before it is written: others may change the book, too.
         let (found, seen) = Look::at(&*storage).await?.book()?;
-        if let Some(book) = &found
-            && let Some(index) = book.placed_by(&hand.by)
-        {
-            return Ok((Book::clone(book), index));
-        }
-        let mut book = match (&found, &place) {
-            (Some(book), _) => Book::clone(book),
-            (None, Place::End(metadata) | Place::Next(_, metadata)) => Book::new((**metadata).clone()),
-            (None, Place::At(_)) => Book::new(Metadata::default()),
+        // Nobody else has it: it is large, and not copied.
+        let found = found.map(Arc::unwrap_or_clone);
+        let placed = found.as_ref().and_then(|book| book.placed_by(&hand.by));
+        let mut book = match (found, placed, &place) {
+            (Some(book), Some(index), _) => return Ok((book, index)),
+            (Some(book), None, _) => book,
+            (None, _, Place::End(metadata) | Place::Next(_, metadata)) => Book::new((**metadata).clone()),
+            (None, _, Place::At(_)) => Book::new(Metadata::default()),
         };
-        let mut chapters = book.chapters.to_vec();
-        let (index, name) = slot(&chapters, &place, title)?;
+        let (index, name) = slot(&book.chapters, &place, title)?;
         let file = format!("{}/chapters/{name}", hand.folder);
         if stored.as_ref() != Some(&file) {
             // Under another name than before: somebody has taken that one.
@@ -72,13 +70,12 @@ pub async fn put_chapter(
             }
             put(&*storage, &file, text.clone().into()).await?;
         }
-        let entry = ChapterEntry { file, title: title.to_owned() };
-        match chapters.get_mut(index) {
+        if index < book.chapters.len() {
             // Its file stays until the book is replaced: who changes another chapter at the same time may name it again.
-            Some(chapter) => *chapter = entry,
-            None => chapters.push(entry),
+            book.chapters.replace(index, &file, title);
+        } else {
+            book.chapters.push(&file, title);
         }
-        book.chapters = chapters.into_iter().collect();
         book.note(&hand.by, &name);
         if describe(&*storage, &book, &seen, &hand.guard).await? {
             return Ok((book, index));
@@ -88,11 +85,11 @@ pub async fn put_chapter(
 }
 
 /// The index and the file name of a chapter that goes there.
-fn slot(chapters: &[ChapterEntry], place: &Place, title: &str) -> Result<(usize, String), BookError> {
+fn slot(chapters: &ChapterList, place: &Place, title: &str) -> Result<(usize, String), BookError> {
     let end = chapters.len();
     match place {
         Place::At(entry) => {
-            let index = chapters.iter().position(|chapter| chapter.file == entry.file);
+            let index = chapters.iter().position(|chapter| chapter.is_in(&entry.file));
             let gone = "the chapter has been changed or removed meanwhile: ask again";
             return Ok((index.ok_or_else(|| BookError::input(&entry.file, gone))?, entry.name().to_owned()));
         }
@@ -105,11 +102,14 @@ fn slot(chapters: &[ChapterEntry], place: &Place, title: &str) -> Result<(usize,
         }
         Place::Next(..) | Place::End(_) => {}
     }
+    let wanted = chapter_name(end, title);
+    // Of the names that are taken, those that it could come to have.
+    let stem = wanted.trim_end_matches(".md").to_lowercase();
     let mut names = UniqueNames::default();
-    for chapter in chapters {
-        names.add(chapter.name());
+    for chapter in chapters.iter().filter(|chapter| chapter.name().to_lowercase().starts_with(&stem)) {
+        names.add(&chapter.name());
     }
-    Ok((end, names.add(&chapter_name(end, title))))
+    Ok((end, names.add(&wanted)))
 }
 
 /// Sets what a book's title page says it is about.
@@ -124,7 +124,7 @@ pub async fn describe_book(
     for _ in 0..MOST_TRIES {
         let (found, seen) = Look::at(&*storage).await?.book()?;
         let gone = || BookError::input(DESCRIPTION, "the project has no book any more");
-        let mut book = Book::clone(&*found.ok_or_else(gone)?);
+        let mut book = Arc::unwrap_or_clone(found.ok_or_else(gone)?);
         description.clone_into(&mut book.metadata.description);
         if describe(&*storage, &book, &seen, guard).await? {
             return Ok(book);

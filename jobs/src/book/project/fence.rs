@@ -1,22 +1,16 @@
 //! Files of a project that several may change at once, above all `book.json`: each is written only where it is still what was
 //! read, by somebody who still may. Owns: [`Guard`], [`Hand`], [`Seen`]. Must not know: what is in the files.
 //!
-//! The condition is the storage's own (`If-Match` and its like; on a local disk the folder's lock). Where a storage has none, the
-//! tasks of one process are kept apart, and a change that two processes make in the same instant can be lost.
+//! The condition is the storage's affair (`If-Match` and its like; on a local disk the folder's lock): where a server keeps none,
+//! the engine's storage says so and keeps the tasks of one process apart.
 
-use std::{
-    fmt,
-    sync::{Arc, Once},
-};
+use std::{fmt, sync::Arc};
 
-use object_store::{
-    Error, ObjectMeta, ObjectStore, ObjectStoreExt as _, PutMode, PutPayload, UpdateVersion, path::Path,
-};
+use object_store::{Error, ObjectMeta, ObjectStore, PutMode, PutPayload, UpdateVersion, path::Path};
 use presswork::{
     domain::{Failure, FileName},
     worker::Context,
 };
-use tokio::sync::Mutex;
 
 use crate::book::error::BookError;
 
@@ -108,61 +102,14 @@ pub(crate) async fn put_where(
     bytes: Vec<u8>,
     seen: &Seen,
 ) -> object_store::Result<bool> {
-    let payload = PutPayload::from(bytes);
-    let mode = match &seen.0 {
-        None => PutMode::Create,
-        Some(UpdateVersion { e_tag: None, version: None }) => {
-            return put_looking(storage, path, payload, seen).await;
-        }
-        Some(version) => PutMode::Update(version.clone()),
-    };
-    match storage.put_opts(path, payload.clone(), mode.into()).await {
+    let mode = seen.0.clone().map_or(PutMode::Create, PutMode::Update);
+    match storage.put_opts(path, PutPayload::from(bytes), mode.into()).await {
         Ok(_) => Ok(true),
         Err(Error::AlreadyExists { .. } | Error::Precondition { .. } | Error::NotModified { .. }) => {
             Ok(false)
         }
-        Err(error) if has_no_conditions(&error) => put_looking(storage, path, payload, seen).await,
         Err(error) => Err(error),
     }
-}
-
-/// Whether a storage can't write on conditions at all: it, or a server that speaks S3, says so.
-fn has_no_conditions(error: &Error) -> bool {
-    match error {
-        Error::NotImplemented { .. } => true,
-        Error::Generic { .. } => {
-            let text = error.to_string();
-            text.contains("501 Not Implemented") || text.contains("<Code>NotImplemented</Code>")
-        }
-        _ => false,
-    }
-}
-
-/// Looks, then writes: as good as can be where the storage takes no conditions.
-async fn put_looking(
-    storage: &dyn ObjectStore,
-    path: &Path,
-    payload: PutPayload,
-    seen: &Seen,
-) -> object_store::Result<bool> {
-    static TURN: Mutex<()> = Mutex::const_new(());
-    static TOLD: Once = Once::new();
-    TOLD.call_once(|| {
-        tracing::warn!(
-            "the storage takes no conditional writes (If-Match): two processes that change one book in the same instant may \
-             lose a change. Where it is a server that refuses them, AWS_CONDITIONAL_PUT=disabled spares asking it"
-        );
-    });
-    let _turn = TURN.lock().await;
-    let there = match storage.head(path).await {
-        Ok(meta) => Seen::of(&meta),
-        Err(Error::NotFound { .. }) => Seen::NOTHING,
-        Err(error) => return Err(error),
-    };
-    if there != *seen {
-        return Ok(false);
-    }
-    storage.put(path, payload).await.map(|_| true)
 }
 
 /// What others have changed too often to get through.
@@ -172,7 +119,8 @@ pub(crate) fn busy(file: &str) -> BookError {
 
 #[cfg(test)]
 mod tests {
-    use object_store::{local::LocalFileSystem, memory::InMemory};
+    use object_store::{ObjectStoreExt as _, local::LocalFileSystem, memory::InMemory};
+    use presswork::artifact::Storage;
 
     use super::*;
 
@@ -180,11 +128,11 @@ mod tests {
     #[tokio::test]
     async fn what_was_changed_since_it_was_read_is_not_written_over_whatever_the_storage_can() {
         let folder = tempfile::tempdir().unwrap();
-        let disk = LocalFileSystem::new_with_prefix(folder.path()).unwrap();
+        let disk: Arc<dyn ObjectStore> = Arc::new(LocalFileSystem::new_with_prefix(folder.path()).unwrap());
         let storages: [Arc<dyn ObjectStore>; 3] = [
             Arc::new(InMemory::new()),
-            Arc::new(disk),
-            presswork::artifact::Storage::folder(folder.path().join("own")).unwrap().objects().clone(),
+            Storage::from(disk).with_conditions_tried().objects().clone(),
+            Storage::folder(folder.path().join("own")).unwrap().objects().clone(),
         ];
         for storage in storages {
             let (path, put) = (Path::from("p/book.json"), async |text: &str, seen: &Seen| {

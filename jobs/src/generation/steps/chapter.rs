@@ -85,13 +85,8 @@ impl Kind for WriteChapter {
     }
 
     async fn run(self, context: Context) -> Result<WrittenChapter, Failure> {
-        let mut desk =
-            Desk::open(&context, &self.project, &self.model, self.caching, self.templates.as_deref()).await?;
-        let mut turn = Turn::of(&context, &desk.project);
-        let written = match (desk.answer().await?, desk.chosen()) {
-            (Some(answer), Some(chosen)) => self.put(&mut desk, answer, chosen, Vec::new()).await,
-            _ => self.write(&mut desk, &mut turn).await,
-        };
+        let mut turn = Turn::of(&context, &self.project);
+        let written = self.in_turn(&context, &mut turn).await;
         if !matches!(written, Err(Failure::LeaseLost)) {
             turn.give_back().await;
         }
@@ -100,12 +95,28 @@ impl Kind for WriteChapter {
 }
 
 impl WriteChapter {
+    /// Writes the chapter where it is its turn, or has no need of one.
+    async fn in_turn(&self, context: &Context, turn: &mut Turn) -> Result<WrittenChapter, Failure> {
+        // Before all that takes reading: a job that is behind others looks again and again.
+        let may_replace = self.chapter.is_some() && self.replace;
+        if !may_replace && !Desk::is_answered(context) {
+            turn.take().await?;
+        }
+        let mut desk =
+            Desk::open(context, &self.project, &self.model, self.caching, self.templates.as_deref()).await?;
+        match (desk.answer().await?, desk.chosen()) {
+            (Some(answer), Some(chosen)) => self.put(&mut desk, answer, chosen, Vec::new()).await,
+            _ => self.write(&mut desk, turn).await,
+        }
+    }
+
     /// Writes the chapter whose turn it is, and puts it into the book.
     async fn write(&self, desk: &mut Desk, turn: &mut Turn) -> Result<WrittenChapter, Failure> {
         let mut reader = desk.reader_if_any().await?;
         let there =
             |reader: &Option<ProjectReader>| reader.as_ref().map_or(0, |reader| reader.book().chapters.len());
-        if self.chapter.is_none_or(|number| number as usize > there(&reader)) {
+        let is_next = self.chapter.is_none_or(|number| number as usize > there(&reader));
+        if is_next && !turn.is_taken() {
             turn.take().await?;
             // Others have written until then.
             reader = desk.reader_if_any().await?;

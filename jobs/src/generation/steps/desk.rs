@@ -129,6 +129,11 @@ impl Desk {
         Ok(Self { context: context.clone(), templates, pen, project: storage, growing, point, job })
     }
 
+    /// Whether an earlier attempt has kept a chapter, as far as can be told without storage.
+    pub(super) fn is_answered(context: &Context) -> bool {
+        context.checkpoint::<Point>().is_some_and(|point| point.answer.is_some() && point.chosen.is_some())
+    }
+
     /// The answer of an earlier attempt.
     pub(super) async fn answer(&self) -> Result<Option<String>, Failure> {
         match &self.point.answer {

@@ -218,6 +218,24 @@ async fn chapters_are_revised_by_another_model_and_a_bad_revision_is_not_taken()
 }
 
 #[tokio::test]
+async fn a_revision_of_which_nothing_comes_leaves_the_chapter_as_it_was() {
+    let server = Server::new(|question, _| match &question.text {
+        text if text.contains("Revise chapter") => Reply::Says(" \n".into()),
+        _ => novelist(question),
+    })
+    .await;
+    let mut order = generate(2);
+    order.revision = true;
+    let ran = server.job(order).run().await.unwrap();
+    assert_eq!(result(&ran)["chapters"], json!(2), "{:?}", ran.result);
+    let written = chapters(&ran.storage, "p").await;
+    assert!(written[0].contains("This is chapter 1.") && written[1].contains("This is chapter 2."));
+    let warnings = result(&ran)["warnings"].to_string();
+    assert!(warnings.contains("chapter 2 is kept as it was before its revision: the model wrote no text"));
+    assert_eq!(server.count("Revise chapter 1"), 3, "and no attempt after it");
+}
+
+#[tokio::test]
 async fn a_model_that_plans_nothing_still_gets_a_book_written() {
     let server = Server::new(|question, _| match &question.text {
         text if text.contains("Plan the book") => Reply::Says("the sea the sea the sea".into()),

@@ -1,23 +1,15 @@
 //! What the next chapter needs is brought while one is being written.
 
 use std::{
-    ops::Range,
     sync::{Condvar, Mutex},
     time::Duration,
-};
-
-use async_trait::async_trait;
-use bytes::Bytes;
-use futures_util::stream::BoxStream;
-use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, PutMultipartOptions,
-    PutOptions, PutPayload, PutResult, Result, memory::InMemory, path::Path,
 };
 
 use super::{
     server::{Reply, Server, novelist},
     *,
 };
+use crate::watched::{Ends, Touch, Watched};
 
 /// Which files were read, in order; somebody may wait for one.
 #[derive(Debug, Default)]
@@ -27,6 +19,20 @@ struct Reads {
 }
 
 impl Reads {
+    /// A storage that tells what is read.
+    fn of_a_storage() -> (Arc<Self>, Arc<dyn ObjectStore>) {
+        let reads = Arc::new(Self::default());
+        let told = reads.clone();
+        let storage = Watched::by(move |touch, file| {
+            if touch == Touch::Read {
+                told.files.lock().unwrap().push(file.to_owned());
+                told.news.notify_all();
+            }
+            Ends::Well
+        });
+        (reads, Arc::new(storage))
+    }
+
     fn count(&self, file: &str) -> usize {
         self.files.lock().unwrap().iter().filter(|read| read.ends_with(file)).count()
     }
@@ -39,59 +45,10 @@ impl Reads {
     }
 }
 
-/// A storage that tells what is read.
-#[derive(Debug)]
-struct Told(InMemory, Arc<Reads>);
-
-impl std::fmt::Display for Told {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-#[async_trait]
-impl ObjectStore for Told {
-    async fn put_opts(&self, key: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
-        self.0.put_opts(key, payload, options).await
-    }
-    async fn put_multipart_opts(
-        &self,
-        key: &Path,
-        options: PutMultipartOptions,
-    ) -> Result<Box<dyn MultipartUpload>> {
-        self.0.put_multipart_opts(key, options).await
-    }
-    async fn get_opts(&self, key: &Path, options: GetOptions) -> Result<GetResult> {
-        let is_read = !options.head;
-        let got = self.0.get_opts(key, options).await;
-        if is_read {
-            self.1.files.lock().unwrap().push(key.to_string());
-            self.1.news.notify_all();
-        }
-        got
-    }
-    async fn get_ranges(&self, key: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
-        self.0.get_ranges(key, ranges).await
-    }
-    fn delete_stream(&self, keys: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
-        self.0.delete_stream(keys)
-    }
-    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.0.list(prefix)
-    }
-    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        self.0.list_with_delimiter(prefix).await
-    }
-    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
-        self.0.copy_opts(from, to, options).await
-    }
-}
-
 /// The plan is there already, and nobody's sheet is in this process' cache: as after a worker that was killed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_is_in_the_next_chapter_is_read_while_one_is_being_written_and_not_again() {
-    let reads = Arc::new(Reads::default());
-    let storage: Arc<dyn ObjectStore> = Arc::new(Told(InMemory::new(), reads.clone()));
+    let (reads, storage) = Reads::of_a_storage();
     for (id, name) in [("ann", "Ann"), ("bob", "Bob")] {
         character(&storage, json!({"id": id, "name": name, "role": format!("the one called {name}")})).await;
     }

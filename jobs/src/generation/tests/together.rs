@@ -1,11 +1,11 @@
 //! Single steps of one project at once, and those that crashed while others went on.
 
-use std::time::Duration;
+use std::{sync::Mutex, time::Duration};
 
 use futures_util::future::join_all;
 use object_store::memory::InMemory;
 use presswork::{
-    domain::{Failure, Timestamp},
+    domain::{Failure, JobId, SeededRandom, Timestamp},
     testing::START as NOW,
 };
 
@@ -13,13 +13,19 @@ use super::{
     server::{Server, novelist},
     *,
 };
-use crate::generation::steps::{Continuation, Rewrite, WriteChapter, WriteOutline};
+use crate::{
+    generation::steps::{Continuation, Rewrite, WriteChapter, WriteOutline},
+    watched::{Ends, Touch, Watched},
+};
 
 const BRIEF: &str = r#"{"title": "At Once", "chapters": 4, "words": 60, "premise": "Of many."}"#;
 
 /// A project that is planned, and nothing more.
 async fn planned(server: &Server) -> Arc<dyn ObjectStore> {
-    let storage: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    planned_on(server, Arc::new(InMemory::new())).await
+}
+
+async fn planned_on(server: &Server, storage: Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore> {
     let brief: Value = serde_json::from_str(BRIEF).unwrap();
     let outline = payload::<WriteOutline>(json!({"project": "p", "model": "m", "brief": brief}));
     let ran = server.job(outline).on_storage(storage.clone()).seed(100).run().await.unwrap();
@@ -80,6 +86,90 @@ async fn several_jobs_that_write_the_next_chapter_at_once_write_one_behind_the_o
     assert_eq!(left, None);
 }
 
+/// Where it is written down whose turn it is.
+fn place_of_turn() -> object_store::path::Path {
+    key(["test", "projects", "p", "next-chapter.json"])
+}
+
+#[tokio::test]
+async fn jobs_that_bring_plans_of_their_own_write_in_the_order_in_which_they_were_made() {
+    let server = Server::new(|question, _| novelist(question)).await;
+    let storage = planned(&server).await;
+    let mut seeds: Vec<u64> = (1..=5).collect();
+    seeds.sort_by_key(|seed| JobId::new(NOW, &SeededRandom::new(*seed)).to_string());
+    let own = |seed: &u64| -> WriteChapter {
+        payload(json!({"project": "p", "model": "m", "title": format!("By {seed}"), "plan": "All is well."}))
+    };
+    let held = json!({"by": "job_of_another", "until": NOW.after(Duration::from_secs(100))});
+    storage.put(&place_of_turn(), held.to_string().into()).await.unwrap();
+    // The last one comes first, each time.
+    for seed in seeds.iter().rev() {
+        let waits = attempt(&server, &storage, (*seed, 1), own(seed), None).await;
+        assert!(matches!(waits.result, Err(Failure::Snooze { .. })), "{:?}", waits.result);
+    }
+    let bytes = storage.get(&place_of_turn()).await.unwrap().bytes().await.unwrap();
+    let mut line: Value = serde_json::from_slice(&bytes).unwrap();
+    line["until"] = json!(NOW);
+    storage.put(&place_of_turn(), line.to_string().into()).await.unwrap();
+    for (round, next) in (2..).zip(&seeds) {
+        for seed in seeds[round as usize - 2..].iter().rev() {
+            let ran = attempt(&server, &storage, (*seed, round), own(seed), None).await;
+            assert_eq!(ran.result.is_ok(), seed == next, "{seed}, {next}: {:?}", ran.result);
+        }
+    }
+    let wanted: Vec<String> = seeds.iter().map(|seed| format!("# By {seed}")).collect();
+    assert_eq!(titles(&storage).await, wanted);
+    assert!(storage.head(&place_of_turn()).await.is_err(), "nobody waits any more");
+}
+
+#[tokio::test]
+async fn a_job_that_waits_reads_no_more_than_whose_turn_it_is() {
+    let server = Server::new(|question, _| novelist(question)).await;
+    let reads: Arc<Mutex<Vec<String>>> = Arc::default();
+    let told = reads.clone();
+    let storage = Watched::by(move |touch, file| {
+        if touch == Touch::Read {
+            told.lock().unwrap().push(file.to_owned());
+        }
+        Ends::Well
+    });
+    let storage = planned_on(&server, Arc::new(storage)).await;
+    attempt(&server, &storage, (9, 1), chapter(), None).await;
+    let held = json!({"by": "job_of_another", "until": NOW.after(Duration::from_secs(100))});
+    storage.put(&place_of_turn(), held.to_string().into()).await.unwrap();
+    let mut third = chapter();
+    third.chapter = Some(3);
+    for payload in [chapter(), third] {
+        for epoch in [1, 2] {
+            reads.lock().unwrap().clear();
+            let waits = attempt(&server, &storage, (1, epoch), payload.clone(), None).await;
+            assert!(matches!(waits.result, Err(Failure::Snooze { .. })), "{:?}", waits.result);
+            assert_eq!(*reads.lock().unwrap(), ["test/projects/p/next-chapter.json"], "attempt {epoch}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_attempt_whose_chapter_is_no_text_costs_one_although_the_plan_is_kept() {
+    // What is left of an answer that was cut in its first word.
+    let server = Server::new(|question, _| match &question.text {
+        text if text.contains("Write chapter 1") => super::server::Reply::Cut("# The Title\n\nWor".into()),
+        text if text.contains("Go on with") => super::server::Reply::Says(String::new()),
+        _ => novelist(question),
+    })
+    .await;
+    for revision in [false, true] {
+        let mut order = generate(1);
+        order.revision = revision;
+        let storage: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        let ran = attempt(&server, &storage, (1, 1), order, None).await;
+        let Err(Failure::Retry { reason, .. }) = &ran.result else { panic!("{:?}", ran.result) };
+        assert!(reason.as_str().contains("the model wrote no text"), "{reason}");
+        let left = files(&storage, "p").await.into_iter().find(|file| file.contains("drafts/"));
+        assert_eq!(left, None, "a draft of no use would be found by each attempt");
+    }
+}
+
 #[tokio::test]
 async fn an_attempt_that_crashed_behind_its_writing_knows_its_chapter_whatever_others_did_with_it() {
     let server = Server::new(|question, _| novelist(question)).await;
@@ -120,7 +210,7 @@ async fn a_job_that_died_with_its_turn_keeps_the_others_waiting_for_some_minutes
     let server = Server::new(|question, _| novelist(question)).await;
     let storage = planned(&server).await;
     let held = |until: Timestamp| json!({"by": "job_of_a_dead_worker", "until": until}).to_string();
-    let place = key(["test", "projects", "p", "next-chapter.json"]);
+    let place = place_of_turn();
     storage.put(&place, held(NOW.after(Duration::from_secs(100))).into()).await.unwrap();
     let waits = attempt(&server, &storage, (1, 1), chapter(), None).await;
     let Err(Failure::Snooze { wait, reason }) = waits.result else { panic!("{:?}", waits.result) };

@@ -266,4 +266,15 @@ mod tests {
         assert_eq!([places.of("a"), places.of("b"), places.of("c")], [1, 2, 2].map(|at| Some((at, None))));
         assert!(size_of::<Mark>() <= 32, "tens of thousands are held");
     }
+
+    #[test]
+    fn however_many_headings_notes_have_a_bounded_number_is_remembered() {
+        let mut bookmarks = Bookmarks::default();
+        let of_a_heading: Vec<String> = (0..MOST_OF_HEADING + 1).map(|n| format!("c1_note-{n}")).collect();
+        for _ in 0..MOST_NAMES / MOST_OF_HEADING + 3 {
+            bookmarks.in_note(&of_a_heading);
+        }
+        let anchors = MOST_NAMES / MOST_OF_HEADING;
+        assert_eq!((bookmarks.marks.len(), bookmarks.anchors.len()), (MOST_NAMES, anchors));
+    }
 }
