@@ -1,6 +1,8 @@
 //! The artifact pipeline over real storages: what goes in comes out, nothing is half-seen, orphans go.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+#[path = "artifact/clouds.rs"]
+mod clouds;
 #[path = "artifact/conditions.rs"]
 mod conditions;
 #[path = "artifact/faults.rs"]

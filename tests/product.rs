@@ -12,6 +12,8 @@ mod bench;
 mod canary;
 #[path = "product/chains.rs"]
 mod chains;
+#[path = "product/clouds.rs"]
+mod clouds;
 #[path = "product/crash.rs"]
 mod crash;
 #[path = "product/demo.rs"]

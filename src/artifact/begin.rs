@@ -200,7 +200,10 @@ async fn parts(place: &Place, upload: &str) -> Result<Option<Vec<StoredPart>>, A
         Err(Error::NotFound { .. }) => Ok(None),
         // It is no more than a shortcut.
         Err(Error::PermissionDenied { .. } | Error::NotImplemented { .. } | Error::NotSupported { .. }) => {
-            tracing::warn!("the storage does not tell which parts it has (S3: ListMultipartUploadParts)");
+            tracing::warn!(
+                "the storage does not tell which parts it has (S3: ListMultipartUploadParts; Google: \
+                 storage.multipartUploads.listParts)"
+            );
             Ok(Some(Vec::new()))
         }
         Err(error) => Err(ArtifactError::storage("list the parts of an upload", error)),

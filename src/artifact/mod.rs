@@ -64,7 +64,9 @@ pub use manifest::Manifest;
 pub use published::{PlainBytes, Verified};
 pub use range::{ByteRange, ByteRangeError};
 pub use state::{Ledger, UploadState};
-pub use storage::{Storage, StorageError, StorageUrl, StorageUrlError, StoredPart, Unfinished};
+pub use storage::{
+    CREDENTIALS, Storage, StorageError, StorageUrl, StorageUrlError, StoredPart, Unfinished, advice,
+};
 pub use store::{ArtifactOptions, ArtifactStore};
 pub use writer::ArtifactWriter;
 

@@ -42,6 +42,16 @@ pub(super) fn whole_tag(ids: &[String]) -> Option<String> {
     Some(format!("\"{}-{}\"", hex(&hash.finalize()), ids.len()))
 }
 
+/// Whether a tag is one that S3 gives to a whole of parts, and another one than this. Whose tags are of another kind (Google's
+/// have a hyphen too) says nothing by them.
+pub(super) fn is_other_whole(found: &str, whole: &str) -> bool {
+    let bare = found.trim_matches('"');
+    let is_whole = bare.split_once('-').is_some_and(|(digest, parts)| {
+        digest.to_ascii_lowercase().parse::<Hex<16>>().is_ok() && parts.parse::<u32>().is_ok()
+    });
+    is_whole && !bare.eq_ignore_ascii_case(whole.trim_matches('"'))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,5 +66,10 @@ mod tests {
         let whole = whole_tag(&[tag.to_owned()]).unwrap();
         assert!(whole.ends_with("-1\"") && !whole.contains("9001509"), "{whole}");
         assert_eq!(whole_tag(&["5242880".to_owned()]), None);
+        assert!(!is_other_whole(&whole, &whole) && !is_other_whole(&whole.to_uppercase(), &whole));
+        assert!(is_other_whole(&whole.replace("-1", "-2"), &whole));
+        for anothers in ["\"-CJ2ssqf6mJADEAE=\"", "\"0x8D4BCC2E4835CD0\"", "\"\"", tag] {
+            assert!(!is_other_whole(anothers, &whole), "{anothers}");
+        }
     }
 }

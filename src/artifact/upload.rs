@@ -21,7 +21,7 @@ use super::{
     place::Place,
     state::{Ledger, Point, UploadState},
     storage::StoredPart,
-    tags::{is_other, refuses_parts, same, whole_tag},
+    tags::{is_other, is_other_whole, refuses_parts, same, whole_tag},
     tracker::{Known, Tracker},
 };
 use crate::domain::Hex;
@@ -309,7 +309,7 @@ impl Upload {
         };
         // It may have been done and the answer lost.
         if let Ok(Some((stored, found))) = self.place.stored().await {
-            let differs = tag.zip(found).is_some_and(|(tag, found)| found.contains('-') && found != tag);
+            let differs = tag.zip(found).is_some_and(|(tag, found)| is_other_whole(&found, &tag));
             if stored == bytes && !differs {
                 return Ok(());
             }

@@ -12,6 +12,7 @@ use super::{
     pause, show,
 };
 use crate::{
+    artifact::{CREDENTIALS, Storage},
     engine::{Engine, SharedHealth},
     security::{Health as KeysHealth, audit::Verdict},
     store::{
@@ -73,9 +74,13 @@ impl Command for Doctor {
         if checks.is_empty() && !on_redis {
             return Err(no_data_directory(app.name(), &folder));
         }
-        match app.existing_engine().await {
-            Ok(engine) => checks.append(&mut examine(&engine).await?),
-            Err(error) => {
+        let storage = app.settings().storage_url.as_ref().map(Storage::open).transpose();
+        match (storage, app.existing_engine().await) {
+            (Err(error), _) => {
+                checks.push(Check::new("storage", Health::Bad, format!("{error}\n{CREDENTIALS}")));
+            }
+            (Ok(_), Ok(engine)) => checks.append(&mut examine(&engine).await?),
+            (Ok(_), Err(error)) => {
                 let name = if on_redis { "redis" } else { "database" };
                 checks.push(Check::new(name, Health::Bad, error.to_string()));
             }

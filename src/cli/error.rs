@@ -6,7 +6,7 @@ use std::{fmt, process::ExitCode};
 use serde::Serialize;
 
 use crate::{
-    artifact::ArtifactError,
+    artifact::{ArtifactError, CREDENTIALS},
     config::ConfigError,
     domain::NameError,
     engine::EngineError,
@@ -142,7 +142,9 @@ impl From<EngineError> for CliError {
             }
             EngineError::Unavailable { .. } => "try again; another program may hold its files",
             EngineError::Storage(_) => {
-                "mend --storage-url or PRESSWORK_STORAGE_URL, or what the environment says of it (AWS_… and so on)"
+                return Self::unavailable(error).hint(format!(
+                    "mend --storage-url or PRESSWORK_STORAGE_URL, or its credentials; {CREDENTIALS}"
+                ));
             }
             EngineError::Redis { .. } => "start it, or mend --redis-url or PRESSWORK_REDIS_URL",
             EngineError::MasterKey(_) => {

@@ -11,7 +11,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::{Engine, ownership::Ownership, scratch, uploads};
 use crate::{
     artifact::{
-        ArtifactError,
+        ArtifactError, advice,
         sweep::{Keep, Keeper},
         sweep_staging,
     },
@@ -94,7 +94,7 @@ impl Engine {
     }
 
     async fn sweep_storage(&self) {
-        let place = &self.storage;
+        let place = self.artifacts.storage();
         match self.storage_ownership().await {
             Ok(Ownership::Ours) => {}
             Ok(Ownership::Another(mark)) => {
@@ -155,9 +155,12 @@ impl Engine {
 
     async fn try_storage(&self) -> Result<(), String> {
         let told = |what: &str| {
-            let place = self.storage.to_string();
+            let place = self.artifacts.storage().to_string();
             let what = what.to_owned();
-            move |error: object_store::Error| format!("{place}: {what}: {error}")
+            move |error: object_store::Error| {
+                let advice = advice(&error).map(|advice| format!("\n{advice}")).unwrap_or_default();
+                format!("{place}: {what}: {error}{advice}")
+            }
         };
         let mut bytes = [0; 16];
         self.random.fill(&mut bytes);
@@ -175,7 +178,7 @@ impl Engine {
             Ownership::Ours => Ok(()),
             Ownership::Another(_) => Err(format!(
                 "{} belongs to another queue, so nothing is ever swept there: give each queue a bucket or prefix of its own",
-                self.storage
+                self.artifacts.storage()
             )),
         }
     }

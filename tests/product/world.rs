@@ -10,7 +10,7 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::servers::S3Server;
+use crate::servers::{AzureServer, S3Server};
 
 /// A data directory of its own for a test.
 pub(crate) struct World {
@@ -67,8 +67,15 @@ impl World {
         Self { environment: vec![("PRESSWORK_REDIS_URL", url.to_owned())], ..Self::new() }
     }
 
-    /// One whose artifacts are kept on an S3 server, below a prefix.
+    /// One whose artifacts are kept on an S3 server, or one that speaks as Google's does, below a prefix.
     pub(crate) fn on_s3(server: &S3Server, prefix: &str) -> Self {
+        let mut environment = server.environment();
+        environment.push(("PRESSWORK_STORAGE_URL", server.storage_url(prefix)));
+        Self { environment, ..Self::new() }
+    }
+
+    /// One whose artifacts are kept in a container on Azurite, below a prefix.
+    pub(crate) fn on_azure(server: &AzureServer, prefix: &str) -> Self {
         let mut environment = server.environment();
         environment.push(("PRESSWORK_STORAGE_URL", server.storage_url(prefix)));
         Self { environment, ..Self::new() }
@@ -91,7 +98,8 @@ impl World {
     /// The binary with arguments, on this world's data directory and nothing of the caller's environment.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_presswork"));
-        let ours = |name: &str| ["PRESSWORK_", "AWS_"].iter().any(|beginning| name.starts_with(beginning));
+        let beginnings = ["PRESSWORK_", "AWS_", "AZURE_", "GOOGLE_", "SERVICE_ACCOUNT"];
+        let ours = |name: &str| beginnings.iter().any(|beginning| name.starts_with(beginning));
         for (name, _) in std::env::vars().filter(|(name, _)| ours(name)) {
             command.env_remove(name);
         }

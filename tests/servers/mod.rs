@@ -6,6 +6,7 @@
 
 #![allow(dead_code, unused_imports, reason = "each test binary uses its part")]
 
+pub(crate) mod azure;
 pub(crate) mod cluster;
 pub(crate) mod process;
 pub(crate) mod proxy;
@@ -23,7 +24,9 @@ use std::{
 
 use presswork::store::redis::Redis;
 
-pub(crate) use self::{cluster::RedisCluster, redis::RedisServer, s3::S3Server, sentinel::RedisSentinel};
+pub(crate) use self::{
+    azure::AzureServer, cluster::RedisCluster, redis::RedisServer, s3::S3Server, sentinel::RedisSentinel,
+};
 
 /// How long a server may take to be ready, on a machine busy with other tests.
 pub(crate) const READY_WITHIN: Duration = Duration::from_secs(60);

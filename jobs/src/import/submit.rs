@@ -9,7 +9,7 @@ use std::{
 use clap::Args;
 use object_store::{ObjectStore, WriteMultipart};
 use presswork::{
-    artifact::key,
+    artifact::{advice, key},
     cli::{CliError, Door, Submit, one_of},
     domain::{FileName, ProjectId},
 };
@@ -216,8 +216,10 @@ async fn upload(door: &Door, place: usize, file: &LocalFile) -> Result<Handed, C
     let (job, number) = (door.job().to_string(), format!("{place:04}"));
     let key = key(["uploads", &job, &number]);
     send(door.storage(), &key, &file.path).await.map_err(|error| {
+        let of_storage = error.get_ref().and_then(|error| error.downcast_ref::<object_store::Error>());
+        let hint = of_storage.and_then(advice);
         CliError::unavailable(format_args!("{} can't be uploaded: {error}", file.path.display()))
-            .hint("free disk space or mend permissions, then try again")
+            .hint(hint.unwrap_or_else(|| "free disk space or mend permissions, then try again".to_owned()))
     })?;
     Ok(Handed::at(key.to_string(), file.name.clone()))
 }

@@ -2,12 +2,13 @@
 //! can do. Owns: that difference. Must not know: what is stored.
 
 mod address;
+mod advice;
 mod cloud;
 mod collected;
 mod conditions;
 mod disk;
 mod folder;
-mod s3;
+mod listed;
 mod xml;
 
 use std::{path::PathBuf, sync::Arc};
@@ -20,6 +21,7 @@ use object_store::{
 
 use address::{Cloud, Place};
 pub use address::{StorageUrl, StorageUrlError};
+pub use advice::{CREDENTIALS, advice};
 use collected::Collected;
 use conditions::Conditions;
 pub(super) use disk::DiskParts;
@@ -36,6 +38,8 @@ pub struct Storage {
     signer: Option<Arc<dyn Signer>>,
     folder: Option<PathBuf>,
     disk: Option<Arc<DiskParts>>,
+    /// Its address, where it has one.
+    url: Option<Arc<StorageUrl>>,
 }
 
 /// Tells of multipart uploads that are not complete.
@@ -90,20 +94,30 @@ impl Storage {
     /// # Errors
     /// [`StorageError`].
     pub fn open(url: &StorageUrl) -> Result<Self, StorageError> {
-        let failed = |cause| StorageError { place: url.to_string(), cause };
-        match &url.0 {
-            Place::Memory => Ok(Self::memory()),
-            Place::Folder(folder) => Self::folder(folder.clone()),
+        let told = std::env::vars_os();
+        let told =
+            told.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        Self::open_with(url, &told.collect::<Vec<_>>())
+    }
+
+    /// The same, with variables and their values in the environment's place.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub fn open_with(url: &StorageUrl, variables: &[(String, String)]) -> Result<Self, StorageError> {
+        let opened = match &url.0 {
+            Place::Memory => return Ok(Self::memory()),
+            Place::Folder(folder) => return Self::folder(folder.clone()),
             Place::Bucket { cloud: Cloud::S3, bucket, prefix } => {
-                cloud::s3(bucket, prefix).map(Self::with_conditions_tried).map_err(failed)
+                cloud::s3(bucket, prefix, variables).map(Self::with_conditions_tried)
             }
             Place::Bucket { cloud: Cloud::Google, bucket, prefix } => {
-                cloud::google(bucket, prefix).map_err(failed)
+                cloud::google(bucket, prefix, variables)
             }
-            Place::Bucket { cloud: Cloud::Azure, bucket, prefix } => {
-                cloud::azure(bucket, prefix).map_err(failed)
-            }
-        }
+            Place::Bucket { cloud: Cloud::Azure, bucket, prefix } => cloud::azure(bucket, prefix, variables),
+        };
+        let opened = opened.map_err(|cause| StorageError { place: url.to_string(), cause })?;
+        Ok(Self { url: Some(Arc::new(url.clone())), ..opened })
     }
 
     /// A folder of this machine, made where there is none. Blocks.
@@ -126,7 +140,7 @@ impl Storage {
 
     /// One that is put together: objects, and multipart uploads of the same objects.
     pub fn new(objects: Arc<dyn ObjectStore>, multipart: Arc<dyn MultipartStore>) -> Self {
-        Self { objects, multipart, unfinished: None, signer: None, folder: None, disk: None }
+        Self { objects, multipart, unfinished: None, signer: None, folder: None, disk: None, url: None }
     }
 
     /// The same, whose conditional writes are tried out before the first one: where the storage does not keep them, this process
@@ -197,6 +211,16 @@ impl From<Arc<dyn ObjectStore>> for Storage {
     /// Of a storage of which no more is known, parts are collected in memory until the last one: for tests.
     fn from(objects: Arc<dyn ObjectStore>) -> Self {
         Self::new(objects.clone(), Arc::new(Collected::new(objects)))
+    }
+}
+
+impl std::fmt::Display for Storage {
+    /// Its address, or what it says of itself.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.url {
+            Some(url) => write!(f, "{url}"),
+            None => write!(f, "{}", self.objects),
+        }
     }
 }
 

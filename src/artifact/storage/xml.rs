@@ -1,4 +1,4 @@
-//! The little that is read of S3's answers: elements by their names, one below another.
+//! The little that is read of S3's answers, and of Google's: elements by their names, one below another.
 
 use std::borrow::Cow;
 

@@ -11,7 +11,7 @@ const STORED_BYTES: usize = 11 << 20;
 const LETTERS: &[u8] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
 
 /// A book of pictures with some text between them, as a folder.
-pub(super) fn of_pictures(folder: &Path) {
+pub(crate) fn of_pictures(folder: &Path) {
     const PICTURES: usize = 24;
     fs::create_dir_all(folder).unwrap();
     let (random, mut text) = (SeededRandom::new(1), head("Pictures"));

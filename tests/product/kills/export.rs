@@ -1,4 +1,5 @@
-//! One export that is killed and goes on, and the bench on which that happens: a world, an S3 server, two books.
+//! One export that is killed and goes on, and the bench on which that happens: a world, an S3 server or one that speaks as
+//! Google's does, two books.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -76,8 +77,7 @@ impl Case {
 }
 
 impl Bench {
-    pub(super) fn start() -> Self {
-        let server = S3Server::start();
+    pub(super) fn on(server: S3Server) -> Self {
         let world = World::on_s3(&server, "kills");
         book::of_pictures(&world.path("pictures"));
         book::of_words(&world.path("words"));

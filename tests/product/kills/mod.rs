@@ -7,7 +7,7 @@
 //! (a number instead of `full`: so many seeds of each). A failure names its case; `PRESSWORK_KILL_CASE=html-zstd-sealed-7`
 //! runs that one alone, `PRESSWORK_KILL_CASE=pdf` all of that format.
 
-mod book;
+pub(super) mod book;
 mod export;
 
 use std::{io::Write as _, sync::Mutex, thread};
@@ -16,6 +16,7 @@ use presswork::domain::Encoding;
 use presswork_jobs::export::Format;
 
 use self::export::{Bench, Case};
+use crate::servers::S3Server;
 
 /// Seeds of each combination in the full matrix.
 const SEEDS: u64 = 20;
@@ -60,7 +61,7 @@ fn the_kill_matrix_ends_in_the_bytes_of_an_undisturbed_export() {
         let work = || {
             // A bench of its own for each combination: sweeps look through all that a storage holds.
             while let Some(cases) = { left.lock().unwrap().pop() } {
-                let mut bench = Bench::start();
+                let mut bench = Bench::on(S3Server::start());
                 let (first, runs) = (cases[0], cases.len());
                 cases.into_iter().for_each(|case| bench.run(case));
                 let ended = bench.end();
@@ -83,6 +84,25 @@ fn the_kill_matrix_ends_in_the_bytes_of_an_undisturbed_export() {
     ));
     assert!(kills >= u32::try_from(total).unwrap());
     assert_eq!((sum(|told| told.twice), sum(|told| told.again), sum(|told| told.open)), (0, 0, 0));
+}
+
+#[test]
+fn kills_on_googles_storage_end_in_the_bytes_of_an_undisturbed_export() {
+    let cases = [(Format::Epub, Encoding::None, true), (Format::Html, Encoding::Zstd, false)];
+    let told = thread::scope(|scope| {
+        let benches = cases.map(|(format, encoding, sealed)| {
+            scope.spawn(move || {
+                let mut bench = Bench::on(S3Server::start_google());
+                bench.run(Case { format, encoding, sealed, seed: 1 });
+                bench.end()
+            })
+        });
+        benches.map(|bench| bench.join().unwrap())
+    });
+    for told in told {
+        assert!(told.kills >= 1, "{told:?}");
+        assert_eq!((told.twice, told.again, told.open), (0, 0, 0), "{told:?}");
+    }
 }
 
 /// Past the test harness, which keeps to itself what a test prints.

@@ -37,7 +37,7 @@ pub(crate) struct Asked {
 
 impl Asked {
     /// Reads it off the method, the path and the query.
-    pub(super) fn of<B>(request: &Request<B>) -> Self {
+    pub(in crate::servers) fn of<B>(request: &Request<B>) -> Self {
         let path = request.uri().path().trim_start_matches('/');
         let key = decoded(path.split_once('/').map_or("", |(_, key)| key));
         let query: BTreeMap<String, String> = request

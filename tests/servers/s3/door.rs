@@ -1,10 +1,11 @@
-//! The door before the server: every request passes it, is counted, and is held or broken where a test has ordered so.
+//! The door before a server: every request passes it, is counted, and is held or broken where a test has ordered so.
 //!
 //! A request that has come whole is done on a task of its own, so that a client that dies in the middle leaves it done or
 //! not done, never half: as behind a real door.
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt as _, stream};
 use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
@@ -22,28 +23,48 @@ use super::{
     orders::{Fault, Moment, Ordered, Orders},
 };
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
-type Answer = Response<UnsyncBoxBody<Bytes, BoxError>>;
+pub(in crate::servers) type BoxError = Box<dyn std::error::Error + Send + Sync>;
+pub(in crate::servers) type Answer = Response<UnsyncBoxBody<Bytes, BoxError>>;
+
+/// Who answers behind a door.
+#[async_trait]
+pub(in crate::servers) trait Behind: Send + Sync + 'static {
+    /// What a request asks for.
+    fn asked(&self, request: &Request<()>) -> Asked {
+        Asked::of(request)
+    }
+
+    /// Does it.
+    async fn answer(&self, request: Request<Bytes>) -> Result<Answer, BoxError>;
+}
+
+#[async_trait]
+impl Behind for S3Service {
+    async fn answer(&self, request: Request<Bytes>) -> Result<Answer, BoxError> {
+        let answer = self.call(request.map(s3s::Body::from)).await.map_err(|error| format!("{error:?}"))?;
+        Ok(answer.map(|body| body.map_err(Into::into).boxed_unsync()))
+    }
+}
 
 pub(super) struct Door {
-    server: S3Service,
+    server: Box<dyn Behind>,
     figures: watch::Sender<Figures>,
     orders: Arc<Orders>,
 }
 
 impl Door {
-    pub(super) fn new(server: S3Service, figures: watch::Sender<Figures>, orders: Arc<Orders>) -> Self {
+    pub(super) fn new(server: Box<dyn Behind>, figures: watch::Sender<Figures>, orders: Arc<Orders>) -> Self {
         Self { server, figures, orders }
     }
 
     /// Takes a request from its connection; an error cuts the connection.
     pub(super) async fn pass(self: Arc<Self>, request: Request<Incoming>) -> Result<Answer, BoxError> {
-        let asked = Asked::of(&request);
+        let (head, body) = request.into_parts();
+        let asked = self.server.asked(&Request::from_parts(head.clone(), ()));
         let ordered = self.orders.meet(&asked);
         self.figures.send_modify(|figures| figures.has_arrived(&asked));
         let _under_way = UnderWay::of(&asked, &self.figures);
 
-        let (head, body) = request.into_parts();
         self.held(&ordered, Moment::Arrived).await?;
         let body = self.take(body, &ordered).await?;
         self.held(&ordered, Moment::Whole).await?;
@@ -101,15 +122,14 @@ impl Door {
 
     /// Has the server do it, and counts it where it was done.
     async fn work(self: Arc<Self>, head: Parts, body: Bytes, asked: Asked) -> Result<Answer, BoxError> {
-        let request = Request::from_parts(head, s3s::Body::from(body));
-        let answer = self.server.call(request).await.map_err(|error| format!("{error:?}"))?;
+        let answer = self.server.answer(Request::from_parts(head, body)).await?;
         if !answer.status().is_success() {
-            return Ok(answer.map(|body| body.map_err(Into::into).boxed_unsync()));
+            return Ok(answer);
         }
         let (head, body) = answer.into_parts();
         if !matches!(asked.operation, Operation::CreateUpload | Operation::CompleteUpload) {
             self.figures.send_modify(|figures| figures.was_done(&asked, None));
-            return Ok(Response::from_parts(head, body.map_err(Into::into).boxed_unsync()));
+            return Ok(Response::from_parts(head, body));
         }
         // The server still works while it answers these, and says in the text how it ended.
         let text = BodyExt::collect(body).await?.to_bytes();
@@ -118,7 +138,7 @@ impl Door {
         if !words.contains("<Error>") {
             self.figures.send_modify(|figures| figures.was_done(&asked, id));
         }
-        Ok(Response::from_parts(head, Full::new(text).map_err(|never| match never {}).boxed_unsync()))
+        Ok(Response::from_parts(head, whole(text)))
     }
 }
 
@@ -146,13 +166,17 @@ impl Drop for UnderWay {
     }
 }
 
-/// An answer in S3's words.
-fn refusal(status: StatusCode, code: &str) -> Answer {
+/// A body that is there at once.
+pub(in crate::servers) fn whole(text: impl Into<Bytes>) -> UnsyncBoxBody<Bytes, BoxError> {
+    Full::new(text.into()).map_err(|never| match never {}).boxed_unsync()
+}
+
+/// An answer in S3's words, which are Azure's and Google's as well.
+pub(in crate::servers) fn refusal(status: StatusCode, code: &str) -> Answer {
     let text = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error><Code>{code}</Code><Message>as the test has ordered</Message></Error>"
     );
-    let body = Full::new(Bytes::from(text)).map_err(|never| match never {}).boxed_unsync();
-    let mut answer = Response::new(body);
+    let mut answer = Response::new(whole(text));
     *answer.status_mut() = status;
     answer.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static("application/xml"));
     answer
@@ -175,6 +199,6 @@ async fn cut_in_the_middle(answer: Answer) -> Result<Answer, BoxError> {
     Ok(Response::from_parts(head, StreamBody::new(pieces).boxed_unsync()))
 }
 
-fn between<'a>(text: &'a str, from: &str, to: &str) -> Option<&'a str> {
+pub(in crate::servers) fn between<'a>(text: &'a str, from: &str, to: &str) -> Option<&'a str> {
     Some(text.split_once(from)?.1.split_once(to)?.0)
 }

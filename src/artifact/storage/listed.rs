@@ -1,5 +1,6 @@
-//! What S3 tells of unfinished uploads (`ListParts`, `ListMultipartUploads`), which `object_store` does not ask. The
-//! requests are signed addresses, made by `object_store`; answers are bounded, and so is the wait for them.
+//! What S3 and Google tell of unfinished uploads (`ListParts`, `ListMultipartUploads`: Google's XML API has them under the same
+//! names), which `object_store` does not ask. The credentials are `object_store`'s: S3 is asked by signed addresses, Google with
+//! the bearer's token. Answers are bounded, and so is the wait for them.
 
 use std::time::Duration;
 
@@ -7,8 +8,9 @@ use async_trait::async_trait;
 use object_store::{
     Error, Result,
     aws::AmazonS3,
+    gcp::GoogleCloudStorage,
     path::Path,
-    signer::{SignedUrlOptions, Signer as _},
+    signer::{SignedUrlOptions, Signer as _, Url},
 };
 
 use super::{
@@ -25,25 +27,76 @@ const MOST_ANSWER_BYTES: usize = 8 << 20;
 const MOST_PAGES: usize = 50;
 const TRIES: u32 = 3;
 
-/// A bucket of S3, and where in it the storage begins.
+/// Whose bucket it is, and what lets in.
 #[derive(Debug)]
-pub(super) struct S3Uploads {
-    s3: AmazonS3,
+pub(super) enum Bucket {
+    S3(AmazonS3),
+    /// The bucket's own address.
+    Google {
+        google: GoogleCloudStorage,
+        address: Url,
+        /// Whether anybody is let in.
+        is_public: bool,
+    },
+}
+
+/// A bucket, and where in it the storage begins.
+#[derive(Debug)]
+pub(super) struct ListedUploads {
+    bucket: Bucket,
     root: Path,
     http: reqwest::Client,
 }
 
-fn failed(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
-    Error::Generic { store: "S3", source: cause.into() }
+impl Bucket {
+    /// A request for something about a key, the empty one for the bucket.
+    async fn request(
+        &self,
+        http: &reqwest::Client,
+        key: &Path,
+        query: &[(&str, &str)],
+    ) -> Result<reqwest::RequestBuilder> {
+        match self {
+            Self::S3(s3) => {
+                let options = SignedUrlOptions::default().with_query(query.iter().copied());
+                Ok(http.get(s3.signed_url_opts(reqwest::Method::GET, key, SIGNED_FOR, &options).await?))
+            }
+            Self::Google { google, address, is_public } => {
+                let mut address = address.clone();
+                address.path_segments_mut().map_err(|()| self.failed("no address"))?.extend(key.parts());
+                address.query_pairs_mut().extend_pairs(query);
+                let request = http.get(address);
+                if *is_public {
+                    return Ok(request);
+                }
+                Ok(request.bearer_auth(&google.credentials().get_credential().await?.bearer))
+            }
+        }
+    }
+
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::S3(_) => "S3",
+            Self::Google { .. } => "GCS",
+        }
+    }
+
+    fn failed(&self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+        Error::Generic { store: self.name(), source: cause.into() }
+    }
 }
 
-impl S3Uploads {
-    pub(super) fn new(s3: AmazonS3, root: Path) -> std::result::Result<Self, reqwest::Error> {
+impl ListedUploads {
+    pub(super) fn new(bucket: Bucket, root: Path) -> std::result::Result<Self, reqwest::Error> {
         let http = reqwest::Client::builder()
             .connect_timeout(Duration::from_secs(5))
             .timeout(Duration::from_secs(30))
             .build()?;
-        Ok(Self { s3, root, http })
+        Ok(Self { bucket, root, http })
+    }
+
+    fn failed(&self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+        self.bucket.failed(cause)
     }
 
     /// Asks once more where the server is in trouble: what is asked changes nothing.
@@ -60,20 +113,19 @@ impl S3Uploads {
     }
 
     async fn ask_once(&self, key: &Path, query: &[(&str, &str)]) -> Result<String> {
-        let options = SignedUrlOptions::default().with_query(query.iter().copied());
-        let url = self.s3.signed_url_opts(reqwest::Method::GET, key, SIGNED_FOR, &options).await?;
-        // The address is a secret for a minute: it must not be in an error.
-        let answer = self.http.get(url).send().await.map_err(|error| failed(error.without_url()))?;
+        let request = self.bucket.request(&self.http, key, query).await?;
+        // A signed address is a secret for a minute: it must not be in an error.
+        let answer = request.send().await.map_err(|error| self.failed(error.without_url()))?;
         let status = answer.status();
         let mut answer = answer;
         let mut body = Vec::new();
-        while let Some(piece) = answer.chunk().await.map_err(|error| failed(error.without_url()))? {
+        while let Some(piece) = answer.chunk().await.map_err(|error| self.failed(error.without_url()))? {
             if body.len() + piece.len() > MOST_ANSWER_BYTES {
-                return Err(failed("the answer is too long"));
+                return Err(self.failed("the answer is too long"));
             }
             body.extend_from_slice(&piece);
         }
-        let body = String::from_utf8(body).map_err(failed)?;
+        let body = String::from_utf8(body).map_err(|error| self.failed(error))?;
         if status.is_success() {
             return Ok(body);
         }
@@ -88,9 +140,9 @@ impl S3Uploads {
             // What servers answer that speak S3 and do not know this request.
             400 | 405 | 501 => Err(Error::NotImplemented {
                 operation: format!("a list of uploads or their parts ({status} {code})"),
-                implementer: "the S3 server".to_owned(),
+                implementer: format!("the {} server", self.bucket.name()),
             }),
-            _ => Err(failed(format!("{status} {code}"))),
+            _ => Err(self.failed(format!("{status} {code}"))),
         }
     }
 
@@ -100,7 +152,7 @@ impl S3Uploads {
 }
 
 #[async_trait]
-impl Unfinished for S3Uploads {
+impl Unfinished for ListedUploads {
     async fn parts(&self, key: &Path, upload: &str) -> Result<Vec<StoredPart>> {
         let (full, mut parts, mut marker) = (self.full(key), Vec::new(), String::from("0"));
         for _ in 0..MOST_PAGES {
@@ -111,10 +163,11 @@ impl Unfinished for S3Uploads {
                 return Ok(parts);
             }
             let next = text(&answer, "NextPartNumberMarker");
-            marker =
-                next.ok_or_else(|| failed("a list of parts does not say where it goes on"))?.into_owned();
+            marker = next
+                .ok_or_else(|| self.failed("a list of parts does not say where it goes on"))?
+                .into_owned();
         }
-        Err(failed("a list of parts has no end"))
+        Err(self.failed("a list of parts has no end"))
     }
 
     async fn uploads(&self, folder: &Path) -> Result<Vec<(Path, String)>> {
@@ -146,7 +199,7 @@ impl Open {
     }
 }
 
-impl S3Uploads {
+impl ListedUploads {
     /// The open uploads of objects below a folder.
     async fn open(&self, folder: &Path) -> Result<Vec<Open>> {
         let full = self.full(folder);
