@@ -41,6 +41,9 @@ impl Engine {
     /// has nearly come to its end ([`endings`](Self::endings)). Not longer than twice `most`. For a process that is about to end.
     pub async fn settle(&self, most: Duration) {
         self.endings.close();
+        if !self.endings.is_empty() {
+            tracing::info!("waiting for files that have come to be put in their place");
+        }
         let ended = tokio::time::timeout(most, self.endings.wait());
         let settled = tokio::time::timeout(most, self.api_keys.settle());
         let (ended, settled) = tokio::join!(ended, settled);

@@ -85,7 +85,7 @@ async fn a_server_is_tried_out_once() {
         };
         let before = puts();
         replace().await;
-        assert!(puts() - before <= 6, "{conditioned:?}: {} writes for the first", puts() - before);
+        assert!(puts() - before <= 7, "{conditioned:?}: {} writes for the first", puts() - before);
         for _ in 0..3 {
             let before = puts();
             replace().await;
@@ -142,6 +142,14 @@ async fn of_a_trial_that_failed_nothing_is_learnt() {
         assert_eq!(server.figures().arrived(Operation::Head), before, "the server keeps it by itself");
         objects.delete(&key).await.unwrap();
     }
+    // A refusal that passes, on a server that takes no notice of conditions: the next one finds out.
+    server.condition(Conditioned::Ignored);
+    let objects = opened(client(&server));
+    server.break_one(mark(), 1, Fault::AccessDenied);
+    create(objects.clone()).await.unwrap();
+    assert!(matches!(create(objects.clone()).await, Err(Error::AlreadyExists { .. })));
+    objects.delete(&key).await.unwrap();
+    server.condition(Conditioned::Kept);
     // Who may not try relies on the server.
     let objects = opened(client(&server));
     server.break_many(mark(), 1, u32::MAX, Fault::AccessDenied);

@@ -1,6 +1,10 @@
 //! The HTTP API of the binary itself: a manuscript goes in by HTTP, a book comes out by HTTP.
 
-use std::{fs, process::Command};
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    process::{Command, Stdio},
+};
 
 use presswork::{
     config::Settings,
@@ -14,7 +18,6 @@ use presswork::{
 };
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
 
 use crate::{
     servers::{
@@ -44,7 +47,12 @@ impl Door {
 
     /// That of `presswork api` or `presswork up`.
     pub(crate) async fn of(command: &str, world: &World) -> Self {
-        let mut process = world.start(&[command, "--listen", "127.0.0.1:0", "--json"]);
+        Self::saying(command, world, Stdio::inherit()).await
+    }
+
+    /// The same, its errors and its log going elsewhere.
+    async fn saying(command: &str, world: &World, errors: Stdio) -> Self {
+        let mut process = world.start_saying(&[command, "--listen", "127.0.0.1:0", "--json"], errors);
         let told = process.until(|line| line["event"] == "listening");
         let address = told["address"].as_str().unwrap().to_owned();
         let settings = Settings { data_dir: world.data(), ..Settings::default() };
@@ -302,7 +310,7 @@ async fn an_api_that_starts_before_its_redis_is_unready_until_that_is_there() {
 async fn a_process_that_is_told_to_stop_puts_uploads_that_have_come_in_their_place() {
     let server = S3Server::start();
     let world = World::on_s3(&server, "books");
-    let mut door = Door::of("api", &world).await;
+    let mut door = Door::saying("api", &world, Stdio::piped()).await;
     let storing = Matching::operation(Operation::Put).key("/files/a.md");
     let held = server.hold(storing, 1, Moment::Whole);
     let upload = tokio::spawn(door.request(Method::PUT, "/v1/files/a.md").body("text").send());
@@ -312,8 +320,13 @@ async fn a_process_that_is_told_to_stop_puts_uploads_that_have_come_in_their_pla
     assert!(upload.await.unwrap_err().is_cancelled());
     let pid = door.process.child.id().to_string();
     assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-    let address = door.address.clone();
-    until("nobody is let in any more", async || TcpStream::connect(&address).await.is_err()).await;
+    let mut said = BufReader::new(door.process.child.stderr.take().unwrap()).lines();
+    let waiting = tokio::task::spawn_blocking(move || {
+        let waits = said.any(|line| line.unwrap().contains("waiting for files that have come"));
+        (waits, said)
+    });
+    let (waits, _said) = waiting.await.unwrap();
+    assert!(waits, "it ended without having waited");
     held.open();
     assert!(door.process.child.wait().unwrap().success());
     assert_eq!(server.object("books/default/files/a.md"), b"text");

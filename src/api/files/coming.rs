@@ -99,14 +99,14 @@ impl Arrivals {
             let bytes: &mut u64 = before.entry(arrival.name).or_default();
             *bytes = arrival.bytes.max(*bytes);
         }
-        Ok(Arrived { arrivals: self, id, before })
+        Ok(Arrived { arrivals: self, mine, before })
     }
 }
 
 /// One of a tenant's that is written down.
 pub(super) struct Arrived {
     arrivals: Arrivals,
-    id: String,
+    mine: Arrival,
     /// What came before it and may not be in its place yet, by name.
     pub(super) before: BTreeMap<FileName, u64>,
 }
@@ -133,15 +133,28 @@ impl Arrived {
 
     async fn prolong(&self) -> Result<(), StoreError> {
         let until = self.arrivals.now().await?.after(LIFE);
+        let mut was_gone = false;
         let prolong = |all: &mut Vec<Arrival>| {
-            all.iter_mut().filter(|arrival| arrival.id == self.id).for_each(|arrival| arrival.until = until);
+            let mine = all.iter_mut().find(|arrival| arrival.id == self.mine.id);
+            was_gone = mine.is_none();
+            match mine {
+                Some(mine) => mine.until = until,
+                // In front: it did not know of those that are there now.
+                None => all.insert(0, Arrival { until, ..self.mine.clone() }),
+            }
         };
-        self.arrivals.change(prolong).await.map(drop)
+        self.arrivals.change(prolong).await?;
+        if was_gone {
+            tracing::warn!(
+                "an upload that has come was not counted for a while: the store was away for too long"
+            );
+        }
+        Ok(())
     }
 
     /// Forgets it: it is in its place, or given up.
     pub(super) async fn end(self) {
-        let forget = |all: &mut Vec<Arrival>| all.retain(|arrival| arrival.id != self.id);
+        let forget = |all: &mut Vec<Arrival>| all.retain(|arrival| arrival.id != self.mine.id);
         if let Err(error) = self.arrivals.change(forget).await {
             tracing::debug!(%error, "an upload is counted as coming for a while longer");
         }

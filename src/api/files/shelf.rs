@@ -11,7 +11,7 @@ use std::{
 use futures_util::StreamExt as _;
 use object_store::{ObjectMeta, ObjectStoreExt as _, path::Path};
 use sha2::{Digest as _, Sha256};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
 use super::coming::{Arrival, Arrivals};
@@ -30,6 +30,8 @@ use crate::{
 pub(super) const FOLDER: &str = "files";
 /// How long a turn lasts where its holder has died.
 const TURN: Duration = Duration::from_secs(60);
+/// How often it is prolonged where its holder has not.
+const BEAT: Duration = Duration::from_secs(15);
 /// How often it is looked whether another one's turn has ended.
 const LOOKED_AT: Duration = Duration::from_millis(100);
 
@@ -70,14 +72,45 @@ pub(super) struct Shelf {
     endings: TaskTracker,
 }
 
-/// The right to change a file. Ends by itself after a minute.
+/// The right to change a file. Ends by itself a minute after it was prolonged for the last time.
 pub(super) struct Turn {
     turns: Collection<()>,
+    clock: Arc<dyn Clock>,
     key: String,
     version: u64,
+    beat: Duration,
 }
 
 impl Turn {
+    /// Does what changes the file, and keeps the turn meanwhile; gives it up, and answers nothing, where the turn is another
+    /// one's by now, as one's is who could not reach the store for too long.
+    pub(super) async fn kept_while<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        let mut beats = interval(self.beat);
+        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        beats.tick().await;
+        let keeping = async {
+            loop {
+                beats.tick().await;
+                match self.prolong().await {
+                    Ok(()) => {}
+                    Err(StoreError::Conflict { .. }) => return,
+                    Err(error) => tracing::debug!(%error, "a file's turn was not prolonged"),
+                }
+            }
+        };
+        tokio::select! {
+            done = work => Some(done),
+            () = keeping => None,
+        }
+    }
+
+    async fn prolong(&mut self) -> Result<(), StoreError> {
+        let now = self.turns.now().await?.unwrap_or_else(|| self.clock.now());
+        let expected = Expect::Version(self.version);
+        self.version = self.turns.put(&self.key, &(), expected, Some(now.after(TURN))).await?;
+        Ok(())
+    }
+
     /// Lets others change it.
     pub(super) async fn end(self) {
         if let Err(error) = self.turns.delete(&self.key, Expect::Version(self.version)).await {
@@ -216,16 +249,22 @@ impl Shelf {
             // By the store's clock, which ends it.
             let now = self.turns.now().await?.unwrap_or_else(|| self.clock.now());
             match self.turns.put(&key, &(), Expect::Nothing, Some(now.after(TURN))).await {
-                Ok(version) => return Ok(Turn { turns: self.turns.clone(), key, version }),
+                Ok(version) => {
+                    let (turns, clock) = (self.turns.clone(), self.clock.clone());
+                    return Ok(Turn { turns, clock, key, version, beat: BEAT });
+                }
                 // Who has it may be another process: nobody tells when it ends.
                 Err(StoreError::Conflict { .. }) if Instant::now() < given_up => sleep(LOOKED_AT).await,
-                Err(StoreError::Conflict { .. }) => {
-                    let text = "another request is changing this file just now: try again";
-                    return Err(Problem::new(ProblemType::Conflict, text).after(Duration::from_secs(1)));
-                }
+                Err(StoreError::Conflict { .. }) => return Err(Self::busy()),
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    /// Another one has the turn.
+    pub(super) fn busy() -> Problem {
+        let text = "another request is changing this file just now: try again";
+        Problem::new(ProblemType::Conflict, text).after(Duration::from_secs(1))
     }
 
     /// Removes a file; whoever calls holds its turn.
@@ -260,5 +299,47 @@ impl PartialOrd for Listed {
 impl Ord for Listed {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         self.name.cmp(&other.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        domain::ManualClock,
+        store::sqlite::{Database, SqliteRecords},
+    };
+
+    #[tokio::test]
+    async fn a_turn_lasts_as_long_as_the_change_and_a_change_no_longer_than_its_turn() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(&folder.path().join("x.db"), &[SqliteRecords::MIGRATIONS]).unwrap();
+        let clock = Arc::new(ManualClock::at(Timestamp::EPOCH.after(TURN)));
+        let records = Arc::new(SqliteRecords::new(Arc::new(database), clock.clone()));
+        let turns: Collection<()> = Collection::new(records, "file-turns");
+        let take = async || turns.put("t/a", &(), Expect::Nothing, Some(clock.now().after(TURN))).await;
+        let version = take().await.unwrap();
+        let (beat, key) = (Duration::from_millis(1), "t/a".to_owned());
+        let mut turn = Turn { turns: turns.clone(), clock: clock.clone(), key, version, beat };
+        let work = async {
+            for _ in 0..3 {
+                let (begun, before) = (clock.now(), turns.get("t/a").await.unwrap().unwrap().version);
+                clock.advance(TURN * 2 / 3);
+                while turns.get("t/a").await.unwrap().unwrap().version < before + 2 {
+                    tokio::task::yield_now().await;
+                }
+                assert!(clock.now() > begun && take().await.is_err(), "another one takes it meanwhile");
+            }
+        };
+        assert!(turn.kept_while(work).await.is_some());
+        let stolen = async {
+            clock.advance(TURN * 2);
+            turns.delete("t/a", Expect::Version(u64::MAX)).await.ok();
+            take().await.ok();
+            std::future::pending::<()>().await;
+        };
+        assert!(turn.kept_while(stolen).await.is_none(), "it goes on although another one has the turn");
+        turn.end().await;
+        assert!(turns.get("t/a").await.unwrap().is_some(), "the other one's turn stays");
     }
 }

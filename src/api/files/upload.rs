@@ -204,28 +204,31 @@ async fn take(
             return Err(problem);
         }
     };
-    let turn = match shelf.turn(&name, PATIENCE).await {
+    let _ending = shelf.ending();
+    let mut turn = match shelf.turn(&name, PATIENCE).await {
         Ok(turn) => turn,
         Err(problem) => {
             upload.give_up().await;
             return Err(problem);
         }
     };
-    let _ending = shelf.ending();
-    let finished = match shelf.arrivals().arrive(&name, upload.bytes()).await {
-        Ok(arrived) => {
-            let finishing = finish(&shelf, &name, &headers, bounds, &arrived, upload);
-            let finished = arrived.counted_while(finishing).await;
-            arrived.end().await;
-            finished
-        }
-        Err(problem) => {
-            upload.give_up().await;
-            Err(problem)
+    let ending = async {
+        match shelf.arrivals().arrive(&name, upload.bytes()).await {
+            Ok(arrived) => {
+                let finishing = finish(&shelf, &name, &headers, bounds, &arrived, upload);
+                let finished = arrived.counted_while(finishing).await;
+                arrived.end().await;
+                finished
+            }
+            Err(problem) => {
+                upload.give_up().await;
+                Err(problem)
+            }
         }
     };
+    let finished = turn.kept_while(ending).await;
     turn.end().await;
-    let (status, file) = finished?;
+    let (status, file) = finished.unwrap_or_else(|| Err(Shelf::busy()))?;
     let document = FileDocument { sha256: Some(sha256), ..file.into() };
     let headers = [(header::ETAG, document.etag.clone())];
     Ok((status, headers, Json(document)).into_response())

@@ -3,7 +3,11 @@
 //! it does not hold, this looks before it writes, one task of the process at a time, and says so once. Must not know: what is
 //! stored.
 
-use std::{fmt, ops::Range, sync::Arc};
+use std::{
+    fmt,
+    ops::Range,
+    sync::{Arc, Once},
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -28,6 +32,8 @@ const TRIES: u32 = 5;
 pub(super) struct Conditions {
     objects: Arc<dyn ObjectStore>,
     learnt: OnceCell<Learnt>,
+    /// Whether it was told that the mark can't be written.
+    denied: Once,
 }
 
 /// Which conditions the storage keeps by itself.
@@ -70,27 +76,28 @@ enum Ended {
 
 impl Conditions {
     pub(super) fn over(objects: Arc<dyn ObjectStore>) -> Self {
-        Self { objects, learnt: OnceCell::new() }
+        Self { objects, learnt: OnceCell::new(), denied: Once::new() }
     }
 
     /// What the storage keeps, tried out where nobody has.
     async fn learnt(&self) -> Result<Learnt> {
-        self.learnt.get_or_try_init(|| self.learn()).await.copied()
+        match self.learnt.get_or_try_init(|| self.learn()).await {
+            // That may pass, so nothing is learnt by it.
+            Err(error @ Error::PermissionDenied { .. }) => {
+                self.denied.call_once(|| {
+                    tracing::warn!(
+                        storage = %self.objects, %error,
+                        "{MARK} can't be written, so whether the storage keeps the conditions of writes is not known: they are relied on"
+                    );
+                });
+                Ok(Learnt { creates: true, updates: true })
+            }
+            learnt => learnt.copied(),
+        }
     }
 
     async fn learn(&self) -> Result<Learnt> {
-        let tried = async { Ok::<_, Error>((self.try_creating().await?, self.try_updating().await?)) };
-        let (create, update) = match tried.await {
-            Ok(tried) => tried,
-            Err(error @ Error::PermissionDenied { .. }) => {
-                tracing::warn!(
-                    storage = %self.objects, %error,
-                    "nobody may write {MARK}, so whether the storage keeps the conditions of writes is not known: they are relied on"
-                );
-                (Trial::Kept, Trial::Kept)
-            }
-            Err(error) => return Err(error),
-        };
+        let (create, update) = (self.try_creating().await?, self.try_updating().await?);
         match (&create, &update) {
             (Trial::Kept, Trial::Kept) => {}
             (Trial::Off, Trial::Off) => {
@@ -112,7 +119,7 @@ impl Conditions {
             match self.try_out(PutMode::Create).await? {
                 Ended::Written => {}
                 Ended::Kept => return Ok(Trial::Kept),
-                Ended::Refused(error) => return self.refused(error).await,
+                Ended::Refused(error) => return self.refused(PutMode::Create, error).await,
             }
         }
         Ok(Trial::Ignored)
@@ -121,9 +128,9 @@ impl Conditions {
     /// Whether an object is replaced where it is the one that is named, and nowhere else.
     async fn try_updating(&self) -> Result<Trial> {
         let other = UpdateVersion { e_tag: Some(NO_TAG.to_owned()), version: None };
-        match self.try_out(PutMode::Update(other)).await? {
+        match self.try_out(PutMode::Update(other.clone())).await? {
             Ended::Written => return Ok(Trial::Ignored),
-            Ended::Refused(error) => return self.refused(error).await,
+            Ended::Refused(error) => return self.refused(PutMode::Update(other), error).await,
             Ended::Kept => {}
         }
         for _ in 0..TRIES {
@@ -132,9 +139,9 @@ impl Conditions {
             if version.e_tag.is_none() {
                 return Ok(Trial::Refused("its objects have no tags".to_owned()));
             }
-            match self.try_out(PutMode::Update(version)).await? {
+            match self.try_out(PutMode::Update(version.clone())).await? {
                 Ended::Written => return Ok(Trial::Kept),
-                Ended::Refused(error) => return self.refused(error).await,
+                Ended::Refused(error) => return self.refused(PutMode::Update(version), error).await,
                 Ended::Kept => {}
             }
         }
@@ -153,13 +160,17 @@ impl Conditions {
         }
     }
 
-    /// A refusal is one of the condition where the same is written without it.
-    async fn refused(&self, error: Error) -> Result<Trial> {
+    /// A refusal is one of the condition where the same is written without it, and refused once more with it: servers say such
+    /// things for reasons that pass, too.
+    async fn refused(&self, mode: PutMode, error: Error) -> Result<Trial> {
         if matches!(error, Error::NotImplemented { .. }) {
             return Ok(Trial::Off);
         }
         self.objects.put(&Path::from(MARK), PutPayload::from_static(MARKED)).await?;
-        Ok(Trial::Refused(error.to_string()))
+        match self.try_out(mode).await? {
+            Ended::Refused(error) => Ok(Trial::Refused(error.to_string())),
+            Ended::Written | Ended::Kept => Err(error),
+        }
     }
 
     /// Looks, then writes: as good as can be where the storage keeps no conditions.
@@ -196,7 +207,8 @@ fn is_that(object: &ObjectMeta, version: &UpdateVersion) -> bool {
 /// without one.
 fn may_refuse_conditions(error: &Error) -> bool {
     match error {
-        Error::NotImplemented { .. } => true,
+        // A signature is refused where something on the way took the condition, which was signed, out of the request.
+        Error::NotImplemented { .. } | Error::PermissionDenied { .. } => true,
         Error::Generic { .. } => {
             let text = error.to_string();
             ["status code: 400", "status code: 405", "status code: 501"]

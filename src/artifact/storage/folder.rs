@@ -23,16 +23,20 @@ use object_store::{
     PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result, local::LocalFileSystem,
     path::Path,
 };
-use tokio::{sync::Mutex, task::spawn_blocking, time::timeout};
+use tokio::{
+    sync::Mutex,
+    task::spawn_blocking,
+    time::{Instant, timeout_at},
+};
 
 use super::disk::{make_staging, open_staging, staged_as, sync_folder};
 
-/// How long one waits for its turn, and then for the folder's lock: both are had for milliseconds.
+/// How long one waits for its turn and for the folder's lock, together: both are had for milliseconds.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How often the lock is asked for again: the system tells nobody when it is free who does not wait for ever.
 const LOOKS: Duration = Duration::from_millis(1);
 /// The same once it has taken long.
-const SELDOM_LOOKS: Duration = Duration::from_millis(50);
+const SELDOM_LOOKS: Duration = Duration::from_millis(10);
 
 /// A folder of this machine.
 #[derive(Debug)]
@@ -75,15 +79,11 @@ impl Folder {
         let (target, expected) = (file.clone(), tag.clone());
         let staged = spawn_blocking(move || Staged::of(&target, &payload, &expected)).await??;
         let Some(staged) = staged else { return Ok(None) };
-        let patience = self.patience;
-        let Ok(turn) = timeout(patience, self.turn.clone().lock_owned()).await else {
-            let (folder, patience) = (root.display(), patience.as_secs());
-            let problem = format!(
-                "other writes to {folder} have not come to an end for {patience} s: is its disk stuck?"
-            );
-            return Err(io::Error::new(io::ErrorKind::TimedOut, problem));
+        let until = Instant::now() + self.patience;
+        let Ok(turn) = timeout_at(until, self.turn.clone().lock_owned()).await else {
+            return Err(busy(&root, self.patience));
         };
-        let lock = lock(root, patience).await?;
+        let Some(lock) = lock(&root, until).await? else { return Err(busy(&root, self.patience)) };
         // It keeps both to the end, also where nobody waits for it any more.
         spawn_blocking(move || {
             let _held = (turn, lock);
@@ -171,38 +171,53 @@ fn tag_of(file: &fs::Metadata) -> String {
     format!("\"{number:x}-{:x}-{:x}\"", modified.unwrap_or_default().as_micros(), file.len())
 }
 
-/// The lock of a folder, held while the answer lives; nothing where the system has none.
-async fn lock(root: PathBuf, patience: Duration) -> io::Result<Option<fs::File>> {
+/// What whoever can't write is told.
+fn busy(root: &std::path::Path, patience: Duration) -> io::Error {
+    let (root, seconds) = (root.display(), patience.as_secs());
+    let problem = format!(
+        "others have had the lock of {root} for {seconds} s: is one of them stopped or stuck, or the disk? `fuser {root}` names the \
+         processes that have it open; ending the one that is stuck frees the lock"
+    );
+    io::Error::new(io::ErrorKind::TimedOut, problem)
+}
+
+/// The lock of a folder, where the system has one.
+type Lock = Option<fs::File>;
+
+/// The lock of a folder, held while the answer lives; nothing where others have it for too long.
+async fn lock(root: &std::path::Path, until: Instant) -> io::Result<Option<Lock>> {
     static TOLD: Once = Once::new();
-    let (mut waited, mut pause) = (Duration::ZERO, LOOKS);
+    let mut pause = LOOKS;
     loop {
-        let folder = root.clone();
+        let folder = root.to_owned();
         let asked = spawn_blocking(move || {
             let folder = fs::File::open(folder).map_err(fs::TryLockError::Error)?;
             folder.try_lock().map(|()| folder)
         });
         match asked.await? {
-            Ok(folder) => return Ok(Some(folder)),
-            Err(fs::TryLockError::WouldBlock) if waited < patience => tokio::time::sleep(pause).await,
-            Err(fs::TryLockError::WouldBlock) => {
-                let (root, seconds) = (root.display(), patience.as_secs());
-                let problem = format!(
-                    "another process has had the lock of {root} for {seconds} s: is one stopped or stuck? `fuser {root}` names \
-                     those that have it open; ending it frees the lock"
-                );
-                return Err(io::Error::new(io::ErrorKind::TimedOut, problem));
-            }
-            Err(fs::TryLockError::Error(error)) => {
+            Ok(folder) => return Ok(Some(Some(folder))),
+            Err(fs::TryLockError::WouldBlock) if Instant::now() < until => tokio::time::sleep(pause).await,
+            Err(fs::TryLockError::WouldBlock) => return Ok(None),
+            Err(fs::TryLockError::Error(error)) if has_no_locks(&error) => {
                 TOLD.call_once(|| {
                     let folder = root.display();
                     tracing::warn!(%folder, %error, "the folder can't be locked: let one process write to it");
                 });
-                return Ok(None);
+                return Ok(Some(None));
             }
+            Err(fs::TryLockError::Error(error)) => return Err(error),
         }
-        waited += pause;
         pause = (pause * 2).min(SELDOM_LOOKS);
     }
+}
+
+/// Whether a system without locks of folders says so; of all else nobody knows whether another process has the lock.
+fn has_no_locks(error: &io::Error) -> bool {
+    /// What network storage says that does not pass locks on (`ENOLCK` of Linux).
+    const NO_LOCKS: i32 = 37;
+    let is_told = error.kind() == io::ErrorKind::Unsupported;
+    // Elsewhere a folder can't even be opened.
+    is_told || cfg!(not(unix)) || (cfg!(target_os = "linux") && error.raw_os_error() == Some(NO_LOCKS))
 }
 
 impl fmt::Display for Folder {
@@ -315,10 +330,10 @@ mod tests {
         let stuck = fs::File::open(folder.path()).unwrap();
         stuck.lock().unwrap();
         let error = hasty.put_opts(&key, "2".into(), put_if(seen.clone())).await.unwrap_err().to_string();
-        assert!(error.contains("another process has had the lock"), "{error}");
+        assert!(error.contains("others have had the lock") && error.contains("fuser"), "{error}");
         let turn = hasty.turn.clone().lock_owned().await;
         let error = hasty.put_opts(&key, "2".into(), put_if(seen.clone())).await.unwrap_err().to_string();
-        assert!(error.contains("have not come to an end"), "{error}");
+        assert!(error.contains("others have had the lock"), "{error}");
         drop((stuck, turn));
         hasty.put_opts(&key, "2".into(), put_if(seen)).await.unwrap();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no file is left behind");

@@ -1,5 +1,5 @@
 //! Whose turn it is to write a project's next chapter: who writes it knows the one before it, and no two write the same one. Owns:
-//! `next-chapter.json`, which lies in the project meanwhile. Must not know: how a chapter is written.
+//! `next-chapter.json`, which lies in the project. Must not know: how a chapter is written.
 //!
 //! It spares asking in vain, and keeps chapters in the order in which they were asked for: those who wait are written down, the
 //! oldest job first, and go before those who came later. That no chapter is lost or stands twice is
@@ -29,6 +29,8 @@ const LOOKS: Duration = Duration::from_secs(5);
 /// The same for the one that is next.
 const LOOKS_NEXT: Duration = Duration::from_secs(2);
 
+/// How long one that waits is waited for that does not look again: it may have been cancelled.
+const WAITS: Duration = Duration::from_secs(60);
 /// How often a change of the file is made anew where others were faster.
 const MOST_TRIES: usize = 16;
 /// So many who wait are written down; those behind them wait all the same.
@@ -82,13 +84,13 @@ impl Line {
 
     /// Has a job wait in it; whether that is news.
     fn enter(&mut self, job: &str, now: Timestamp) -> bool {
-        let is_fresh = |waiting: &Waiting| waiting.by == job && waiting.until.since(now) >= HOLDS / 2;
+        let is_fresh = |waiting: &Waiting| waiting.by == job && waiting.until.since(now) >= WAITS / 2;
         if self.waiting.iter().any(is_fresh) {
             return false;
         }
         self.waiting.retain(|waiting| waiting.by != job);
         let place = self.waiting.partition_point(|waiting| waiting.by.as_str() < job);
-        self.waiting.insert(place, Waiting { by: job.to_owned(), until: now.after(HOLDS) });
+        self.waiting.insert(place, Waiting { by: job.to_owned(), until: now.after(WAITS) });
         self.waiting.truncate(MOST_WAITING);
         place < MOST_WAITING
     }
@@ -204,12 +206,8 @@ impl Turn {
                 return;
             }
             let waiting = line.now(now).waiting;
-            let given = if waiting.is_empty() {
-                self.project.delete(&Path::from(FILE)).await.map(|()| true).map_err(Failure::retry)
-            } else {
-                self.write(&Line { waiting, ..Line::empty(now) }, &seen).await
-            };
-            match given {
+            // Not removed: that can't rest on a condition, and somebody may have come since.
+            match self.write(&Line { waiting, ..Line::empty(now) }, &seen).await {
                 Ok(true) => return,
                 Ok(false) => {}
                 Err(error) => {
@@ -304,8 +302,8 @@ mod tests {
         assert!(line.is_turn_of("a", now) && !line.is_turn_of("b", now));
         line.give_to("a", now);
         assert!(line.is_turn_of("a", now) && !line.is_turn_of("b", now));
-        assert!(line.enter("b", now.after(HOLDS / 2 + LOOKS)));
-        let later = now.after(HOLDS + LOOKS);
+        let (again, later) = (now.after(HOLDS - LOOKS), now.after(HOLDS + LOOKS));
+        assert!(line.enter("b", again));
         let line = line.now(later);
         assert!(line.is_turn_of("b", later) && !line.is_turn_of("d", later));
         let waiting: Vec<&str> = line.waiting.iter().map(|waiting| waiting.by.as_str()).collect();

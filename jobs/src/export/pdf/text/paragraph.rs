@@ -17,7 +17,7 @@ const WINDOW: usize = 16 << 10;
 /// Columns from one tab stop to the next.
 const TAB: usize = 8;
 /// Longer words are shaped in parts, so that none takes more than its share of memory.
-const LONGEST_WORD: u32 = 256;
+pub(super) const LONGEST_WORD: u32 = 256;
 
 /// A piece of text between which and the next one something may change: break, look, direction.
 #[derive(Clone, Copy, Debug)]

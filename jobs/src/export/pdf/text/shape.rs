@@ -11,6 +11,7 @@ use super::{
     Face, Family, FontIndex,
     code::Used,
     face::{FACES, FaceId},
+    paragraph::LONGEST_WORD,
     segment::{Segment, segments},
 };
 
@@ -77,6 +78,10 @@ struct Kept {
     y: i16,
     cluster: u16,
 }
+
+const _: () = assert!(size_of::<Kept>() == 12);
+// Combining marks may make a word longer than it should be.
+const _: () = assert!(4 * LONGEST_WORD < u16::MAX as u32);
 
 impl Kept {
     fn shape(self, em: f32) -> Shape {
