@@ -74,15 +74,18 @@ impl Command for Doctor {
         if checks.is_empty() && !on_redis {
             return Err(no_data_directory(app.name(), &folder));
         }
-        let storage = app.settings().storage_url.as_ref().map(Storage::open).transpose();
-        match (storage, app.existing_engine().await) {
-            (Err(error), _) => {
-                checks.push(Check::new("storage", Health::Bad, format!("{error}\n{CREDENTIALS}")));
-            }
-            (Ok(_), Ok(engine)) => checks.append(&mut examine(&engine).await?),
-            (Ok(_), Err(error)) => {
-                let name = if on_redis { "redis" } else { "database" };
-                checks.push(Check::new(name, Health::Bad, error.to_string()));
+        match app.existing_engine().await {
+            Ok(engine) => checks.append(&mut examine(&engine).await?),
+            Err(error) => {
+                // Which part of the engine it was: a storage fails the same way by itself.
+                let url = app.settings().storage_url.clone();
+                checks.push(match blocking(move || url.as_ref().map(Storage::open).transpose()).await? {
+                    Err(error) => Check::new("storage", Health::Bad, format!("{error}\n{CREDENTIALS}")),
+                    Ok(_) => {
+                        let name = if on_redis { "redis" } else { "database" };
+                        Check::new(name, Health::Bad, error.to_string())
+                    }
+                });
             }
         }
         let sqlite = Engine::sqlite_version();

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{Expect, Record, Records, StoreError};
-use crate::domain::Timestamp;
+use crate::domain::{Clock, Timestamp};
 
 /// How often [`Collection::update`] tries. Of those who change a document at one time one always gets through, so it
 /// is also how many may.
@@ -117,6 +117,14 @@ impl<T: Serialize + DeserializeOwned> Collection<T> {
     /// [`StoreError`].
     pub async fn now(&self) -> Result<Option<Timestamp>, StoreError> {
         self.records.now(self.name).await
+    }
+
+    /// The time that decides when its documents end: the store's own, or this process's.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn now_by(&self, clock: &dyn Clock) -> Result<Timestamp, StoreError> {
+        Ok(self.now().await?.unwrap_or_else(|| clock.now()))
     }
 
     /// Documents whose key begins with `prefix`, by key, at most `most` (1 to 1,000) from behind `after`. One that is no

@@ -54,11 +54,6 @@ impl Arrivals {
         Self { all, tenant: tenant.to_owned(), clock, random, beat: BEAT }
     }
 
-    /// The store's time: processes' clocks differ.
-    async fn now(&self) -> Result<Timestamp, StoreError> {
-        Ok(self.all.now().await?.unwrap_or_else(|| self.clock.now()))
-    }
-
     /// Changes the list, however many do so at once; as it is then.
     async fn change(
         &self,
@@ -88,7 +83,7 @@ impl Arrivals {
     pub(super) async fn arrive(self, name: &FileName, bytes: u64) -> Result<Arrived, Problem> {
         let mut id = [0_u8; 16];
         self.random.fill(&mut id);
-        let (id, now) = (crate::security::text::hex(&id), self.now().await?);
+        let (id, now) = (crate::security::text::hex(&id), self.all.now_by(&*self.clock).await?);
         let mine = Arrival { id: id.clone(), name: name.clone(), bytes, until: now.after(LIFE) };
         let all = self.change(|all| {
             all.retain(|arrival| arrival.until > now && arrival.id != mine.id);
@@ -132,7 +127,8 @@ impl Arrived {
     }
 
     async fn prolong(&self) -> Result<(), StoreError> {
-        let until = self.arrivals.now().await?.after(LIFE);
+        let arrivals = &self.arrivals;
+        let until = arrivals.all.now_by(&*arrivals.clock).await?.after(LIFE);
         let mut was_gone = false;
         let prolong = |all: &mut Vec<Arrival>| {
             let mine = all.iter_mut().find(|arrival| arrival.id == self.mine.id);
@@ -143,7 +139,7 @@ impl Arrived {
                 None => all.insert(0, Arrival { until, ..self.mine.clone() }),
             }
         };
-        self.arrivals.change(prolong).await?;
+        arrivals.change(prolong).await?;
         if was_gone {
             tracing::warn!(
                 "an upload that has come was not counted for a while: the store was away for too long"

@@ -105,7 +105,7 @@ impl Turn {
     }
 
     async fn prolong(&mut self) -> Result<(), StoreError> {
-        let now = self.turns.now().await?.unwrap_or_else(|| self.clock.now());
+        let now = self.turns.now_by(&*self.clock).await?;
         let expected = Expect::Version(self.version);
         self.version = self.turns.put(&self.key, &(), expected, Some(now.after(TURN))).await?;
         Ok(())
@@ -247,7 +247,7 @@ impl Shelf {
         let (key, given_up) = (format!("{}/{name}", self.tenant), Instant::now() + patience);
         loop {
             // By the store's clock, which ends it.
-            let now = self.turns.now().await?.unwrap_or_else(|| self.clock.now());
+            let now = self.turns.now_by(&*self.clock).await?;
             match self.turns.put(&key, &(), Expect::Nothing, Some(now.after(TURN))).await {
                 Ok(version) => {
                     let (turns, clock) = (self.turns.clone(), self.clock.clone());

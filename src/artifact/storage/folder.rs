@@ -4,7 +4,7 @@
 //! Who writes so has the folder's lock (`flock` of the folder itself, which ends with its process) while it compares and renames;
 //! on systems that have no lock of folders, and on network storage that does not pass it on, it keeps apart the tasks of one
 //! process only. Nobody waits for it for ever: a process that is stopped or stuck while it has the lock fails the others' writes,
-//! and is named as the reason.
+//! which say how to find it.
 
 use std::{
     fmt, fs,
