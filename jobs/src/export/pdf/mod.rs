@@ -5,7 +5,7 @@
 //! - `blocks`, `inline`, `items`, `code`, `table`, `notes`, `figure`: the stream's blocks to rows. `links`: where links lead.
 //! - `flow`: rows to pages. `paper`, `sheet`: pages to content, with running heads and numbers.
 //! - `structure`: what is what, for who listens or copies. `outline`, `places`, `front`, `metadata`: ways in.
-//! - `picture`: JPEG and PNG. `objects`, `tree`: the file, without ever going back in it.
+//! - `picture`: JPEG and PNG. `objects`, `body`, `tree`: the file, without ever going back in it.
 
 use std::{io::Write, sync::Arc};
 
@@ -27,6 +27,7 @@ use super::{AssetSource, Exporter, language, lookup::Lookup, page::PageOptions};
 use crate::book::{BookError, Event, Losses};
 
 mod blocks;
+mod body;
 mod code;
 mod figure;
 mod flow;
@@ -115,7 +116,7 @@ impl Pdf {
             notes: Notes::default(),
             reading: None,
             chapter: 0,
-            numbers: Vec::new(),
+            numbers: Vec::with_capacity(chapters),
             front_elements: 0,
             leaf: None,
             inlines: Inlines::default(),

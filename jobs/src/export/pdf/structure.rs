@@ -10,6 +10,7 @@ use std::{
 use pdf_writer::Ref;
 
 use super::{
+    body::Body,
     objects::{Objects, text},
     tree::{Numbers, key},
 };
@@ -244,36 +245,33 @@ impl Structure {
             Kid::Content { places, .. } => places.first().map(|(page, _)| *page),
             _ => None,
         });
-        let mut kids = String::new();
+        let on = page.map_or(String::new(), |page| format!("/Pg {} 0 R", page.get()));
+        let (kind, parent, entries) = (element.kind, element.parent.get(), &element.entries);
+        let head = format!("<</Type/StructElem/S/{kind}/P {parent} 0 R{on}{entries}/K[");
+        let mut body = Body::new(element.id, head);
         for kid in &element.kids {
             match kid {
-                Kid::Elements(ids) => ids.iter().for_each(|id| kids.push_str(&format!("{} 0 R ", id.get()))),
+                Kid::Elements(ids) => body.references(objects, out, ids)?,
                 Kid::Content { mark, places } => {
                     self.spans.remove(mark);
                     for (on, content) in places {
-                        kids.push_str(&if Some(*on) == page {
+                        let place = if Some(*on) == page {
                             format!("{content} ")
                         } else {
                             format!("<</Type/MCR/Pg {} 0 R/MCID {content}>>", on.get())
-                        });
+                        };
+                        body.push(objects, out, &place)?;
                     }
                 }
-                Kid::Annotation { page, annotation } => kids.push_str(&format!(
-                    "<</Type/OBJR/Pg {} 0 R/Obj {} 0 R>>",
-                    page.get(),
-                    annotation.get()
-                )),
+                Kid::Annotation { page, annotation } => {
+                    let (page, annotation) = (page.get(), annotation.get());
+                    let kid = format!("<</Type/OBJR/Pg {page} 0 R/Obj {annotation} 0 R>>");
+                    body.push(objects, out, &kid)?;
+                }
             }
         }
-        let page = page.map_or(String::new(), |page| format!("/Pg {} 0 R", page.get()));
-        let body = format!(
-            "<</Type/StructElem/S/{}/P {} 0 R{page}{}/K[{}]>>",
-            element.kind,
-            element.parent.get(),
-            element.entries,
-            kids.trim_end()
-        );
-        objects.body(out, element.id, body.as_bytes())
+        body.push(objects, out, "]>>")?;
+        body.end(objects, out)
     }
 
     /// Writes the rest and the root, whose number it gives.
@@ -284,13 +282,11 @@ impl Structure {
         self.seal(0);
         self.settle(objects, out, u64::MAX - 1)?;
         let (root, document) = (self.root, self.document);
-        objects.object(out, document, |object| {
-            let mut dict = object.dict();
-            dict.pair(super::objects::name("Type"), super::objects::name("StructElem"));
-            dict.pair(super::objects::name("S"), super::objects::name("Document"));
-            dict.pair(super::objects::name("P"), root);
-            dict.insert(super::objects::name("K")).array().items(self.document_kids.iter().copied());
-        })?;
+        let head = format!("<</Type/StructElem/S/Document/P {} 0 R/K[", root.get());
+        let mut body = Body::new(document, head);
+        body.references(objects, out, &std::mem::take(&mut self.document_kids))?;
+        body.push(objects, out, "]>>")?;
+        body.end(objects, out)?;
         let parents = std::mem::replace(&mut self.parents, Numbers::of_numbers()).finish(objects, out)?;
         let notes = std::mem::replace(&mut self.notes, Numbers::names()).finish(objects, out)?;
         let mut body =

@@ -215,6 +215,8 @@ impl Typesetter {
         alloc: &mut dyn FnMut() -> Ref,
         put: &mut dyn FnMut(Ref, &Chunk) -> io::Result<()>,
     ) -> io::Result<()> {
+        // A font is cut down in memory: the words make room for it.
+        self.shaper.end();
         embed::write(self.shaper.used(index), font_ref, alloc, put)
     }
 }

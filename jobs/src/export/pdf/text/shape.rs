@@ -16,11 +16,11 @@ use super::{
 };
 
 /// Kept words; beyond that all are forgotten.
-const MOST_WORDS: usize = 16_000;
-/// Kept glyphs of all words: 1.5 MiB.
-const MOST_GLYPHS: usize = 128_000;
+const MOST_WORDS: usize = 8_000;
+/// Kept glyphs of all words: 0.8 MiB.
+const MOST_GLYPHS: usize = 64_000;
 /// Places in the table: a power of two, well above the words.
-const PLACES: usize = 1 << 16;
+const PLACES: usize = 1 << 15;
 /// What stands for a character that no font has.
 const BOX: char = '\u{25a1}';
 
@@ -133,8 +133,8 @@ impl Shaper {
             plans: Vec::new(),
             hasher: RandomState::new(),
             places: vec![0; PLACES],
-            keys: String::new(),
             // At once, and touched as they fill: growing, they would be there twice.
+            keys: String::with_capacity(8 * MOST_WORDS),
             words: Vec::with_capacity(MOST_WORDS),
             parts: Vec::with_capacity(MOST_WORDS),
             glyphs: Vec::with_capacity(MOST_GLYPHS),
@@ -167,12 +167,25 @@ impl Shaper {
     /// Forgets all words if there are too many. No [`WordId`] is good after that.
     pub(super) fn tidy(&mut self) {
         if self.words.len() > MOST_WORDS || self.glyphs.len() > MOST_GLYPHS {
-            self.places.fill(0);
-            self.keys.clear();
-            self.words.clear();
-            self.parts.clear();
-            self.glyphs.clear();
+            self.forget();
         }
+    }
+
+    /// Forgets all words and gives up their room, as no text is to come. What fonts they used stays known.
+    pub(super) fn end(&mut self) {
+        self.forget();
+        self.keys.shrink_to_fit();
+        self.words.shrink_to_fit();
+        self.parts.shrink_to_fit();
+        self.glyphs.shrink_to_fit();
+    }
+
+    fn forget(&mut self) {
+        self.places.fill(0);
+        self.keys.clear();
+        self.words.clear();
+        self.parts.clear();
+        self.glyphs.clear();
     }
 
     /// A shaped word.
