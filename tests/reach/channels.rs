@@ -91,8 +91,14 @@ async fn a_channel_is_followed_to_another_node() {
     cluster.begin_move(slot, to);
     cluster.end_move(slot, to);
     assert_eq!(heard.recv().await, Some(None));
-    assert_eq!(say(&redis, channel, "here").await, 1);
-    assert_eq!(heard.recv().await, Some(Some("here".into())));
+    // Where the nodes are slow to hear of the move from each other, one is sent back and forth, and misses twice.
+    loop {
+        assert!(say(&redis, channel, "here").await <= 1);
+        match heard.recv().await {
+            Some(None) => {}
+            said => break assert_eq!(said, Some(Some("here".into()))),
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
