@@ -1,6 +1,6 @@
 //! `/v1/audit`: who sees what of the log, and whether it is whole; and alerts, posted to a receiver that checks them.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use http_body_util::{BodyExt as _, Empty};
 use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
@@ -120,8 +120,8 @@ async fn while_the_log_can_not_be_written_no_administrator_changes_anything_and_
     // No disk any more, even for who may write everywhere.
     let folder = world.engine.audit.folder().path().to_owned();
     let aside = folder.with_extension("aside");
-    std::fs::rename(&folder, &aside).unwrap();
-    std::fs::write(&folder, "no folder").unwrap();
+    std::fs::write(&aside, "no folder").unwrap();
+    exchange(&folder, &aside);
     // The act under which it breaks is done: that it is broken shows with its entry.
     assert_eq!(world.post("/v1/keys", &root, &made("at")).await.0, StatusCode::CREATED);
     let (status, problem) = world.post("/v1/keys", &root, &made("after")).await;
@@ -140,8 +140,7 @@ async fn while_the_log_can_not_be_written_no_administrator_changes_anything_and_
     let revoked = world.request(Method::DELETE, &leaked, &root).send().await.unwrap();
     assert!(revoked.status().is_success(), "{revoked:?}");
 
-    std::fs::remove_file(&folder).unwrap();
-    std::fs::rename(&aside, &folder).unwrap();
+    exchange(&folder, &aside);
     world.engine.audit.settle(Duration::from_secs(20)).await;
     assert_eq!(world.post("/v1/keys", &root, &made("later")).await.0, StatusCode::CREATED);
     let (_, verdict) = world.get("/v1/audit/verify", &root).await;
@@ -157,6 +156,12 @@ async fn while_the_log_can_not_be_written_no_administrator_changes_anything_and_
         (&true.into(), &true.into()),
         "{now}"
     );
+}
+
+/// Each gets the other's name at once: whoever looks between two renames would make a new folder.
+fn exchange(one: &Path, other: &Path) {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE).unwrap();
 }
 
 /// What a receiver was sent: the signature, the alert's id, the body.
