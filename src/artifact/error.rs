@@ -15,7 +15,7 @@ pub enum ArtifactError {
         cause: object_store::Error,
     },
     /// It is not there: removed by retention, or never published.
-    #[error("there is no artifact at {key}")]
+    #[error("there is no artifact at {key}: its job is too old, or it was never whole; export it again")]
     Missing {
         /// The storage key asked for.
         key: String,

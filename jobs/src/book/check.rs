@@ -83,7 +83,7 @@ impl<S: EventSink> Checked<S> {
         }
         if self.open.len() >= MOST_DEPTH {
             return Err(self.wrong(format!(
-                "nested more than {MOST_DEPTH} deep: simplify the lists or quotations there"
+                "nested more than {MOST_DEPTH} deep (a list and its item count as two): simplify the lists or quotations there"
             )));
         }
         self.open.push(tag.end());

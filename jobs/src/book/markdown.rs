@@ -91,6 +91,22 @@ pub(crate) fn plain_text(source: &str) -> String {
     text.trim().to_owned()
 }
 
+/// The same of a heading that stands alone; and how many references to footnotes were in it, wherever their definitions
+/// stand.
+pub(crate) fn heading_text(line: &str) -> (String, usize) {
+    let labels = line.split("[^").skip(1).filter_map(|rest| rest.split_once(']')).map(|(label, _)| label);
+    let definitions: String = labels.map(|label| format!("\n\n[^{label}]: -")).collect();
+    let (mut text, mut references) = (String::new(), 0);
+    for event in Parser::new_ext(&format!("{line}{definitions}"), dialect()) {
+        match event {
+            Read::End(TagEnd::Heading(_)) | Read::Start(From::FootnoteDefinition(_)) => break,
+            Read::FootnoteReference(_) => references += 1,
+            event => push_plain(&mut text, &event),
+        }
+    }
+    (text.trim().to_owned(), references)
+}
+
 fn push_plain(text: &mut String, event: &Read<'_>) {
     match event {
         Read::Text(piece) | Read::Code(piece) => text.push_str(piece),

@@ -12,9 +12,9 @@ use crate::book::{
     writer::{MarkdownWriter, ProjectNames},
 };
 
-/// A chapter that is larger is split where its current block ends.
+/// A chapter that is larger is split before its next block.
 const SPLIT_BYTES: usize = MOST_CHAPTER_BYTES / 4 * 3;
-/// A paragraph or code block that is larger is split where it stands.
+/// A paragraph that is larger is split where it stands, code behind a line.
 const SPLIT_BLOCK_BYTES: usize = MOST_CHAPTER_BYTES / 8;
 /// How many chapters a book has at most.
 pub(super) const MOST_CHAPTERS: usize = 50_000;
@@ -42,6 +42,8 @@ struct Open {
     top: Option<Split>,
     /// Bytes of text in the current top-level block.
     block: usize,
+    /// Whether the text so far ends with a line.
+    is_line_end: bool,
     words: WordCount,
     /// The footnotes that stand in it already: a source read in pieces may bring them again.
     notes: HashSet<String>,
@@ -104,6 +106,7 @@ impl<'a> Chapters<'a> {
             depth: 0,
             top: None,
             block: 0,
+            is_line_end: true,
             words: WordCount::default(),
             notes,
             skipping: 0,
@@ -214,11 +217,10 @@ impl EventSink for Chapters<'_> {
                 self.count_words(text);
                 // In pieces, so that a huge one can be split on the way.
                 if text.len() > SPLIT_BLOCK_BYTES {
-                    let (head, tail) = text.split_at(text.floor_char_boundary(SPLIT_BLOCK_BYTES));
-                    self.write(Event::Text(Cow::Borrowed(head)), head.len())?;
-                    let mut rest = tail;
+                    let is_code = self.open.as_ref().is_some_and(Open::is_code);
+                    let mut rest = &**text;
                     while !rest.is_empty() {
-                        let (head, tail) = rest.split_at(rest.floor_char_boundary(SPLIT_BLOCK_BYTES));
+                        let (head, tail) = rest.split_at(cut(rest, is_code));
                         self.write(Event::Text(Cow::Borrowed(head)), head.len())?;
                         rest = tail;
                     }
@@ -269,8 +271,14 @@ impl Chapters<'_> {
             && open.block + bytes > SPLIT_BLOCK_BYTES
             && open.block > 0
             && open.top.is_some()
+            // A line without end is cut all the same.
+            && (!open.is_code() || open.is_line_end || open.block + bytes > 2 * SPLIT_BLOCK_BYTES)
         {
             self.split_block()?;
+        }
+        // Not where a block ends: nothing may follow, and what was split once is not to be split again.
+        if matches!(event, Event::Start(_)) && self.is_full() {
+            self.roll()?;
         }
         let Some(open) = &mut self.open else {
             return Err(BookError::input(&self.file, "text outside of any chapter"));
@@ -288,13 +296,31 @@ impl Chapters<'_> {
                 open.depth += 1;
             }
             Event::End(_) => open.depth = open.depth.saturating_sub(1),
+            Event::Text(text) => {
+                open.block += bytes;
+                open.is_line_end = text.ends_with('\n');
+            }
             _ => open.block += bytes,
         }
-        let ended = matches!(event, Event::End(_)) && open.depth == 0;
-        open.text.event(event)?;
-        if ended && open.text.inner_mut().0.buffer().len() > SPLIT_BYTES {
-            self.roll()?;
-        }
-        Ok(())
+        open.text.event(event)
     }
+
+    /// Whether the next block belongs to another part of the chapter.
+    fn is_full(&mut self) -> bool {
+        let between = self.open.as_mut().filter(|open| open.depth == 0);
+        between.is_some_and(|open| open.text.inner_mut().0.buffer().len() > SPLIT_BYTES)
+    }
+}
+
+impl Open {
+    fn is_code(&self) -> bool {
+        matches!(self.top, Some(Split::Code(_)))
+    }
+}
+
+/// Where a text that is too long for a block is cut.
+fn cut(text: &str, is_code: bool) -> usize {
+    let most = text.floor_char_boundary(SPLIT_BLOCK_BYTES);
+    let line = text[..most].rfind('\n').filter(|_| is_code && most < text.len());
+    line.map_or(most, |line| line + 1)
 }

@@ -3,7 +3,8 @@
 //! thread and puts what its [`BookSink`] gets where it belongs.
 //!
 //! - [`mod@detect`]: what a file is, by its content first and its name second.
-//! - `chapters`: events in, chapters out; counts, bounds, splits. `pictures`: what a picture is and what it is called.
+//! - `chapters`: events in, chapters out; counts, bounds, splits. `pictures`: what a picture is and what it is called;
+//!   `picture_check`: whether it is whole.
 //! - `charset`: text in any charset as lines of UTF-8; `letters`: as bytes of it.
 //! - `job`: the job kind [`Import`]. `submit`: its arguments on the command line.
 //! - `handed`: where a file comes from: the tenant's storage, or the `web`, which fetches it. `arriving`: how it is put down;
@@ -38,6 +39,7 @@ mod json;
 mod letters;
 mod markdown;
 mod order;
+mod picture_check;
 mod pictures;
 mod source;
 mod steer;
@@ -140,7 +142,7 @@ pub trait BookSink {
     /// Where it can't be taken; the import ends with that.
     fn chapter(&mut self, name: &str, title: &str, markdown: String) -> Result<(), BookError>;
 
-    /// A picture: its name (unique), its media type, its bytes. It need not be read to its end.
+    /// A picture: its name (unique), its media type, its bytes, to be read to their end. Where reading fails, nothing of it is kept.
     ///
     /// # Errors
     /// Where it can't be taken, and what reading it says; the import ends with that.

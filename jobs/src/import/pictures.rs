@@ -1,12 +1,12 @@
 //! What a picture is, by its first bytes, and what it is called in the book. A picture is handed on once, whatever
-//! number of images show it.
+//! number of images show it; one that is damaged is none. How it is looked at is `picture_check`'s.
 
 use std::{
     collections::HashMap,
     io::{Cursor, Read},
 };
 
-use super::BookSink;
+use super::{BookSink, picture_check::PictureCheck};
 use crate::book::{
     BookError,
     names::{UniqueNames, picture_name},
@@ -23,7 +23,7 @@ const HEAD_BYTES: u64 = 1 << 10;
 #[derive(Debug, Default)]
 pub(super) struct Pictures {
     names: UniqueNames,
-    /// The asset's name by the source's own key; `None` where it turned out to be no picture.
+    /// The asset's name by the source's own key; `None` where it turned out to be no picture, or a damaged one.
     known: HashMap<String, Option<String>>,
 }
 
@@ -45,8 +45,8 @@ impl Pictures {
         }
     }
 
-    /// Hands a picture on under a name like `source`; `None` where it is in no known format. `key` is what the
-    /// manuscript calls it, by which it is found again.
+    /// Hands a picture on under a name like `source`; `None` where it is in no known format or damaged. `key` is what
+    /// the manuscript calls it, by which it is found again.
     pub(super) fn add(
         &mut self,
         key: &str,
@@ -79,9 +79,15 @@ impl Pictures {
             Some(media_type) => {
                 let name = self.names.add(&picture_name(source, media_type));
                 let limited = Cursor::new(head).chain(data).take(MOST_PICTURE_BYTES + 1);
-                let mut counted = Counted { inner: limited, source, read: 0 };
-                sink.asset(&name, media_type, &mut counted)?;
-                Some(name)
+                let check = PictureCheck::new(media_type);
+                let mut looked_at = LookedAt { inner: limited, source, read: 0, check, is_damaged: false };
+                let taken = sink.asset(&name, media_type, &mut looked_at);
+                match taken {
+                    Ok(()) => Some(name),
+                    // It could not be read to its end, so the sink does not have it.
+                    Err(_) if looked_at.is_damaged => None,
+                    Err(error) => return Err(error),
+                }
             }
         };
         self.known.insert(key.to_owned(), name.clone());
@@ -97,19 +103,26 @@ pub(super) fn own_error(source: &str) -> impl Fn(std::io::Error) -> BookError {
     }
 }
 
-/// Fails beyond [`MOST_PICTURE_BYTES`].
-struct Counted<'a, R> {
+/// Fails beyond [`MOST_PICTURE_BYTES`], and at the end of a picture that is not whole.
+struct LookedAt<'a, R> {
     inner: R,
     source: &'a str,
     read: u64,
+    check: PictureCheck,
+    is_damaged: bool,
 }
 
-impl<R: Read> Read for Counted<'_, R> {
+impl<R: Read> Read for LookedAt<'_, R> {
     fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
         let read = self.inner.read(into)?;
         self.read += read as u64;
         if self.read > MOST_PICTURE_BYTES {
             return Err(BookError::input(self.source, "the picture is larger than 32 MiB").into());
+        }
+        self.check.take(into.get(..read).unwrap_or_default());
+        if read == 0 && !into.is_empty() && !self.check.is_whole() {
+            self.is_damaged = true;
+            return Err(BookError::input(self.source, "the picture is damaged").into());
         }
         Ok(read)
     }
@@ -153,6 +166,7 @@ pub(super) fn media_type(head: &[u8]) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::import::tests::{Kept, PNG};
 
     #[test]
     fn drawings_with_scripts_are_told() {
@@ -179,5 +193,53 @@ mod tests {
         assert_eq!(media_type(b"<?xml version='1.0'?>\n<svg xmlns=''"), Some("image/svg+xml"));
         assert_eq!(media_type(b"<html><svg>"), None);
         assert_eq!(media_type(b""), None);
+    }
+
+    #[test]
+    fn a_damaged_picture_is_none_and_the_next_one_comes_in() {
+        let (mut pictures, mut kept) = (Pictures::default(), Kept::default());
+        let large = [PNG, &vec![7; 3 << 20]].concat();
+        let cut = &PNG[..PNG.len() - 1];
+        for (key, bytes, is_taken) in [
+            ("cut.png", cut, false),
+            ("garbage.png", b"\x89PNG\r\n\x1a\ngarbage", false),
+            ("whole.png", PNG, true),
+            ("large.png", &large[..], true),
+            ("cut.jpg", b"\xff\xd8\xff\xd9", false),
+        ] {
+            let name = pictures.add(key, key, &mut &*bytes, &mut kept).unwrap();
+            assert_eq!(name.as_deref(), is_taken.then_some(key));
+            assert_eq!(pictures.known(key), Some(&name), "{key}");
+        }
+        assert_eq!(kept.assets.keys().collect::<Vec<_>>(), ["large.png", "whole.png"]);
+        assert_eq!((&kept.assets["whole.png"].1[..], &kept.assets["large.png"].1), (PNG, &large));
+    }
+
+    #[test]
+    fn what_a_sink_says_of_a_whole_picture_ends_the_import() {
+        struct Full;
+        impl BookSink for Full {
+            fn chapter(&mut self, _: &str, _: &str, _: String) -> Result<(), BookError> {
+                Ok(())
+            }
+
+            fn asset(&mut self, name: &str, _: &str, data: &mut dyn Read) -> Result<(), BookError> {
+                data.read_to_end(&mut Vec::new())?;
+                Err(BookError::input(name, "full"))
+            }
+        }
+        let error = Pictures::default().add("a.png", "a.png", &mut &*PNG, &mut Full).unwrap_err();
+        assert!(error.to_string().contains("full"), "{error}");
+    }
+
+    #[test]
+    fn too_large_a_picture_is_refused_whether_or_not_it_is_whole() {
+        for begin in [PNG, b"\x89PNG\r\n\x1a\n"] {
+            let large = [begin, &vec![0; MOST_PICTURE_BYTES as usize]].concat();
+            let added =
+                Pictures::default().add("a.png", "a.png", &mut large.as_slice(), &mut Kept::default());
+            let error = added.unwrap_err().to_string();
+            assert!(error.contains("larger than 32 MiB"), "{error}");
+        }
     }
 }

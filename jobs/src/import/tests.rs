@@ -64,8 +64,9 @@ pub(super) fn run(format: SourceFormat, name: &str, bytes: &[u8]) -> Result<(Kep
     Ok((kept, imported))
 }
 
-/// The smallest picture that passes for one.
-pub(super) const PNG: &[u8] = b"\x89PNG\r\n\x1a\nrest";
+/// A whole picture of one pixel.
+pub(super) const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0\0\0\x1f\x15\xc4\x89\
+    \0\0\0\x0dIDAT\x78\x9c\x63\xf8\xcf\xc0\xf0\x1f\0\x05\0\x01\xff\x89\x99\x3d\x1d\0\0\0\0IEND\xae\x42\x60\x82";
 
 struct Nowhere;
 
@@ -167,7 +168,7 @@ fn survives(format: SourceFormat, seed: u64, input: &[u8], rounds: usize) {
 #[test]
 fn no_mutation_of_markdown_brings_the_importer_down() {
     let input = concat!(
-        "---\ntitle: T\nauthor: [A, B]\n---\n\n# Book\n\nFront.[^1] ![p](data:image/png;base64,iVBORw0KGgo=)\n\n",
+        "---\ntitle: T\nauthor: [A, B]\n---\n\n# Book\n\nFront.[^1] ![p](data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGP4z8DwHwAFAAH/iZk9HQAAAABJRU5ErkJggg==)\n\n",
         "## One {#o}\n\n> quote\n> - item\n>   ```\n>   code\n>   ```\n\n1. a\n2. b\n\n   c\n\nTwo\n---\n\n",
         "| a | b |\n|---|:-:|\n| *x* | `y` |\n\n~~s~~ ^u^ H~2~O [l](#o) [m][r] <br> <em>x</em>\n\n[^1]: note\n\n    more\n\n[r]: http://x 't'\n",
     );
@@ -217,7 +218,7 @@ fn no_mutation_of_html_brings_the_importer_down() {
         "<!DOCTYPE html><html lang=en><head><meta charset=utf-8><title>T &amp; U</title><style>p{}</style></head><body>",
         "<header><h1>T</h1><p class=author>A</header><nav><ol><li><a href='#c1'>One</a></ol></nav><section id=c1><h2>One</h2>",
         "<p>a <b>b<i>c</b>d</i><a role=doc-noteref href='#n1'>1</a><ul><li>x<li>y</ul><table><tr><th>a<td>b</table>",
-        "<img src='data:image/png;base64,iVBORw0KGgo=' alt=p><pre><code class=language-x>y\n</code></pre></section>",
+        "<img src='data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGP4z8DwHwAFAAH/iZk9HQAAAABJRU5ErkJggg==' alt=p><pre><code class=language-x>y\n</code></pre></section>",
         "<h2 id=t>Two</h2><blockquote><p>q<br>r</blockquote><a href='#t'>l</a><script>z</script><ol start=3><li id=n1>note</ol>",
     );
     survives(SourceFormat::Html, 9, input.as_bytes(), 3000);

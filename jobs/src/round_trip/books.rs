@@ -38,7 +38,7 @@ const RICH: &str = concat!(
     "# Second {#second}\n\n- tight\n- list\n  - nested *x*\n    - deeper\n  - y\n- end\n\n<!-- -->\n\n- loose\n\n  second paragraph\n\n  ```\n  code\n  ```\n- also loose\n\n  1. one\n\n     more\n  2. two\n\n",
     "7. seven\n8. eight\n   > quote in an item\n9. nine\n\n   ***\n\n0) zero\n1) one\n\n* \n* x\n\n",
     "| Left | Centre | Right | None |\n|:--|:-:|--:|---|\n| a | *b* **c** | `d|e` | \\| |\n|  | ^x^ | [l](#far) | y[^n] |\n\n[^n]: In a table.\n\n",
-    "| alone |\n|:-:|\n\n***\n\n>\n\n> after an empty one\n>\n> >\n\n![](data:image/png;base64,iVBORw0KGgpyZXN0)\n\n",
+    "| alone |\n|:-:|\n\n***\n\n>\n\n> after an empty one\n>\n> >\n\n![](data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGP4z8DwHwAFAAH/iZk9HQAAAABJRU5ErkJggg==)\n\n",
     "Text ![alt *text* \"q\"](data:image/svg+xml;base64,PHN2ZyB4bWxucz0iaHR0cDovL3d3dy53My5vcmcvMjAwMC9zdmciIHdpZHRoPSIxIi8+ \"A caption\") and ![again](data:image/svg+xml;base64,PHN2ZyB4bWxucz0iaHR0cDovL3d3dy53My5vcmcvMjAwMC9zdmciIHdpZHRoPSIxIi8+ \"Another -- <caption> | \\\"q\\\"\") ![third](data:image/svg+xml;base64,PHN2ZyB4bWxucz0iaHR0cDovL3d3dy53My5vcmcvMjAwMC9zdmciIHdpZHRoPSIxIi8+) ![web](https://example.org/x.png)\n\n",
     "```a b\n\ttab\n\n  two  \n\nlast\n```\n\n    indented\n\n```\n```\n\n",
     "# \n\n# Empty\n\n# عنوان שלום\n\nمرحبا بالعالم *שלום* (1) abc.\n\n> اقتباس\n\n| م | ن |\n|--:|:--|\n| ١ | ٢ |\n\nMixed שלום and מספר 12 in English.\n\n",
@@ -46,13 +46,17 @@ const RICH: &str = concat!(
     "# Second {#second-2}\n\nThe same title. [Back](#second), [here](#second-2), [far](#far), [odd](#p.1:ä).[^one-b]\n\n[^one-b]: *Note* in another chapter.\n",
 );
 
+/// One pixel.
+const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0\0\0\x1f\x15\xc4\x89\
+    \0\0\0\x0dIDAT\x78\x9c\x63\xf8\xcf\xc0\xf0\x1f\0\x05\0\x01\xff\x89\x99\x3d\x1d\0\0\0\0IEND\xae\x42\x60\x82";
+
 /// A random book: its chapters come from `seed` alone.
 pub(super) fn random(seed: u64) -> Held {
     let mut held = Held::default();
     held.metadata.title = format!("Random {seed}");
     held.metadata.language = "en".into();
-    for (name, bytes) in [("a.png", &b"\x89PNG\r\n\x1a\nrest"[..]), ("b c.png", b"\x89PNG\r\n\x1a\nmore")] {
-        held.assets.push((name.into(), "image/png".into(), bytes.to_vec()));
+    for (name, bytes) in [("a.png", PNG.to_vec()), ("b c.png", [PNG, b"more"].concat())] {
+        held.assets.push((name.into(), "image/png".into(), bytes));
     }
     for index in 0..2_u64 {
         let mut writer = MarkdownWriter::for_project();

@@ -1,6 +1,7 @@
 //! DOCX (ECMA-376, transitional and strict), as Word, LibreOffice, Google Docs, pandoc and our own export write it. Two
 //! passes over the text: the first ([`mod@survey`]) decides where chapters begin, so that links can lead to chapters
-//! still to come; the second writes. Neither holds more than a paragraph, a table or a note.
+//! still to come, and finds the marks of notes, which other notes mention; the second writes. Neither holds more than a
+//! paragraph, a table or a note.
 //!
 //! `archive` (shared) bounds the ZIP, `xml` the XML; `parts` are the parts around the text, `styles` what styles and
 //! lists mean, `text` what paragraphs hold, `blocks` how they become balanced events, `names` our own bookmarks, `places`
@@ -33,7 +34,7 @@ use desk::{Here, Mentioned};
 use parts::{Notes, Relations};
 use styles::{Role, Styles};
 use survey::{Begins, Order, Part, Survey, Surveyor};
-use text::{Block, Content, NoteId, Paragraph, Picture, Reader};
+use text::{Block, Content, Marks, NoteId, Paragraph, Picture, Reader};
 use xml::Xml;
 
 /// Imports a DOCX.
@@ -88,6 +89,7 @@ pub(super) fn import(
     for path in notes_at {
         surveyor.read_notes(Reader::new(parts::open(&mut archive, &path)?, &styles), &styles)?;
     }
+    let marks = std::mem::take(&mut surveyor.marks);
 
     let chapters = Chapters::new(sink, Report::new(SourceFormat::Docx), &source.name);
     let mut book = Book {
@@ -97,6 +99,7 @@ pub(super) fn import(
         known: Pictures::default(),
         survey: surveyor.done(),
         styles: &styles,
+        marks: &marks,
         relations: [relations, foot, end],
         notes,
         metadata,
@@ -105,7 +108,7 @@ pub(super) fn import(
         is_open: false,
         mentioned: Mentioned::default(),
     };
-    let mut reader = Reader::new(parts::open(&mut archive, &main)?, &styles);
+    let mut reader = Reader::knowing(parts::open(&mut archive, &main)?, &styles, &marks);
     book.read(&mut reader).map_err(|error| in_file(error, &source.name))?;
     book.finish(reader.losses)
 }
@@ -141,6 +144,8 @@ struct Book<'a, 's> {
     known: Pictures,
     survey: Survey,
     styles: &'a Styles,
+    /// The marks of all notes.
+    marks: &'a Marks,
     /// Of the text, the footnotes and the endnotes.
     relations: [Relations; 3],
     notes: Notes,
@@ -278,7 +283,8 @@ impl<'a, 's> Book<'a, 's> {
     fn note(&mut self, note: &NoteId) -> Result<(), BookError> {
         let bytes = self.notes.read(note, &self.source.name)?;
         let styles = self.styles;
-        let mut reader = Reader::new(Xml::new(bytes.as_slice(), &self.source.name), styles);
+        let xml = Xml::new(bytes.as_slice(), &self.source.name);
+        let mut reader = Reader::knowing(xml, styles, self.marks);
         let mut blocks = Blocks::default();
         let part = if note.at_end { 2 } else { 1 };
         while let Some(block) = reader.next()? {
@@ -308,7 +314,7 @@ impl<'a, 's> Book<'a, 's> {
     ) -> Result<(), BookError> {
         if self.styles.paragraph(&paragraph.style).role == Role::UnmentionedNotes {
             for piece in &paragraph.pieces {
-                if let Content::Note(note) = &piece.content
+                if let Content::Note(Some(note)) = &piece.content
                     && self.notes.has(note)
                 {
                     self.mentioned.label(note);

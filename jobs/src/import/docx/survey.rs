@@ -5,7 +5,7 @@ use super::{
     names,
     places::{Bookmarks, Places},
     styles::{Role, Styles},
-    text::{Block, Paragraph, Reader},
+    text::{Block, Marks, Paragraph, Reader},
 };
 use crate::{
     book::BookError,
@@ -122,6 +122,8 @@ pub(super) struct Surveyor {
     /// How many pages ended.
     pages: usize,
     bookmarks: Bookmarks,
+    /// The marks of notes: notes that mention others are read one by one, and know none by themselves.
+    pub(super) marks: Marks,
 }
 
 impl Surveyor {
@@ -164,6 +166,7 @@ impl Surveyor {
             }
             self.links(&paragraph);
         }
+        self.marks = reader.marks;
         Ok(())
     }
 
@@ -196,6 +199,7 @@ impl Surveyor {
 
     /// Reads notes through, behind the text: our own export's headings in them tell their chapter and anchor.
     pub(super) fn read_notes(&mut self, mut reader: Reader<'_>, styles: &Styles) -> Result<(), BookError> {
+        reader.marks = std::mem::take(&mut self.marks);
         while let Some(block) = reader.next()? {
             match block {
                 Block::Paragraph(paragraph) => {
@@ -207,6 +211,7 @@ impl Surveyor {
                 Block::Table(table) => table.paragraphs().for_each(|paragraph| self.links(paragraph)),
             }
         }
+        self.marks = reader.marks;
         Ok(())
     }
 

@@ -130,6 +130,85 @@ fn links_in_notes_lead_to_headings_that_nothing_else_names() {
     assert_eq!(imported.report.losses.iter().count(), 0);
 }
 
+/// A document with this text behind a chapter's heading, and these notes: the ids 2, 3 and so on.
+fn with_notes(body: &str, notes: &[String]) -> Parts {
+    let heading = "<w:p><w:pPr><w:pStyle w:val=\"Kapitel\"/></w:pPr><w:r><w:t>One</w:t></w:r></w:p>";
+    let mut parts = Parts::with(&format!("{heading}{body}"));
+    let notes = notes
+        .iter()
+        .enumerate()
+        .map(|(at, note)| format!("<w:footnote w:id=\"{}\"><w:p>{note}</w:p></w:footnote>", at + 2));
+    let notes = format!("<w:footnotes>{}</w:footnotes>", notes.collect::<String>());
+    let place = parts.0.iter().position(|(name, _)| name == "word/footnotes.xml").unwrap();
+    parts.0[place].1 = notes.into_bytes();
+    parts
+}
+
+/// The mark of the note with this id.
+fn mark(id: u8) -> String {
+    format!(
+        "<w:bookmarkStart w:id=\"{id}\" w:name=\"note_{id}\"/><w:r><w:footnoteReference w:id=\"{id}\"/></w:r>"
+    )
+}
+
+/// A field that shows it again.
+fn again(id: u8) -> String {
+    format!("<w:fldSimple w:instr=\" NOTEREF note_{id} \\f \\h \"><w:r><w:t>{id}</w:t></w:r></w:fldSimple>")
+}
+
+fn says(text: &str) -> String {
+    format!("<w:r><w:t xml:space=\"preserve\">{text}</w:t></w:r>")
+}
+
+#[test]
+fn notes_mention_other_notes_and_themselves() {
+    let body = format!("<w:p>{}{}{}{}</w:p>", says("Text"), mark(2), says(" goes on"), mark(3));
+    let notes = [
+        [says("First note with "), again(3), says(" inside.")].concat(),
+        [says("Of itself"), again(3), says(".")].concat(),
+    ];
+    let (kept, imported) = import(&with_notes(&body, &notes)).unwrap();
+    let text = kept.text();
+    for part in ["Text[^1] goes on[^2]", "[^1]: First note with [^2] inside.", "[^2]: Of itself[^2]."] {
+        assert!(text.contains(part), "{part}:\n{text}");
+    }
+    assert_eq!(imported.report.losses.iter().count(), 0);
+}
+
+#[test]
+fn notes_still_to_come_are_mentioned_but_not_in_contents() {
+    let contents =
+        format!("<w:p><w:fldSimple w:instr=\"TOC\">{}{}</w:fldSimple></w:p>", says("One"), again(2));
+    let before = format!("<w:p>{}{}{}</w:p>", says("See"), again(2), says(" below."));
+    let body = format!("{contents}{before}<w:p>{}{}</w:p>", says("Text"), mark(2));
+    let (kept, imported) = import(&with_notes(&body, &[says("The note.")])).unwrap();
+    assert_eq!(kept.text().trim_end(), "# One\n\nSee[^1] below.\n\nText[^1]\n\n[^1]: The note.");
+    assert_eq!(imported.report.losses.iter().count(), 0);
+}
+
+#[test]
+fn mentions_of_notes_that_are_not_found_are_counted() {
+    let body = format!("<w:p>{}{}{}</w:p><w:p>{}</w:p>", says("Text"), mark(2), again(8), says("Behind."));
+    let notes = [[says("A note"), again(9), says(".")].concat()];
+    let (kept, imported) = import(&with_notes(&body, &notes)).unwrap();
+    let text = kept.text();
+    assert!(text.contains("Text[^1]\n\nBehind.") && text.contains("[^1]: A note."), "{text}");
+    let lost: Vec<_> = imported.report.losses.iter().collect();
+    assert_eq!(lost, [("reference to a footnote that was not found", 2)]);
+}
+
+#[test]
+fn what_a_mention_without_an_end_swallows_is_counted() {
+    let sign = |kind: &str| format!("<w:r><w:fldChar w:fldCharType=\"{kind}\"/></w:r>");
+    let instruction = "<w:r><w:instrText>NOTEREF note_2</w:instrText></w:r>";
+    let begun = format!("{}{instruction}{}{}", sign("begin"), sign("separate"), says("2"));
+    let body = format!("<w:p>{}{}{begun}</w:p><w:p>{}</w:p>", says("Text"), mark(2), says("Behind."));
+    let (kept, imported) = import(&with_notes(&body, &[says("The note.")])).unwrap();
+    assert!(!kept.text().contains("Behind."), "{}", kept.text());
+    let lost: Vec<_> = imported.report.losses.iter().collect();
+    assert_eq!(lost, [("text of a field without an end, dropped", 2)]);
+}
+
 #[test]
 fn without_headings_chapters_begin_at_new_pages() {
     let body = "<w:p><w:r><w:t>a</w:t></w:r></w:p><w:p><w:r><w:br w:type=\"page\"/><w:t>b</w:t></w:r></w:p>\

@@ -1,8 +1,6 @@
 //! A part's paragraphs and tables, as Word means them: fields are followed, tracked changes accepted, comments dropped.
 //! A paragraph is held whole, a table too; the rest of the part is not.
 
-use std::{collections::HashMap, hash::BuildHasher as _};
-
 use super::{
     styles::{Look, Styles},
     xml::{Element, Node, Xml},
@@ -11,6 +9,7 @@ use crate::book::{BookError, Losses};
 
 mod bounds;
 mod field;
+mod marks;
 mod model;
 mod picture;
 mod table;
@@ -18,18 +17,8 @@ mod table;
 pub(super) use bounds::{MOST_NAME_BYTES, cut};
 use bounds::{MOST_PARAGRAPH_BYTES, bookmark, of_link};
 use field::{Field, FieldKind};
+pub(super) use marks::Marks;
 pub(super) use model::{Block, Cell, Content, Link, NoteId, Paragraph, Picture, Piece, Table, Target};
-
-/// How many bookmarks around notes are remembered.
-const MOST_MARKS: usize = 200_000;
-
-/// Notes by the hashes of the bookmarks that stand around their marks.
-type Marks = HashMap<u64, NoteId>;
-
-/// The note that a bookmark stands around.
-fn marked<'m>(marks: &'m Marks, bookmark: &str) -> Option<&'m NoteId> {
-    marks.get(&marks.hasher().hash_one(bookmark))
-}
 
 /// Reads a part.
 pub(super) struct Reader<'a> {
@@ -39,7 +28,9 @@ pub(super) struct Reader<'a> {
     /// How many fields are open besides those.
     fields_beyond: usize,
     pub(super) losses: Losses,
-    marks: Marks,
+    /// The marks of notes that were met, where it is not known from before which there are.
+    pub(super) marks: Marks,
+    known: Option<&'a Marks>,
     /// Bookmarks since the last piece.
     recent: Vec<String>,
     /// Bookmarks between paragraphs belong to the next one.
@@ -59,13 +50,20 @@ impl<'a> Reader<'a> {
             fields: Vec::new(),
             fields_beyond: 0,
             losses: Losses::default(),
-            marks: HashMap::new(),
+            marks: Marks::default(),
+            known: None,
             recent: Vec::new(),
             waiting: Vec::new(),
             in_contents: false,
             table_bytes: None,
             cells: 0,
         }
+    }
+
+    /// Reads `xml`, where all `marks` of notes are known: notes mention others whose marks stand in the text, and either
+    /// may mention notes still to come.
+    pub(super) fn knowing(xml: Xml<'a>, styles: &'a Styles, marks: &'a Marks) -> Self {
+        Self { known: Some(marks), ..Self::new(xml, styles) }
     }
 
     /// The next block, whatever stands around it.
@@ -292,13 +290,10 @@ impl<'a> Reader<'a> {
                 "footnoteReference" | "endnoteReference" => {
                     let id = cut(element.get("id").unwrap_or_default(), MOST_NAME_BYTES).to_owned();
                     let note = NoteId { at_end: element.name == "endnoteReference", id };
-                    for name in self.recent.drain(..) {
-                        if self.marks.len() < MOST_MARKS {
-                            let name = self.marks.hasher().hash_one(name);
-                            self.marks.insert(name, note.clone());
-                        }
+                    if self.known.is_none() {
+                        self.marks.add(self.recent.drain(..), &note);
                     }
-                    self.push(paragraph, link, *look, Content::Note(note))?;
+                    self.push(paragraph, link, *look, Content::Note(Some(note)))?;
                 }
                 "commentReference" => self.losses.add("comment"),
                 "drawing" | "pict" | "object" => {
@@ -353,9 +348,9 @@ impl<'a> Reader<'a> {
                     return Ok(());
                 }
                 FieldKind::NoteAgain(bookmark) => {
-                    if let Some(note) = marked(&self.marks, bookmark) {
-                        paragraph.mark_looks(note, look, link);
-                    }
+                    let note = self.known.unwrap_or(&self.marks).note(bookmark);
+                    paragraph.mark_looks(note, look, link);
+                    field.drop_piece();
                     return Ok(());
                 }
                 FieldKind::Link(to) => {

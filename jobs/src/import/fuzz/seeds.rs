@@ -15,7 +15,7 @@ fn plain(text: &str) -> Seed {
 }
 
 const MARKDOWN: &str = concat!(
-    "---\ntitle: T\nauthor: [A, B]\n---\n\n# Book\n\nFront.[^1] ![p](data:image/png;base64,iVBORw0KGgo=)\n\n",
+    "---\ntitle: T\nauthor: [A, B]\n---\n\n# Book\n\nFront.[^1] ![p](data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGP4z8DwHwAFAAH/iZk9HQAAAABJRU5ErkJggg==)\n\n",
     "## One {#o}\n\n> quote\n> - item\n>   ```\n>   code\n>   ```\n\n1. a\n2. b\n\n   c\n\nTwo\n---\n\n",
     "| a | b |\n|---|:-:|\n| *x* | `y` |\n\n~~s~~ ^u^ H~2~O [l](#o) [m][r] <br> <em>x</em>\n\n[^1]: note\n\n    more\n\n[r]: http://x 't'\n",
 );
@@ -25,7 +25,7 @@ const HTML: &str = concat!(
     "<!DOCTYPE html><html lang=en><head><meta charset=utf-8><title>T &amp; U</title><style>p{}</style></head><body>",
     "<header><h1>T</h1><p class=author>A</header><nav><ol><li><a href='#c1'>One</a></ol></nav><section id=c1><h2>One</h2>",
     "<p>a <b>b<i>c</b>d</i><a role=doc-noteref href='#n1'>1</a><ul><li>x<li>y</ul><table><tr><th>a<td>b</table>",
-    "<img src='data:image/png;base64,iVBORw0KGgo=' alt=p><pre><code class=language-x>y\n</code></pre></section>",
+    "<img src='data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGP4z8DwHwAFAAH/iZk9HQAAAABJRU5ErkJggg==' alt=p><pre><code class=language-x>y\n</code></pre></section>",
     "<h2 id=t>Two</h2><blockquote><p>q<br>r</blockquote><a href='#t'>l</a><script>z</script><ol start=3><li id=n1>note</ol>",
 );
 

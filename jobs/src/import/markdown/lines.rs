@@ -1,6 +1,10 @@
 //! What a line of Markdown is, without parsing blocks: enough to split a text where the parser would agree. Knows
 //! fences, headings of both styles and definitions; what is inside lists and quotations is left alone.
 
+use std::borrow::Cow;
+
+use crate::book::markdown::heading_text;
+
 /// What a line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Line {
@@ -70,6 +74,23 @@ impl Scanner {
     /// Whether a text could be cut after the last line.
     pub(super) fn is_top_level(&self) -> bool {
         self.fence.is_none() && !self.container && self.definition.is_none() && !self.html
+    }
+
+    /// The line that ends the fence that is open at the top level.
+    pub(super) fn fence(&self) -> Option<String> {
+        let (mark, length) = self.fence.filter(|_| !self.fence_is_inside)?;
+        Some(char::from(mark).to_string().repeat(length))
+    }
+
+    /// Whether the last line is inside something that would be something else if it were cut there.
+    pub(super) fn is_inside(&self) -> bool {
+        self.container || self.fence_is_inside || self.definition.is_some()
+    }
+
+    /// Whether the last line, which was this one, begins an item of the outermost list.
+    pub(super) fn is_item(&self, line: &str) -> bool {
+        let is_outermost = !line.starts_with([' ', '\t', '>']) && self.definition.is_none();
+        is_outermost && is_container(line)
     }
 
     /// Whether the last line began a definition.
@@ -202,13 +223,21 @@ impl Scanner {
     }
 
     /// The title that the last heading has, as plain text.
-    pub(super) fn title(&mut self, line: &str) -> String {
-        use crate::book::markdown::plain_text;
+    pub(super) fn title(&self, line: &str) -> String {
+        heading_text(&self.heading(line)).0
+    }
+
+    /// How many references to footnotes stand in that heading: a title has none.
+    pub(super) fn notes_in_title(&self, line: &str) -> usize {
+        heading_text(&self.heading(line)).1
+    }
+
+    fn heading<'a>(&self, line: &'a str) -> Cow<'a, str> {
         if !self.setext {
-            return plain_text(line);
+            return Cow::Borrowed(line);
         }
         let joined: Vec<&str> = self.paragraph.iter().map(|line| line.trim()).collect();
-        plain_text(&format!("# {}", joined.join(" ")))
+        Cow::Owned(format!("# {}", joined.join(" ")))
     }
 
     /// The anchor that the last heading says it has.

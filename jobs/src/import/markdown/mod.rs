@@ -11,7 +11,7 @@ use super::{
     folder, one_line,
     pictures::Pictures,
 };
-use crate::book::{BookError, Losses, markdown::read_blocks};
+use crate::book::{BookError, Losses, markdown::read_blocks, project::MOST_CHAPTER_BYTES};
 
 mod definitions;
 mod front_matter;
@@ -27,8 +27,10 @@ use scan::{Place, Scan, scan};
 
 /// A chapter's source that is larger is parsed in pieces: what the parser holds grows with them.
 const PIECE_BYTES: usize = 256 << 10;
-/// Where no better place for that was found, inside a list or table.
+/// Where no better place for that was found: inside a fence, a list or a paragraph.
 const MOST_PIECE_BYTES: usize = 1 << 20;
+/// What can't be cut without becoming something else: tables, items, quotations. A chapter holds no more.
+const MOST_WHOLE_BYTES: usize = MOST_CHAPTER_BYTES;
 
 /// Imports one file.
 pub(super) fn import_file(
@@ -148,6 +150,7 @@ impl Writer<'_, '_> {
     fn write(&mut self, lines: &mut Lines, index: &mut usize) -> Result<(), BookError> {
         let mut scanner = Scanner::new(self.scan.front_lines);
         let (mut text, mut open, mut first) = (String::new(), false, true);
+        let (mut fence, mut is_table) = (None, false);
         while let Some(line) = lines.next()? {
             let kind = scanner.line(line);
             match kind {
@@ -157,6 +160,8 @@ impl Writer<'_, '_> {
                     if begins(self.marks, self.scan.level, level, || scanner.title(line)) =>
                 {
                     let title = scanner.title(line);
+                    let notes = scanner.notes_in_title(line);
+                    (0..notes).for_each(|_| self.chapters.losses().add("footnote reference in a title"));
                     scanner.take_back(&mut text);
                     // The book's own title stands in its metadata, not in a chapter.
                     let skipped = std::mem::take(&mut first) && self.scan.skips_first_heading;
@@ -173,8 +178,32 @@ impl Writer<'_, '_> {
             }
             let safe = kind == Line::Blank && scanner.is_top_level();
             if (safe && text.len() > PIECE_BYTES) || text.len() + line.len() > MOST_PIECE_BYTES {
-                self.piece(&mut text, index, &mut open)?;
+                match (&fence, scanner.fence()) {
+                    // Its end is part of it.
+                    (Some(_), None) => {}
+                    (Some(opener), Some(end)) => {
+                        let opener = format!("{opener}\n");
+                        text.push_str(&end);
+                        self.chapters.losses().add("over-long paragraph, split");
+                        self.piece(&mut text, index, &mut open)?;
+                        text = opener;
+                    }
+                    _ if safe || !(is_table || scanner.is_inside()) || scanner.is_item(line) => {
+                        self.piece(&mut text, index, &mut open)?;
+                    }
+                    _ if text.len() + line.len() > MOST_WHOLE_BYTES => {
+                        let problem = "a table, list or quotation in it is larger than 4 MiB: divide it";
+                        return Err(BookError::input(&self.source.name, problem));
+                    }
+                    _ => {}
+                }
             }
+            if scanner.fence().is_none() {
+                fence = None;
+            } else if fence.is_none() {
+                fence = Some(line.to_owned());
+            }
+            is_table = line.trim_start().starts_with('|');
             text.push_str(line);
             text.push('\n');
         }

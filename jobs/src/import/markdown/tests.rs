@@ -77,8 +77,11 @@ fn images_come_from_the_folder_and_nowhere_else() {
         "part/1-one.md",
         b"# One\n\n![a](../img/P.png) ![b](../../x.png) ![c](/etc/passwd) ![d](no.png) [l](10-ten.md)\n",
     );
-    let (_b, ten) =
-        file("part/10-ten.md", b"No title. ![a](../img/p.png) ![i](data:image/png;base64,iVBORw0KGgo=)\n");
+    let (_b, ten) = file(
+        "part/10-ten.md",
+        b"No title. ![a](../img/p.png) ![i](data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUl\
+          EQVR4nGP4z8DwHwAFAAH/iZk9HQAAAABJRU5ErkJggg==)\n",
+    );
     let (_c, two) = file("part/2-two.md", b"---\ntitle: T\ncover: ../img/p.png\n---\n# Two\n\n# Three\n");
     let (_d, picture) = file("img/p.png", PNG);
     let mut kept = Kept::default();
@@ -191,4 +194,65 @@ fn chapters_begin_where_their_owner_says() {
     let (titles, text) = marked(&["Chapter #"]);
     assert_eq!(titles, "|Chapter 1|Chapter 2");
     assert!(text.contains("[two](0003-chapter-2.md)"), "{text}");
+}
+
+#[test]
+fn code_that_is_larger_than_a_piece_stays_code_and_is_cut_behind_lines() {
+    let lines: String =
+        (0..60_000).map(|n| format!("let **x{n}** = \"<&>\" _it_; // # no heading\n")).collect();
+    let text = format!("# A\n\nBefore.\n\n```rust\n{lines}```\n\nProse *after* it.\n\n## Heading\n\nEnd.\n");
+    let (kept, imported) = md(&text);
+    let (_, title, written) = &kept.chapters[0];
+    assert_eq!((kept.chapters.len(), title.as_str()), (1, "A"));
+    assert!(
+        written.ends_with("```\n\nProse *after* it.\n\n## Heading\n\nEnd.\n"),
+        "{}",
+        &written[written.len() - 80..]
+    );
+    let code: String =
+        written.split("```").skip(1).step_by(2).map(|code| code.strip_prefix("rust\n").unwrap()).collect();
+    assert!(code == lines, "every line of it, whole and once");
+    let split = imported.report.losses.iter().find(|(what, _)| *what == "over-long paragraph, split");
+    assert!(split.is_some(), "{:?}", imported.report.losses);
+    let (again, imported) = md(written);
+    assert!(again.chapters[0].2 == *written, "what was split is not split again");
+    assert!(imported.report.losses.iter().next().is_none(), "{:?}", imported.report.losses);
+}
+
+#[test]
+fn a_chapter_that_was_split_is_not_split_again() {
+    let text = format!("# Big\n\n{}", format!("{}\n\n", "A paragraph. ".repeat(80)).repeat(4_500));
+    let (kept, _) = md(&text);
+    let all: String = kept.chapters.iter().map(|(_, _, text)| format!("{text}\n")).collect();
+    let (again, imported) = md(&all);
+    assert_eq!(again.titles(), kept.titles());
+    assert!(imported.report.warnings.is_empty(), "{:?}", imported.report.warnings);
+}
+
+#[test]
+fn a_large_table_stays_one_and_one_that_no_chapter_holds_is_refused() {
+    let table = |rows: usize| {
+        let rows: String = (0..rows).map(|n| format!("| row {n} | some more words in it |\n")).collect();
+        format!("# T\n\n| a | b |\n| --- | --- |\n{rows}\nAfter.\n")
+    };
+    let (kept, imported) = md(&table(50_000));
+    assert_eq!(kept.text().matches("---").count(), 2, "one head");
+    assert!(kept.text().contains("| row 49999 |") && kept.text().ends_with("\n\nAfter.\n"));
+    assert!(imported.report.losses.iter().next().is_none());
+    let refused = run(SourceFormat::Markdown, "t.md", table(150_000).as_bytes()).err().unwrap().to_string();
+    assert!(refused.contains("larger than 4 MiB: divide it"), "{refused}");
+    let list = format!("# L\n\n{}", "- an item of a list that has many of them\n".repeat(100_000));
+    let items: usize =
+        md(&list).0.chapters.iter().map(|(_, _, text)| text.matches("an item of").count()).sum();
+    assert_eq!(items, 100_000);
+}
+
+#[test]
+fn a_note_in_a_title_is_counted_and_not_spelled_out() {
+    let (kept, imported) =
+        md("# Top[^3] of *it*\n\ntext[^3] \n\nNext[^n]\n========\n\ntext\n\n[^3]: note\n[^n]: other\n");
+    assert_eq!(kept.titles(), ["Top of it", "Next"]);
+    let losses: Vec<_> = imported.report.losses.iter().collect();
+    assert!(losses.contains(&("footnote reference in a title", 2)), "{losses:?}");
+    assert_eq!(md("# A \\[^3\\] b\n\nx\n").0.titles(), ["A [^3] b"]);
 }

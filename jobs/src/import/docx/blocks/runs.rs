@@ -74,7 +74,8 @@ impl<'a> Runs<'a> {
             let (name, lost) = match &piece.content {
                 Content::Text(_) | Content::Break => continue,
                 Content::Picture(picture) => (desk.picture(picture)?, "image that was not found"),
-                Content::Note(note) => (desk.note(note), "footnote without a text"),
+                Content::Note(Some(note)) => (desk.note(note), "footnote without a text"),
+                Content::Note(None) => (None, "reference to a footnote that was not found"),
             };
             match name {
                 Some(name) => _ = names.insert(at, name),

@@ -1,6 +1,6 @@
 //! Fields: what Word fills in by itself, such as links, contents and numbers of notes.
 
-use super::{Content, Link, Paragraph, Piece, Reader, Target, bounds::cut, marked};
+use super::{Content, Link, Paragraph, Piece, Reader, Target, bounds::cut};
 use crate::{
     book::{BookError, Losses},
     import::docx::{styles::Look, xml::Node},
@@ -55,6 +55,11 @@ impl Field {
         self.dropped.add("text of a field without an end, dropped");
     }
 
+    /// Whether what stands in it is left out: it is an instruction, or made anew.
+    fn hides_pieces(&self) -> bool {
+        !self.in_result || matches!(self.kind, FieldKind::Contents | FieldKind::NoteAgain(_))
+    }
+
     /// What its instruction says it is.
     fn read_kind(&self) -> FieldKind {
         let words = words(&self.instruction);
@@ -89,15 +94,18 @@ impl Field {
 impl Reader<'_> {
     /// A field says what it is, and its result follows.
     fn begin_result(&mut self, paragraph: &mut Paragraph) -> Result<(), BookError> {
-        let Some(field) = self.fields.last_mut() else { return Ok(()) };
+        let Some((field, around)) = self.fields.split_last_mut() else { return Ok(()) };
         (field.in_result, field.kind, field.dropped) = (true, field.read_kind(), Losses::default());
-        if let FieldKind::NoteAgain(bookmark) = &field.kind
-            && let Some(note) = marked(&self.marks, bookmark).cloned()
-        {
-            let content = Content::Note(note);
-            self.weigh(paragraph, content.bytes())?;
-            paragraph.pieces.push(Piece { content, look: Look::default(), link: None });
+        let FieldKind::NoteAgain(bookmark) = &field.kind else { return Ok(()) };
+        if let Some(outer) = around.iter_mut().find(|outer| outer.hides_pieces()) {
+            outer.drop_piece();
+            return Ok(());
         }
+        // A note that is not found is a piece too: the first pass, which does not know all marks yet, must find blank
+        // what the second one does.
+        let content = Content::Note(self.known.unwrap_or(&self.marks).note(bookmark).cloned());
+        self.weigh(paragraph, content.bytes())?;
+        paragraph.pieces.push(Piece { content, look: Look::default(), link: None });
         Ok(())
     }
 

@@ -45,7 +45,8 @@ pub(in crate::import::docx) enum Content {
     Text(String),
     Break,
     Picture(Picture),
-    Note(NoteId),
+    /// The mark of a note; `None` where a field shows again what was not found.
+    Note(Option<NoteId>),
 }
 
 /// A footnote or endnote.
@@ -106,7 +107,7 @@ impl Content {
         match self {
             Self::Text(text) => text.len(),
             Self::Break => LEAST_BYTES,
-            Self::Note(note) => LEAST_BYTES + note.id.len(),
+            Self::Note(note) => LEAST_BYTES + note.as_ref().map_or(0, |note| note.id.len()),
             Self::Picture(picture) => {
                 let texts = picture.name.len() + picture.alt.len() + picture.title.len();
                 let relations = picture.relations.iter().map(|id| LEAST_BYTES + id.len());
@@ -126,9 +127,9 @@ impl Link {
 
 impl Paragraph {
     /// A note's mark that was read last looks as what is shown for it.
-    pub(super) fn mark_looks(&mut self, note: &NoteId, look: Look, link: Option<usize>) {
+    pub(super) fn mark_looks(&mut self, note: Option<&NoteId>, look: Look, link: Option<usize>) {
         if let Some(mark) = self.pieces.last_mut()
-            && matches!(&mark.content, Content::Note(own) if own == note)
+            && matches!(&mark.content, Content::Note(own) if own.as_ref() == note)
         {
             (mark.look, mark.link) = (look, link);
         }
