@@ -240,7 +240,10 @@ impl Writer<'_, '_> {
             let name = resolve::picture(&source, &self.source.name, self.all, self.pictures, sink)?;
             if name.is_none() {
                 let shown: String = source.chars().take(100).collect();
-                self.chapters.report.warn(format!("{}: the image {shown:?} was not found", self.source.name));
+                self.chapters.report.warn(format!(
+                    "{}: the image {shown:?} was not found or is no picture",
+                    self.source.name
+                ));
             }
             manuscript.found.insert(source, name);
         }
