@@ -27,10 +27,19 @@ fn opened(builder: AmazonS3Builder) -> Arc<dyn ObjectStore> {
     Storage::new(s3.clone(), s3).with_conditions_tried().objects().clone()
 }
 
+/// What an object says and which version that is. While others write, the tests' server may answer one version's text with
+/// the tag of the next, which no real one does: a tag is the text's MD5, so such an answer is seen.
 async fn version(objects: &Arc<dyn ObjectStore>, key: &Path) -> (u64, UpdateVersion) {
-    let got = objects.get(key).await.unwrap();
-    let version = UpdateVersion { e_tag: got.meta.e_tag.clone(), version: got.meta.version.clone() };
-    (String::from_utf8(got.bytes().await.unwrap().into()).unwrap().parse().unwrap(), version)
+    use md5::{Digest as _, Md5};
+    loop {
+        let got = objects.get(key).await.unwrap();
+        let version = UpdateVersion { e_tag: got.meta.e_tag.clone(), version: got.meta.version.clone() };
+        let text = got.bytes().await.unwrap();
+        let digest: String = Md5::digest(&text).iter().map(|byte| format!("{byte:02x}")).collect();
+        if version.e_tag.as_deref().is_some_and(|tag| tag.trim_matches('"') == digest) {
+            return (String::from_utf8(text.into()).unwrap().parse().unwrap(), version);
+        }
+    }
 }
 
 fn replacing(version: UpdateVersion) -> PutOptions {

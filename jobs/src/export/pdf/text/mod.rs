@@ -17,6 +17,7 @@ mod code;
 mod embed;
 mod face;
 mod hyphens;
+mod kept;
 mod line;
 mod optimum;
 mod paragraph;

@@ -11,7 +11,7 @@ use super::{
     Face, Family, FontIndex,
     code::Used,
     face::{FACES, FaceId},
-    paragraph::LONGEST_WORD,
+    kept::{Kept, units},
     segment::{Segment, segments},
 };
 
@@ -65,36 +65,6 @@ pub(super) struct Shape {
     pub(super) y: f32,
     /// Where its text starts in the word, in bytes.
     pub(super) cluster: u32,
-}
-
-/// A glyph as it is kept: in the font's units where a shape has ems, as there are very many.
-#[derive(Clone, Copy, Debug)]
-struct Kept {
-    code: u16,
-    advance: i16,
-    /// In thousandths of an em.
-    width: u16,
-    x: i16,
-    y: i16,
-    cluster: u16,
-}
-
-const _: () = assert!(size_of::<Kept>() == 12);
-// Combining marks may make a word longer than it should be.
-const _: () = assert!(4 * LONGEST_WORD < u16::MAX as u32);
-
-impl Kept {
-    fn shape(self, em: f32) -> Shape {
-        let ems = |units: i16| f32::from(units) / em;
-        Shape {
-            code: self.code,
-            advance: ems(self.advance),
-            width: f32::from(self.width) / 1000.0,
-            x: ems(self.x),
-            y: ems(self.y),
-            cluster: self.cluster.into(),
-        }
-    }
 }
 
 /// Shapes words, keeps them, and knows which fonts they used.
@@ -400,9 +370,4 @@ fn thousandths(face: FaceId, glyph: u16) -> u16 {
     let Some(font) = face.font() else { return 0 };
     let units = font.glyph_metrics().h_advance(u32::from(glyph).into());
     (units * 1000.0 / f32::from(font.units_per_em())).round() as u16
-}
-
-/// Of our fonts, none has a glyph that is as wide as this can say: it is sixteen ems.
-fn units(position: i32) -> i16 {
-    position.clamp(i16::MIN.into(), i16::MAX.into()) as i16
 }
