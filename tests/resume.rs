@@ -25,7 +25,7 @@ use presswork::{
         PART_BYTES, Storage, StoredPart, Unfinished, UploadState,
         sweep::{Keep, Keeper},
     },
-    domain::{ArtifactPointer, Encoding, FileName, JobId, Random, SeededRandom, TenantId},
+    domain::{ArtifactPointer, Encoding, FileName, Hex, JobId, Random, SeededRandom, TenantId},
     security::seal::{DataKey, KeyId},
 };
 use tokio::sync::watch;
@@ -97,8 +97,7 @@ fn down() -> Error {
 }
 
 fn tag(bytes: &[u8]) -> String {
-    let digits: String = Md5::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("\"{digits}\"")
+    format!("\"{}\"", Hex::<16>(Md5::digest(bytes).into()))
 }
 
 #[async_trait]

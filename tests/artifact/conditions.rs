@@ -7,7 +7,7 @@ use object_store::{
     aws::{AmazonS3Builder, S3ConditionalPut},
     path::Path,
 };
-use presswork::artifact::Storage;
+use presswork::{artifact::Storage, domain::Hex};
 
 use super::server::client;
 use crate::servers::s3::{Conditioned, Fault, Matching, Operation, S3Server};
@@ -35,7 +35,7 @@ async fn version(objects: &Arc<dyn ObjectStore>, key: &Path) -> (u64, UpdateVers
         let got = objects.get(key).await.unwrap();
         let version = UpdateVersion { e_tag: got.meta.e_tag.clone(), version: got.meta.version.clone() };
         let text = got.bytes().await.unwrap();
-        let digest: String = Md5::digest(&text).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = Hex::<16>(Md5::digest(&text).into()).to_string();
         if version.e_tag.as_deref().is_some_and(|tag| tag.trim_matches('"') == digest) {
             return (String::from_utf8(text.into()).unwrap().parse().unwrap(), version);
         }

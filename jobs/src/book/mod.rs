@@ -18,12 +18,15 @@ pub mod check;
 pub mod description;
 pub mod error;
 pub mod event;
+pub(crate) mod jpeg;
 pub(crate) mod loss;
 pub mod markdown;
 mod markdown_html;
 mod markdown_tags;
 mod markdown_text;
 pub mod names;
+#[cfg(test)]
+pub(crate) mod pixel;
 pub mod project;
 pub mod words;
 pub mod writer;

@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::HashSet};
 
 use super::{BookSink, Report, one_line};
 use crate::book::{
-    BookError, Checked, EndTag, Event, EventSink, Losses, Tag,
+    BookError, Checked, EndTag, Event, EventSink, Losses, Tag, loss,
     names::{UniqueNames, chapter_name},
     project::MOST_CHAPTER_BYTES,
     words::WordCount,
@@ -18,6 +18,8 @@ const SPLIT_BYTES: usize = MOST_CHAPTER_BYTES / 4 * 3;
 const SPLIT_BLOCK_BYTES: usize = MOST_CHAPTER_BYTES / 8;
 /// How many chapters a book has at most.
 pub(super) const MOST_CHAPTERS: usize = 50_000;
+/// What is wrong with a block that can't be split.
+pub(super) const TOO_LARGE: &str = "a table, list or quotation in it is larger than 4 MiB: divide it";
 /// How many characters a title has at most.
 const MOST_TITLE: usize = 200;
 
@@ -127,11 +129,7 @@ impl<'a> Chapters<'a> {
         self.report.losses.merge(writer.losses());
         let text = std::mem::take(writer.buffer());
         if text.len() > MOST_CHAPTER_BYTES {
-            return Err(BookError::at(
-                &self.file,
-                format!("chapter {:?}", open.title),
-                "a table, list or quotation in it is larger than 4 MiB: divide it",
-            ));
+            return Err(BookError::at(&self.file, format!("chapter {:?}", open.title), TOO_LARGE));
         }
         let title = if open.part == 1 { open.title.clone() } else { continued(&open.title) };
         let name = match open.part {
@@ -189,7 +187,7 @@ impl<'a> Chapters<'a> {
             Split::Paragraph => EndTag::Paragraph,
             Split::Code(_) => EndTag::CodeBlock,
         };
-        self.report.losses.add("over-long paragraph, split");
+        self.report.losses.add(loss::SPLIT);
         self.event(Event::End(end))?;
         self.event(Event::Start(match split {
             Split::Paragraph => Tag::Paragraph,

@@ -64,9 +64,7 @@ pub(super) fn run(format: SourceFormat, name: &str, bytes: &[u8]) -> Result<(Kep
     Ok((kept, imported))
 }
 
-/// A whole picture of one pixel.
-pub(super) const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0\0\0\x1f\x15\xc4\x89\
-    \0\0\0\x0dIDAT\x78\x9c\x63\xf8\xcf\xc0\xf0\x1f\0\x05\0\x01\xff\x89\x99\x3d\x1d\0\0\0\0IEND\xae\x42\x60\x82";
+pub(super) use crate::book::pixel::PIXEL as PNG;
 
 struct Nowhere;
 

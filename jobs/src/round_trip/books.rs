@@ -2,7 +2,7 @@
 
 use super::Held;
 use crate::{
-    book::{EndTag, Event, Tag, writer::MarkdownWriter},
+    book::{EndTag, Event, Tag, pixel::PIXEL, writer::MarkdownWriter},
     export::random_chapter,
     import::SourceFormat,
 };
@@ -46,16 +46,12 @@ const RICH: &str = concat!(
     "# Second {#second-2}\n\nThe same title. [Back](#second), [here](#second-2), [far](#far), [odd](#p.1:ä).[^one-b]\n\n[^one-b]: *Note* in another chapter.\n",
 );
 
-/// One pixel.
-const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0\0\0\x1f\x15\xc4\x89\
-    \0\0\0\x0dIDAT\x78\x9c\x63\xf8\xcf\xc0\xf0\x1f\0\x05\0\x01\xff\x89\x99\x3d\x1d\0\0\0\0IEND\xae\x42\x60\x82";
-
 /// A random book: its chapters come from `seed` alone.
 pub(super) fn random(seed: u64) -> Held {
     let mut held = Held::default();
     held.metadata.title = format!("Random {seed}");
     held.metadata.language = "en".into();
-    for (name, bytes) in [("a.png", PNG.to_vec()), ("b c.png", [PNG, b"more"].concat())] {
+    for (name, bytes) in [("a.png", PIXEL.to_vec()), ("b c.png", [PIXEL, b"more"].concat())] {
         held.assets.push((name.into(), "image/png".into(), bytes));
     }
     for index in 0..2_u64 {

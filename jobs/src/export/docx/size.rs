@@ -2,6 +2,8 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 
+use crate::book::jpeg::is_frame;
+
 /// How far into a file its size is looked for: a JPEG may have a colour profile and previews in front.
 const MOST_BYTES: u64 = 4 << 20;
 
@@ -74,8 +76,7 @@ fn jpeg(start: &[u8], rest: &mut dyn Read) -> io::Result<Option<(u32, u32)>> {
             [0xff, marker] => {
                 let mut length = [0; 2];
                 source.read_exact(&mut length)?;
-                let is_frame = matches!(marker, 0xc0..=0xcf) && !matches!(marker, 0xc4 | 0xc8 | 0xcc);
-                if is_frame {
+                if is_frame(marker) {
                     let mut frame = [0; 5];
                     source.read_exact(&mut frame)?;
                     return Ok(Some((be16(&frame[3..]), be16(&frame[1..3]))).filter(is_real));

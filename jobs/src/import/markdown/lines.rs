@@ -1,8 +1,6 @@
 //! What a line of Markdown is, without parsing blocks: enough to split a text where the parser would agree. Knows
 //! fences, headings of both styles and definitions; what is inside lists and quotations is left alone.
 
-use std::borrow::Cow;
-
 use crate::book::markdown::heading_text;
 
 /// What a line is.
@@ -24,6 +22,8 @@ pub(super) struct Scanner {
     front: u64,
     /// The character and length of the open fence.
     fence: Option<(u8, usize)>,
+    /// The line that began the last one at the top level.
+    fence_line: String,
     /// Whether that began on an item's or quotation's own line, so that its end is set in or quoted.
     fence_is_inside: bool,
     /// The lines of the paragraph that is open at the top level.
@@ -56,6 +56,7 @@ impl Scanner {
         Self {
             front,
             fence: None,
+            fence_line: String::new(),
             fence_is_inside: false,
             paragraph: Vec::new(),
             container: false,
@@ -76,10 +77,15 @@ impl Scanner {
         self.fence.is_none() && !self.container && self.definition.is_none() && !self.html
     }
 
-    /// The line that ends the fence that is open at the top level.
-    pub(super) fn fence(&self) -> Option<String> {
+    /// Whether a fence is open at the top level.
+    pub(super) fn is_in_fence(&self) -> bool {
+        self.fence.is_some() && !self.fence_is_inside
+    }
+
+    /// The line that began that fence, and one that ends it.
+    pub(super) fn fence(&self) -> Option<(&str, String)> {
         let (mark, length) = self.fence.filter(|_| !self.fence_is_inside)?;
-        Some(char::from(mark).to_string().repeat(length))
+        Some((&self.fence_line, char::from(mark).to_string().repeat(length)))
     }
 
     /// Whether the last line is inside something that would be something else if it were cut there.
@@ -169,6 +175,7 @@ impl Scanner {
                 self.paragraph.clear();
                 self.container = false;
                 self.fence = Some((mark, run));
+                line.clone_into(&mut self.fence_line);
                 return Line::Other;
             }
         }
@@ -222,22 +229,14 @@ impl Scanner {
         Line::Other
     }
 
-    /// The title that the last heading has, as plain text.
-    pub(super) fn title(&self, line: &str) -> String {
-        heading_text(&self.heading(line)).0
-    }
-
-    /// How many references to footnotes stand in that heading: a title has none.
-    pub(super) fn notes_in_title(&self, line: &str) -> usize {
-        heading_text(&self.heading(line)).1
-    }
-
-    fn heading<'a>(&self, line: &'a str) -> Cow<'a, str> {
+    /// The title that the last heading has, as plain text; and how many references to footnotes were in it, as a title has
+    /// none.
+    pub(super) fn title(&self, line: &str) -> (String, usize) {
         if !self.setext {
-            return Cow::Borrowed(line);
+            return heading_text(line);
         }
         let joined: Vec<&str> = self.paragraph.iter().map(|line| line.trim()).collect();
-        Cow::Owned(format!("# {}", joined.join(" ")))
+        heading_text(&format!("# {}", joined.join(" ")))
     }
 
     /// The anchor that the last heading says it has.

@@ -6,12 +6,12 @@
 
 use super::{
     BookSink, ChapterMark, Imported, Report, SourceFile, SourceFormat,
-    chapters::{Chapters, MOST_CHAPTERS},
+    chapters::{Chapters, MOST_CHAPTERS, TOO_LARGE},
     charset::{Allowed, Lines, examine},
     folder, one_line,
     pictures::Pictures,
 };
-use crate::book::{BookError, Losses, markdown::read_blocks, project::MOST_CHAPTER_BYTES};
+use crate::book::{BookError, Losses, loss, markdown::read_blocks, project::MOST_CHAPTER_BYTES};
 
 mod definitions;
 mod front_matter;
@@ -27,10 +27,9 @@ use scan::{Place, Scan, scan};
 
 /// A chapter's source that is larger is parsed in pieces: what the parser holds grows with them.
 const PIECE_BYTES: usize = 256 << 10;
-/// Where no better place for that was found: inside a fence, a list or a paragraph.
+/// Where no better place for that was found: inside a fence, a list or a paragraph. What can't be cut without becoming
+/// something else (tables, items, quotations) is only bounded by its chapter.
 const MOST_PIECE_BYTES: usize = 1 << 20;
-/// What can't be cut without becoming something else: tables, items, quotations. A chapter holds no more.
-const MOST_WHOLE_BYTES: usize = MOST_CHAPTER_BYTES;
 
 /// Imports one file.
 pub(super) fn import_file(
@@ -150,17 +149,16 @@ impl Writer<'_, '_> {
     fn write(&mut self, lines: &mut Lines, index: &mut usize) -> Result<(), BookError> {
         let mut scanner = Scanner::new(self.scan.front_lines);
         let (mut text, mut open, mut first) = (String::new(), false, true);
-        let (mut fence, mut is_table) = (None, false);
         while let Some(line) = lines.next()? {
+            let was_in_fence = scanner.is_in_fence();
             let kind = scanner.line(line);
             match kind {
                 Line::Front => continue,
                 Line::Definition if self.scan.definitions.has(line, &scanner) => continue,
                 Line::Heading(level)
-                    if begins(self.marks, self.scan.level, level, || scanner.title(line)) =>
+                    if begins(self.marks, self.scan.level, level, || scanner.title(line).0) =>
                 {
-                    let title = scanner.title(line);
-                    let notes = scanner.notes_in_title(line);
+                    let (title, notes) = scanner.title(line);
                     (0..notes).for_each(|_| self.chapters.losses().add("footnote reference in a title"));
                     scanner.take_back(&mut text);
                     // The book's own title stands in its metadata, not in a chapter.
@@ -177,37 +175,46 @@ impl Writer<'_, '_> {
                 _ => {}
             }
             let safe = kind == Line::Blank && scanner.is_top_level();
-            if (safe && text.len() > PIECE_BYTES) || text.len() + line.len() > MOST_PIECE_BYTES {
-                match (&fence, scanner.fence()) {
-                    // Its end is part of it.
-                    (Some(_), None) => {}
-                    (Some(opener), Some(end)) => {
-                        let opener = format!("{opener}\n");
-                        text.push_str(&end);
-                        self.chapters.losses().add("over-long paragraph, split");
-                        self.piece(&mut text, index, &mut open)?;
-                        text = opener;
-                    }
-                    _ if safe || !(is_table || scanner.is_inside()) || scanner.is_item(line) => {
-                        self.piece(&mut text, index, &mut open)?;
-                    }
-                    _ if text.len() + line.len() > MOST_WHOLE_BYTES => {
-                        let problem = "a table, list or quotation in it is larger than 4 MiB: divide it";
-                        return Err(BookError::input(&self.source.name, problem));
-                    }
-                    _ => {}
-                }
+            if safe && text.len() > PIECE_BYTES {
+                self.piece(&mut text, index, &mut open)?;
+            } else if text.len() + line.len() > MOST_PIECE_BYTES {
+                self.make_room(&scanner, was_in_fence, line, &mut text, index, &mut open)?;
             }
-            if scanner.fence().is_none() {
-                fence = None;
-            } else if fence.is_none() {
-                fence = Some(line.to_owned());
-            }
-            is_table = line.trim_start().starts_with('|');
             text.push_str(line);
             text.push('\n');
         }
         self.end(&mut text, index, &mut open)
+    }
+
+    /// A text has become too long for its next line: parses it, where what is open bears to be cut.
+    fn make_room(
+        &mut self,
+        scanner: &Scanner,
+        was_in_fence: bool,
+        line: &str,
+        text: &mut String,
+        index: &mut usize,
+        open: &mut bool,
+    ) -> Result<(), BookError> {
+        if was_in_fence {
+            // A line that ends it is part of it.
+            let Some((begins, ends)) = scanner.fence() else { return Ok(()) };
+            text.push_str(&ends);
+            self.chapters.losses().add(loss::SPLIT);
+            self.piece(text, index, open)?;
+            text.push_str(begins);
+            text.push('\n');
+            return Ok(());
+        }
+        let last = text.trim_end_matches('\n').rsplit('\n').next().unwrap_or_default();
+        let is_table = !text.ends_with("\n\n") && last.trim_start().starts_with('|');
+        if !(is_table || scanner.is_inside()) || scanner.is_item(line) {
+            return self.piece(text, index, open);
+        }
+        if text.len() + line.len() > MOST_CHAPTER_BYTES {
+            return Err(BookError::input(&self.source.name, TOO_LARGE));
+        }
+        Ok(())
     }
 
     /// Ends the chapter, if there is one.

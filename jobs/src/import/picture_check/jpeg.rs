@@ -2,6 +2,7 @@
 //! is behind is not looked at: every viewer shows what there is of it, also where the end is missing.
 
 use super::{Ask, Walk};
+use crate::book::jpeg::is_frame;
 
 /// How many bytes the walk begins with: the start of the image.
 pub(super) const FIRST: usize = 2;
@@ -97,9 +98,4 @@ impl Walk for Jpeg {
             _ => Ask::End(false),
         }
     }
-}
-
-/// Whether a marker begins a frame, of whatever process.
-fn is_frame(kind: u8) -> bool {
-    matches!(kind, 0xc0..=0xcf) && !matches!(kind, 0xc4 | 0xc8 | 0xcc)
 }

@@ -4,7 +4,7 @@ use std::{borrow::Cow, collections::HashMap};
 
 use super::Desk;
 use crate::{
-    book::{BookError, EndTag, Event, EventSink, Tag},
+    book::{BookError, EndTag, Event, EventSink, Tag, loss},
     import::docx::{
         styles::{Resolved, Role},
         text::{Content, Paragraph, Piece},
@@ -74,7 +74,7 @@ impl<'a> Runs<'a> {
             let (name, lost) = match &piece.content {
                 Content::Text(_) | Content::Break => continue,
                 Content::Picture(picture) => (desk.picture(picture)?, "image that was not found"),
-                Content::Note(Some(note)) => (desk.note(note), "footnote without a text"),
+                Content::Note(Some(note)) => (desk.note(note), loss::FOOTNOTE),
                 Content::Note(None) => (None, "reference to a footnote that was not found"),
             };
             match name {
