@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use presswork::{
-    domain::{Cost, Day, JobId, State, TenantId, WorkerId},
+    domain::{Cost, Day, EventBody, JobId, State, TenantId, WorkerId},
     progress::last_word,
     spending::{Measure, Totals},
     testing::TestEngine,
@@ -211,8 +212,18 @@ async fn while_it_works<T>(world: &TestEngine, work: impl Future<Output = T>) ->
 
 async fn ended(world: &TestEngine, job: JobId) -> State {
     let mut events = world.engine().progress.follow(world.tenant(), job, 0).await.unwrap();
-    while futures_util::StreamExt::next(&mut events).await.is_some() {}
+    while events.next().await.is_some() {}
     world.job(job).await.state
+}
+
+async fn until_it_runs(world: &TestEngine, job: JobId) {
+    let mut events = world.engine().progress.follow(world.tenant(), job, 0).await.unwrap();
+    loop {
+        match events.next().await.unwrap().unwrap().body {
+            EventBody::State { state: State::Running, .. } => return,
+            other => assert!(!other.is_last(), "it has ended: {other:?}"),
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -246,16 +257,17 @@ async fn of_many_who_ask_the_same_at_once_one_pays() {
 async fn a_cancelled_job_closes_the_stream_at_once_and_says_what_was_spent() {
     let model = Says::held_after("cancelled", vec![said("some words of an answer")], vec![stop()]);
     let world = TestEngine::on_system_clock(Registry::new().register::<Ask>());
-    let (asks, waits) =
-        (world.enqueue(&shared("cancelled")).await, world.enqueue(&shared("cancelled")).await);
-    while_it_works(&world, async {
+    let asks = world.enqueue(&shared("cancelled")).await;
+    let waits = while_it_works(&world, async {
         model.until_asked().await;
+        // Nobody but the first asks, and it is cancelled last: the other would ask in its place.
+        let waits = world.enqueue(&shared("cancelled")).await;
+        until_it_runs(&world, waits).await;
         for job in [waits, asks] {
             world.engine().queue.cancel(world.tenant(), &[job]).await.unwrap();
-        }
-        for job in [asks, waits] {
             assert_eq!(ended(&world, job).await, State::Cancelled);
         }
+        waits
     })
     .await;
     assert_eq!((model.asked(), model.open_streams()), (1, 0));
@@ -264,9 +276,9 @@ async fn a_cancelled_job_closes_the_stream_at_once_and_says_what_was_spent() {
     assert!(total.output_tokens > 0 && total.output_tokens < 100, "{total:?}");
     let standing = world.engine().spending.standings(world.tenant()).await.unwrap()[0];
     assert_eq!(standing.reserved, 0);
-    let mut words = Vec::new();
-    for job in [asks, waits] {
-        words.push(last_word(&*world.engine().progress, world.tenant(), job).await.unwrap().unwrap());
-    }
-    assert!(words.iter().any(|word| word.starts_with("stopped: 1 call; ")), "{words:?}");
+    let word = last_word(&*world.engine().progress, world.tenant(), asks).await.unwrap().unwrap();
+    assert!(word.starts_with("stopped: 1 call; "), "{word}");
+    // Who only waited has nothing to pay.
+    let word = last_word(&*world.engine().progress, world.tenant(), waits).await.unwrap();
+    assert!(word.is_none_or(|word| !word.contains("1 call")), "the other has asked as well");
 }
