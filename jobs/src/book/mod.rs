@@ -28,6 +28,7 @@ pub mod names;
 #[cfg(test)]
 pub(crate) mod pixel;
 pub mod project;
+pub(crate) mod said;
 pub mod words;
 pub mod writer;
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::templates::{Values, check_set};
+use crate::book::said::{language, line, text};
 
 /// How many chapters a book has at most.
 pub(super) const MOST_CHAPTERS: u32 = 200;
@@ -12,7 +13,6 @@ pub(super) const MOST_WORDS: u32 = 20_000;
 const LEAST_WORDS: u32 = 20;
 /// How many characters may be named.
 pub(super) const MOST_CHARACTERS: usize = 100;
-const LONGEST_LINE: usize = 200;
 const LONGEST_STYLE: usize = 2_000;
 pub(super) const LONGEST_TEXT: usize = 20_000;
 
@@ -110,40 +110,12 @@ impl Brief {
     }
 }
 
-/// Whether a text can be a line.
-pub(super) fn line(what: &str, given: &str) -> Result<(), String> {
-    if given.chars().any(char::is_control) {
-        return Err(format!("{what} has control characters or several lines: leave them out"));
-    }
-    text(what, given, LONGEST_LINE)
-}
-
-/// Whether a text is short enough.
-pub(super) fn text(what: &str, given: &str, most: usize) -> Result<(), String> {
-    match given.chars().count() {
-        count if count > most => {
-            Err(format!("{what} has {count} characters, at most {most} are taken: shorten it"))
-        }
-        _ => Ok(()),
-    }
-}
-
 /// Whether so many words can be asked for.
 pub(super) fn words(of: &str, words: u32) -> Result<(), String> {
     if (LEAST_WORDS..=MOST_WORDS).contains(&words) {
         return Ok(());
     }
     Err(format!("{of} of {words} words: ask for {LEAST_WORDS} to {MOST_WORDS}"))
-}
-
-/// Whether it looks like a language's name.
-pub(super) fn language(name: &str) -> Result<(), String> {
-    let is_part =
-        |part: &str| (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    if name.len() <= 35 && name.split('-').all(is_part) {
-        return Ok(());
-    }
-    Err(format!("{:?} is no language: name it as en, de or pt-BR", name.chars().take(40).collect::<String>()))
 }
 
 /// Whether a chapter can have this number.

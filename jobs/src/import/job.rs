@@ -22,6 +22,7 @@ use crate::{
     book::{
         BookError, Metadata,
         project::{Guard, ProjectWriter, discard},
+        said::{language, line},
     },
     scratch::Scratch,
 };
@@ -73,6 +74,8 @@ pub(super) const MOST_BYTES: u64 = 4 << 30;
 const MOST_FILES: usize = 2_000;
 /// How many marks of chapters may be said.
 const MOST_MARKS: usize = 20;
+/// How many authors may be named.
+const MOST_AUTHORS: usize = 100;
 /// How many bytes a picture has at most; it is held in memory while it is stored.
 const MOST_PICTURE_BYTES: u64 = 32 << 20;
 
@@ -98,6 +101,7 @@ impl Kind for Import {
         if self.folder && self.source.iter().any(|file| file.name.is_none()) {
             return Err("each file of a folder needs a name".to_owned());
         }
+        self.check_said()?;
         self.source.iter().try_for_each(Handed::check)
     }
 
@@ -182,6 +186,18 @@ impl Import {
         Ok((sink.writer, imported))
     }
 
+    /// Whether a title page can say what is said in place of the manuscript's own.
+    fn check_said(&self) -> Result<(), String> {
+        if let Some(title) = &self.title {
+            named("the title", title)?;
+        }
+        if self.authors.len() > MOST_AUTHORS {
+            return Err(format!("at most {MOST_AUTHORS} authors can be named"));
+        }
+        self.authors.iter().try_for_each(|author| named("an author's name", author))?;
+        self.language.as_deref().map_or(Ok(()), language)
+    }
+
     /// What the one who imports says goes before what the manuscript says.
     fn replace(self, metadata: &mut Metadata) {
         if let Some(title) = self.title {
@@ -194,6 +210,10 @@ impl Import {
             metadata.language = language;
         }
     }
+}
+
+fn named(what: &str, given: &str) -> Result<(), String> {
+    if given.trim().is_empty() { Err(format!("{what} is empty: leave it out")) } else { line(what, given) }
 }
 
 /// Reads files of this machine as a job reads what was fetched; `scratch` is for what is in archives. Blocking.

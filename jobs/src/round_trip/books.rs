@@ -42,7 +42,7 @@ const RICH: &str = concat!(
     "Text ![alt *text* \"q\"](data:image/svg+xml;base64,PHN2ZyB4bWxucz0iaHR0cDovL3d3dy53My5vcmcvMjAwMC9zdmciIHdpZHRoPSIxIi8+ \"A caption\") and ![again](data:image/svg+xml;base64,PHN2ZyB4bWxucz0iaHR0cDovL3d3dy53My5vcmcvMjAwMC9zdmciIHdpZHRoPSIxIi8+ \"Another -- <caption> | \\\"q\\\"\") ![third](data:image/svg+xml;base64,PHN2ZyB4bWxucz0iaHR0cDovL3d3dy53My5vcmcvMjAwMC9zdmciIHdpZHRoPSIxIi8+) ![web](https://example.org/x.png)\n\n",
     "```a b\n\ttab\n\n  two  \n\nlast\n```\n\n    indented\n\n```\n```\n\n",
     "# \n\n# Empty\n\n# عنوان שלום\n\nمرحبا بالعالم *שלום* (1) abc.\n\n> اقتباس\n\n| م | ن |\n|--:|:--|\n| ١ | ٢ |\n\nMixed שלום and מספר 12 in English.\n\n",
-    "# Odd characters\n\nA\u{a0}b\u{2009}c\u{200d}d\u{200b}e \u{1f469}\u{200d}\u{1f469}\u{200d}\u{1f467} e\u{301} \u{ad}soft \u{feff}bom \u{2028}sep \u{3000}wide \u{e000} &lt;tag&gt; &amp;amp; \\\\ \\* ]]&gt; -- --- ... “q” 'a' $1 100% #x @y ~ ^\n\nשורה\u{200f} \u{202b}x\u{202c}\n\nx&#x85;y a\tb\n\n",
+    "# Odd characters\n\nA\u{a0}b\u{2009}c\u{200d}d\u{200b}e \u{1f469}\u{200d}\u{1f469}\u{200d}\u{1f467} e\u{301} \u{ad}soft \u{feff}bom \u{2028}sep \u{3000}wide \u{e000} &lt;tag&gt; &amp;amp; \\\\ \\* ]]&gt; -- --- ... “q” 'a' $1 100% #x @y ~ ^\n\nשורה\u{200f} \u{202b}x\u{202c}\n\nx&#x85;y a\tb\n\nTwo blanks.  As typed,   three *x*  y **  z** | `q`  r.\n\n| a  b |\n|---|\n| c   d |\n\n### Blank  heading\n\n",
     "# Second {#second-2}\n\nThe same title. [Back](#second), [here](#second-2), [far](#far), [odd](#p.1:ä).[^one-b]\n\n[^one-b]: *Note* in another chapter.\n",
 );
 

@@ -6,7 +6,6 @@
 //! |---|---|---|---|
 //! | where a note's definition stands: at its chapter's end, in the order of the marks | × | × | × |
 //! | line ends in the source that mean nothing (`SoftBreak`) are blanks | | × | × |
-//! | of several blanks in a row one counts (HTML, CSS Text §4.1.1) | | × | |
 //! | addresses on the web are spelt as the URL standard has it | | × | × |
 //! | the label of a note is no more than its number | | | × |
 //! | which mark stands around which, where they stand around the same runs | | | × |
@@ -105,7 +104,7 @@ fn evened(events: Vec<Event<'static>>, book: &Book, index: usize, format: Format
         events = with_notes_last(events);
     }
     if matches!(format, Format::Epub | Format::Docx) {
-        events = without_soft_breaks(events, format == Format::Epub);
+        events = without_soft_breaks(events);
     }
     if format == Format::Docx {
         events = super::marks::evened(with_numbered_notes(events));
@@ -191,26 +190,11 @@ fn with_numbered_notes(mut events: Vec<Event<'static>>) -> Vec<Event<'static>> {
     events
 }
 
-fn without_soft_breaks(events: Vec<Event<'static>>, collapse: bool) -> Vec<Event<'static>> {
+fn without_soft_breaks(events: Vec<Event<'static>>) -> Vec<Event<'static>> {
     let mut out = Kept::default();
-    let mut in_code = false;
     for event in events {
-        match &event {
-            Event::Start(Tag::CodeBlock { .. }) => in_code = true,
-            Event::End(EndTag::CodeBlock) => in_code = false,
-            _ => {}
-        }
         let event = if event == Event::SoftBreak { Event::Text(" ".into()) } else { event };
         out.event(event).unwrap();
-        if let Some(Event::Text(text)) = out.0.last_mut().filter(|_| collapse && !in_code) {
-            let mut last = None;
-            let single: String = text
-                .chars()
-                .map(|c| if c == '\t' { ' ' } else { c })
-                .filter(|c| (*c != ' ') | (last.replace(*c) != Some(' ')))
-                .collect();
-            *text = single.into();
-        }
     }
     out.0
 }

@@ -15,9 +15,13 @@ use super::{
 };
 use crate::{
     asking::Caching,
-    book::{ProjectReader, project::Place},
+    book::{
+        ProjectReader,
+        project::Place,
+        said::{line, text},
+    },
     generation::{
-        brief::{Brief, asked, line, number, text, words},
+        brief::{Brief, asked, number, words},
         extract,
         generate::{PATIENT, SHORT},
         outline::{MOST_PLAN, MOST_TITLE, Outline, Planned},

@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 use super::desk::{Chosen, Desk, WrittenChapter, chapters_told, entry, outline_of};
 use crate::{
     asking::Caching,
-    book::{Book, ChapterEntry, project::Place, words::WordCount},
+    book::{Book, ChapterEntry, project::Place, said::text, words::WordCount},
     generation::{
-        brief::{LONGEST_TEXT, asked, number, text, words},
+        brief::{LONGEST_TEXT, asked, number, words},
         clean::Cleaned,
         extract::tail,
         generate::{PATIENT, SHORT},

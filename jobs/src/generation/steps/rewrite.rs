@@ -11,9 +11,13 @@ use serde::{Deserialize, Serialize};
 use super::desk::{Desk, WrittenChapter, chapters_told, entry, outline_of};
 use crate::{
     asking::Caching,
-    book::{project::Place, words::WordCount},
+    book::{
+        project::Place,
+        said::{line, text},
+        words::WordCount,
+    },
     generation::{
-        brief::{LONGEST_TEXT, MOST_CHARACTERS, asked, line, number, text},
+        brief::{LONGEST_TEXT, MOST_CHARACTERS, asked, number},
         clean::Kept,
         generate::{PATIENT, SHORT},
         outline::Planned,

@@ -12,9 +12,13 @@ use serde_json::Value;
 use super::desk::{Desk, outline_of};
 use crate::{
     asking::{Bill, Caching},
-    book::{Character, CharacterId, Characters, Stored, names::slug},
+    book::{
+        Character, CharacterId, Characters, Stored,
+        names::slug,
+        said::{language, line, text},
+    },
     generation::{
-        brief::{LONGEST_TEXT, MOST_CHARACTERS, asked, language, line, text, usual_language},
+        brief::{LONGEST_TEXT, MOST_CHARACTERS, asked, usual_language},
         clean::unwrapped,
         extract::cut,
         generate::{PATIENT, SHORT},

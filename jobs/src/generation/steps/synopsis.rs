@@ -11,9 +11,12 @@ use serde::{Deserialize, Serialize};
 use super::desk::{Desk, chapters_told, outline_of};
 use crate::{
     asking::{Bill, Caching},
-    book::project::{Guard, describe_book},
+    book::{
+        project::{Guard, describe_book},
+        said::language,
+    },
     generation::{
-        brief::{asked, language, words},
+        brief::{asked, words},
         clean::shown,
         extract::{cut, whole_sentences},
         generate::{PATIENT, SHORT},

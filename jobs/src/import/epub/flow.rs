@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+use super::blanks::Blanks;
 use crate::{
     book::{Alignment, BookError, EndTag, Event, EventSink, Tag},
     import::table::{Table, owned},
@@ -28,9 +29,7 @@ pub(in crate::import) struct Flow<'a> {
     /// Whether an element says that its text is a paragraph.
     pub(super) in_paragraph: bool,
     heading: Option<Wanted>,
-    space: bool,
-    /// How many line ends wait for text behind them.
-    breaks: u32,
+    blanks: Blanks,
     verbatim: bool,
     table: Option<Table>,
 }
@@ -46,8 +45,7 @@ impl<'a> Flow<'a> {
             plain: false,
             in_paragraph: false,
             heading: None,
-            space: false,
-            breaks: 0,
+            blanks: Blanks::default(),
             verbatim: false,
             table: None,
         }
@@ -92,14 +90,14 @@ impl<'a> Flow<'a> {
     pub(super) fn boundary(&mut self) -> Result<(), BookError> {
         if self.in_cell() || self.heading.is_some() {
             // Lines of a cell or heading stay one text.
-            self.space = true;
+            self.blanks.add('\n');
             return Ok(());
         }
         self.close_runs(0)?;
         if std::mem::take(&mut self.paragraph) && !std::mem::take(&mut self.plain) {
             self.send(Event::End(EndTag::Paragraph))?;
         }
-        (self.space, self.breaks) = (false, 0);
+        self.blanks.forget();
         Ok(())
     }
 
@@ -177,7 +175,7 @@ impl<'a> Flow<'a> {
         if let Some(Wanted { tag, open: true }) = self.heading.take() {
             self.send(Event::End(tag.end()))?;
         }
-        (self.space, self.breaks) = (false, 0);
+        self.blanks.forget();
         Ok(())
     }
 
@@ -250,12 +248,11 @@ impl<'a> Flow<'a> {
         if self.verbatim {
             return Ok(());
         }
-        for _ in 0..std::mem::take(&mut self.breaks) {
-            self.space = false;
+        for _ in 0..self.blanks.take_breaks() {
             self.send(Event::HardBreak)?;
         }
-        if std::mem::take(&mut self.space) {
-            self.send(Event::Text(Cow::Borrowed(" ")))?;
+        if let Some(blanks) = self.blanks.take() {
+            self.send(Event::Text(blanks))?;
         }
         while self.open_runs < self.runs.len() {
             let tag = self.runs[self.open_runs].clone();
@@ -283,23 +280,27 @@ impl<'a> Flow<'a> {
             return self.send(Event::Text(Cow::Borrowed(text)));
         }
         let white = |c: char| matches!(c, ' ' | '\t' | '\n' | '\r' | '\u{c}');
-        let mut collapsed = String::new();
+        let mut content = String::new();
         for c in text.chars() {
             if white(c) {
-                if !collapsed.is_empty() || self.has_content() {
-                    self.space = true;
+                if !content.is_empty() || self.has_content() {
+                    self.blanks.add(c);
                 }
             } else {
-                if collapsed.is_empty() {
+                if content.is_empty() {
                     self.open()?;
-                } else if std::mem::take(&mut self.space) {
-                    collapsed.push(' ');
+                } else if let Some(blanks) = self.blanks.take() {
+                    content.push_str(&blanks);
                 }
-                self.space = false;
-                collapsed.push(c);
+                content.push(c);
             }
         }
-        if collapsed.is_empty() { Ok(()) } else { self.send(Event::Text(Cow::Owned(collapsed))) }
+        if content.is_empty() { Ok(()) } else { self.send(Event::Text(Cow::Owned(content))) }
+    }
+
+    /// From here on blanks in a line are the author's, not the markup's.
+    pub(super) fn keep_blanks(&mut self) {
+        self.blanks.keep = true;
     }
 
     /// Content that is no text: code, an image, a footnote's mark.
@@ -316,7 +317,9 @@ impl<'a> Flow<'a> {
         if self.verbatim {
             return self.text("\n");
         }
-        self.breaks += u32::from(self.has_content() && self.breaks < 100);
+        if self.has_content() {
+            self.blanks.add_break();
+        }
         Ok(())
     }
 
@@ -362,7 +365,7 @@ impl<'a> Flow<'a> {
     /// A cell ends; it may stand for several.
     pub(super) fn end_cell(&mut self, span: usize) -> Result<(), BookError> {
         self.close_runs(0)?;
-        (self.space, self.breaks) = (false, 0);
+        self.blanks.forget();
         if let Some(table) = &mut self.table {
             table.end_cell(span)?;
         }

@@ -19,6 +19,7 @@ use crate::book::{
     names::slug,
 };
 
+mod blanks;
 pub(super) mod flow;
 mod outline;
 mod package;

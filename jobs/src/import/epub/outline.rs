@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::{
     Archive,
-    xhtml::note_label,
+    xhtml::{is_titled, note_label},
     xml::{Element, Handler, parse},
 };
 use crate::book::BookError;
@@ -125,9 +125,7 @@ impl Handler for Reader {
                 self.defined.insert(id.to_owned(), (label, own.is_some()));
             }
         }
-        if let Some(titled) = element.get("data-chapter") {
-            self.outline.titled = Some(titled == "titled");
-        }
+        self.outline.titled = is_titled(&element).or(self.outline.titled);
         self.anchor(&element);
         match name {
             "h1" | "h2" | "h3" | "h4" | "h5" | "h6" if self.heading.is_none() && self.outline.words == 0 => {

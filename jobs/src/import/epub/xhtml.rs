@@ -12,8 +12,8 @@ use crate::book::{BookError, EndTag, Event, Losses, Tag, names::UniqueAnchors};
 mod hints;
 mod links;
 
-pub(in crate::import) use hints::note_label;
 use hints::{alignment, language};
+pub(in crate::import) use hints::{is_titled, note_label};
 
 /// What the end of an element ends.
 #[derive(Debug)]
@@ -266,6 +266,10 @@ impl<'a> Xhtml<'a> {
                     self.pending_anchor = None;
                 }
                 self.flow.boundary()?;
+                if is_titled(element).is_some() {
+                    // Our own export adds blanks at the ends of lines only.
+                    self.flow.keep_blanks();
+                }
                 if matches!(name, "p" | "dd" | "div") {
                     self.flow.in_paragraph = true;
                     return Ok(Ends::Paragraph);

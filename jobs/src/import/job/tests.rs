@@ -7,7 +7,7 @@ use std::sync::{
 
 use futures_util::TryStreamExt as _;
 use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload, prefix::PrefixStore};
-use presswork::{domain::Failure, testing::Inline};
+use presswork::{domain::Failure, testing::Inline, worker::Kind as _};
 use serde_json::json;
 
 use super::Import;
@@ -58,4 +58,32 @@ async fn what_was_brought_stays_where_nobody_knows_and_goes_where_it_is_no_book(
     let (failure, storage) = import("---\ncover: none.png\n---\n", Ends::Fails).await;
     assert!(matches!(failure, Failure::Fatal { .. }), "{failure}");
     assert_eq!(files(&storage).await, 0);
+}
+
+#[test]
+fn what_a_title_page_can_not_say_is_refused_before_there_is_a_job() {
+    let good = json!({ "project": "p", "source": [{ "name": "a.md", "key": "files/a.md" }] });
+    let check = |field: &str, said: serde_json::Value| {
+        let mut payload = good.clone();
+        payload[field] = said;
+        serde_json::from_value::<Import>(payload).unwrap().check()
+    };
+    for (field, said, problem) in [
+        ("title", json!(" "), "the title is empty"),
+        ("title", json!("a\nb"), "control characters"),
+        ("title", json!("x".repeat(201)), "201 characters"),
+        ("authors", json!(["Ann", ""]), "an author's name is empty"),
+        ("authors", json!(["x\u{7}"]), "control characters"),
+        ("authors", json!(vec!["x"; 101]), "at most 100"),
+        ("language", json!("English, mostly"), "is no language"),
+        ("language", json!(""), "is no language"),
+    ] {
+        let refused = check(field, said).unwrap_err();
+        assert!(refused.contains(problem), "{field}: {refused}");
+    }
+    for (field, said) in
+        [("title", json!("“Ünusual” 日本")), ("authors", json!(["Ann"])), ("language", json!("de-AT"))]
+    {
+        assert_eq!(check(field, said), Ok(()));
+    }
 }

@@ -28,3 +28,12 @@ pub(super) fn alignment(element: &Element) -> Alignment {
 pub(in crate::import) fn note_label(id: &str) -> String {
     id.chars().map(|c| if c.is_alphanumeric() || c == '-' || c == '_' { c } else { '-' }).take(100).collect()
 }
+
+/// Whether a chapter begins with its title, where our own export has written the element and says so.
+pub(in crate::import) fn is_titled(element: &Element) -> Option<bool> {
+    match element.get("data-chapter")? {
+        "titled" => Some(true),
+        "untitled" => Some(false),
+        _ => None,
+    }
+}
