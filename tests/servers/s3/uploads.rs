@@ -1,5 +1,7 @@
 //! What `s3s-fs` lacks of multipart uploads, and S3 has: who is under way (ListMultipartUploads), parts with their ETags and
-//! in order, refusals of uploads that are gone, and parts checked before an upload is completed. Everything else is passed on.
+//! in order, refusals of uploads that are gone, and parts checked before an upload is completed. And what S3 promises of an
+//! object: it is read as one version or another, and of two writes on the same condition one is refused. Everything else is
+//! passed on.
 //!
 //! An upload that is completed once more is gone: S3 is kinder for a while, others (MinIO) are not, and a client has to get
 //! along with both.
@@ -11,6 +13,8 @@ use std::{
 };
 
 use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::TryStreamExt as _;
 use s3s::{
     S3, S3Request, S3Response, S3Result,
     dto::{
@@ -26,6 +30,7 @@ use s3s::{
     s3_error,
 };
 use s3s_fs::FileSystem;
+use tokio::sync::RwLock;
 
 use super::orders::{Conditioned, Orders};
 
@@ -50,11 +55,13 @@ pub(super) struct Uploads {
     folder: FileSystem,
     open: Mutex<BTreeMap<String, Upload>>,
     orders: Arc<Orders>,
+    /// Held while an object is replaced, as its text and its tag are two files; and, by many, while one is looked up.
+    objects: RwLock<()>,
 }
 
 impl Uploads {
     pub(super) fn over(folder: FileSystem, orders: Arc<Orders>) -> Self {
-        Self { folder, open: Mutex::default(), orders }
+        Self { folder, open: Mutex::default(), orders, objects: RwLock::default() }
     }
 
     fn open(&self) -> MutexGuard<'_, BTreeMap<String, Upload>> {
@@ -197,6 +204,7 @@ impl S3 for Uploads {
                 return Err(s3_error!(EntityTooSmall));
             }
         }
+        let _replaces = self.objects.write().await;
         let mut answer = self.folder.complete_multipart_upload(request).await?;
         if let Some(rest) = answer.output.future.take() {
             answer.output = rest.await?;
@@ -230,10 +238,17 @@ impl S3 for Uploads {
                 Conditioned::NotImplemented => return Err(s3_error!(NotImplemented, "no conditions here")),
             }
         }
+        // However slowly it comes, nobody waits for it but its sender.
+        if let Some(body) = input.body.take() {
+            let pieces: Vec<Bytes> = body.try_collect().await.map_err(|_| s3_error!(IncompleteBody))?;
+            input.body = Some(s3s::Body::from(pieces.concat()).into());
+        }
+        let _replaces = self.objects.write().await;
         self.folder.put_object(request).await
     }
 
     async fn get_object(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
+        let _looks = self.objects.read().await;
         self.folder.get_object(request).await
     }
 
@@ -241,6 +256,7 @@ impl S3 for Uploads {
         &self,
         request: S3Request<HeadObjectInput>,
     ) -> S3Result<S3Response<HeadObjectOutput>> {
+        let _looks = self.objects.read().await;
         self.folder.head_object(request).await
     }
 
@@ -255,6 +271,7 @@ impl S3 for Uploads {
         &self,
         request: S3Request<CopyObjectInput>,
     ) -> S3Result<S3Response<CopyObjectOutput>> {
+        let _replaces = self.objects.write().await;
         self.folder.copy_object(request).await
     }
 
@@ -262,6 +279,7 @@ impl S3 for Uploads {
         &self,
         request: S3Request<DeleteObjectInput>,
     ) -> S3Result<S3Response<DeleteObjectOutput>> {
+        let _replaces = self.objects.write().await;
         self.folder.delete_object(request).await
     }
 
@@ -269,6 +287,7 @@ impl S3 for Uploads {
         &self,
         request: S3Request<DeleteObjectsInput>,
     ) -> S3Result<S3Response<DeleteObjectsOutput>> {
+        let _replaces = self.objects.write().await;
         self.folder.delete_objects(request).await
     }
 
