@@ -89,6 +89,18 @@ pub struct Metadata {
     pub cover: Option<String>,
 }
 
+impl Metadata {
+    /// The date as a title page has it: the day of what is a moment to the second, as programs write it.
+    pub fn shown_date(&self) -> &str {
+        let is_day =
+            |day: &str| day.len() == 10 && day.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
+        match self.date.trim().split_once('T') {
+            Some((day, time)) if is_day(day) && time.starts_with(|c: char| c.is_ascii_digit()) => day,
+            _ => &self.date,
+        }
+    }
+}
+
 /// A picture of a book.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Asset {

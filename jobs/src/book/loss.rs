@@ -38,6 +38,10 @@ pub(crate) const LIST_NUMBER: &str = "first number of a list";
 pub(crate) const CODE_LANGUAGE: &str = "language of a code block";
 /// Quotes and lists inside one another in more ways than the format has styles.
 pub(crate) const NESTING: &str = "nesting of quotes and lists";
+/// A table with more columns than the page has room for words of: they are parted anywhere.
+pub(crate) const WIDE_TABLE: &str = "table wider than the page, words parted";
+/// A title that is longer than titles are kept.
+pub(crate) const TITLE: &str = "over-long title, cut";
 /// What a book says of itself, where the format holds less.
 pub(crate) const METADATA: &str = "over-long metadata, cut";
 /// A note that the format has no room for at the foot of its page; it stands at its chapter's end.

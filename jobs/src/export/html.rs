@@ -54,9 +54,12 @@ impl Html {
             writeln!(out, "\" alt=\"{title}\">")?;
         }
         writeln!(out, "<h1 dir=\"auto\">{title}</h1>")?;
-        let authors = metadata.authors.iter().map(|author| ("author", author));
-        let imprint = [&metadata.publisher, &metadata.date, &metadata.rights].map(|line| ("imprint", line));
-        for (class, line) in [("subtitle", &metadata.subtitle)].into_iter().chain(authors).chain(imprint) {
+        let authors = metadata.authors.iter().map(|author| ("author", author.as_str()));
+        let imprint =
+            [&*metadata.publisher, metadata.shown_date(), &metadata.rights].map(|line| ("imprint", line));
+        for (class, line) in
+            [("subtitle", metadata.subtitle.as_str())].into_iter().chain(authors).chain(imprint)
+        {
             if !line.trim().is_empty() {
                 writeln!(out, "<p class=\"{class}\" dir=\"auto\">{}</p>", escaped(line.trim()))?;
             }

@@ -59,6 +59,8 @@ pub(super) struct Markup {
     chapter: usize,
     /// A start tag waits for its `>`, because the text after it may need a direction.
     tag_is_open: bool,
+    /// Whether that is a paragraph's.
+    paragraph_is_open: bool,
     /// For each open link, whether it was written.
     links: Vec<bool>,
     tables: Vec<Table>,
@@ -82,6 +84,7 @@ impl Markup {
             body: String::new(),
             chapter: 0,
             tag_is_open: false,
+            paragraph_is_open: false,
             links: Vec::new(),
             tables: Vec::new(),
             losses: Losses::default(),
@@ -151,6 +154,7 @@ impl Markup {
     fn open_tag(&mut self, tag: &str) {
         self.push(tag);
         self.tag_is_open = true;
+        self.paragraph_is_open = tag == "<p";
     }
 
     fn close_tag(&mut self, text: Option<&str>) {

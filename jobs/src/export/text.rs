@@ -130,8 +130,8 @@ impl Text {
         let legal = |text: &str| text.chars().filter(|c| is_legal(*c)).collect::<String>();
         self.page.begin(Leaf::Heading(1));
         self.heading(&legal(lookup.title()), '=');
-        let lines = [&metadata.subtitle].into_iter().chain(&metadata.authors);
-        for line in lines.chain([&metadata.publisher, &metadata.date, &metadata.rights]) {
+        let lines = [&metadata.subtitle].into_iter().chain(&metadata.authors).map(String::as_str);
+        for line in lines.chain([&*metadata.publisher, metadata.shown_date(), &metadata.rights]) {
             if !line.trim().is_empty() {
                 self.page.begin(Leaf::Paragraph);
                 self.paragraph(&legal(line));
@@ -343,10 +343,10 @@ impl Text {
         self.words.push_str(words);
     }
 
-    fn image(&mut self, alt: &str) {
+    fn image(&mut self, alt: &str, title: &str) {
         self.losses.add(loss::IMAGE);
-        let alt = alt.trim();
-        self.push(&if alt.is_empty() { "[Image]".to_owned() } else { format!("[Image: {alt}]") });
+        let alt = if alt.trim().is_empty() { "[Image]" } else { &format!("[Image: {}]", alt.trim()) };
+        self.push(format!("{alt} {}", title.trim()).trim_end());
     }
 
     fn mention(&mut self, label: &str) {
@@ -377,7 +377,7 @@ impl Exporter for Text {
             Event::Code(code) => self.push(&code.replace(['\n', '\r'], " ")),
             Event::SoftBreak => self.push(" "),
             Event::HardBreak => self.push("\n"),
-            Event::Image { alt, .. } => self.image(&alt),
+            Event::Image { alt, title, .. } => self.image(&alt, &title.replace(['\n', '\r'], " ")),
             Event::FootnoteReference(label) => self.mention(&label),
             Event::Rule => {
                 self.end_leaf();

@@ -3,7 +3,7 @@
 
 use std::{borrow::Cow, collections::HashSet};
 
-use super::{BookSink, Report, one_line};
+use super::{BookSink, MOST_TITLE, Report, one_line};
 use crate::book::{
     BookError, Checked, EndTag, Event, EventSink, Losses, Tag, loss,
     names::{UniqueNames, chapter_name},
@@ -20,8 +20,6 @@ const SPLIT_BLOCK_BYTES: usize = MOST_CHAPTER_BYTES / 8;
 pub(super) const MOST_CHAPTERS: usize = 50_000;
 /// What is wrong with a block that can't be split.
 pub(super) const TOO_LARGE: &str = "a table, list or quotation in it is larger than 4 MiB: divide it";
-/// How many characters a title has at most.
-const MOST_TITLE: usize = 200;
 
 /// The chapters of a book that is being read. Between [`begin`](Self::begin) and [`end`](Self::end) it is a sink of
 /// blocks, without `ChapterStart` and `ChapterEnd`.
@@ -91,6 +89,9 @@ impl<'a> Chapters<'a> {
             return Err(BookError::input(&self.file, "the book has more than 50,000 chapters"));
         }
         let name = self.names.add(&file_name(index, title));
+        if title.chars().nth(MOST_TITLE).is_some() {
+            self.report.losses.add(loss::TITLE);
+        }
         let title = one_line(title, MOST_TITLE);
         self.open(name, title, 1)
     }

@@ -241,6 +241,10 @@ pub fn import_marked(
             .warn(format!("where chapters begin is what {format} itself says: marks were not used"));
     }
     let metadata = &mut imported.metadata;
+    if metadata.title.chars().nth(MOST_TITLE).is_some() {
+        imported.report.losses.add(crate::book::loss::TITLE);
+        metadata.title = one_line(&metadata.title, MOST_TITLE);
+    }
     if metadata.title.trim().is_empty() {
         metadata.title = match source {
             Source::File(file) => title_from_name(&file.name),
@@ -260,6 +264,11 @@ fn title_from_name(name: &str) -> String {
     let words = stem.split(['_', '-', ' ']).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
     if words.is_empty() { "Untitled".to_owned() } else { words }
 }
+
+/// How many characters a title has at most: Swift's chapters have 400.
+const MOST_TITLE: usize = 600;
+/// What is held of one until it is cut, and counted.
+const HELD_TITLE: usize = MOST_TITLE + 1;
 
 /// Whitespace collapsed, at most `most` characters.
 fn one_line(text: &str, most: usize) -> String {

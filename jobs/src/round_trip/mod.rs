@@ -19,6 +19,7 @@ mod characters;
 mod marks;
 mod same;
 mod tests;
+mod words;
 
 /// A project in memory: what an import brought.
 #[derive(Clone, Debug, Default)]

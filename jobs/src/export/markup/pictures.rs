@@ -5,6 +5,9 @@ use std::sync::Arc;
 use super::{Markup, PICTURE, Style, lines};
 use crate::export::{escape::escaped, lookup::Picture, loss, url};
 
+/// Of a picture's title that is written out: the importer has it from the picture.
+const TITLE: &str = "data-caption=\"title\"";
+
 impl Markup {
     /// An image, or words for one that can't be shown.
     pub(super) fn image(&mut self, source: &str, alt: &str, title: &str) {
@@ -29,7 +32,8 @@ impl Markup {
             }
         };
         self.has_silent_image |= alt.trim().is_empty();
-        if self.tag_is_open && self.out().ends_with("<p") {
+        let begins = self.tag_is_open && self.paragraph_is_open;
+        if begins {
             self.out().push_str(" class=\"picture\"");
         }
         let mut tag = format!("<img src=\"{address}\" alt=\"{}\"", escaped(alt));
@@ -38,6 +42,10 @@ impl Markup {
         }
         tag.push_str("/>");
         self.push(&tag);
+        // A title that only a pointer finds is not read on paper; below a picture among words it would part them.
+        if begins && !title.trim().is_empty() {
+            self.push(&format!("<span class=\"caption\" {TITLE}>{}</span>", escaped(title)));
+        }
     }
 
     /// A picture that can't be shown: what it shows in words, and where it is, if that is known.
@@ -54,6 +62,7 @@ impl Markup {
             ),
             _ => String::new(),
         };
+        let is_image = !image.is_empty();
         let words = match address {
             Some(address) if !self.links.contains(&true) => {
                 format!("<a href=\"{}\"{image}>[{}]</a>", escaped(&address), escaped(alt))
@@ -62,6 +71,13 @@ impl Markup {
             _ => format!("[{}]", escaped(alt)),
         };
         self.push(&words);
+        if !title.trim().is_empty() {
+            let title = escaped(title);
+            match is_image {
+                true => self.push(&format!("<span {TITLE}> {title}</span>")),
+                false => self.push(&format!(" {title}")),
+            }
+        }
     }
 }
 

@@ -35,12 +35,12 @@ impl Pdf {
             lookup::Picture::Asset(index, asset) => (index, asset),
             lookup::Picture::Remote => {
                 self.losses.add(loss::REMOTE_IMAGE);
-                self.words_instead(alt, Some(source))?;
+                self.words_instead(alt, title, Some(source))?;
                 return Ok(());
             }
             lookup::Picture::Missing => {
                 self.losses.add(loss::MISSING_IMAGE);
-                self.words_instead(alt, None)?;
+                self.words_instead(alt, title, None)?;
                 return Ok(());
             }
         };
@@ -52,15 +52,15 @@ impl Pdf {
         };
         let Some(picture) = picture else {
             self.losses.add(loss::IMAGE);
-            self.words_instead(alt, None)?;
+            self.words_instead(alt, title, None)?;
             return Ok(());
         };
         self.end_text(out)?;
         self.figure(picture, alt, title, out)
     }
 
-    /// A picture that can't be shown: what it shows in words, and where it is, if that is known.
-    fn words_instead(&mut self, alt: &str, address: Option<&str>) -> io::Result<()> {
+    /// A picture that can't be shown: what it shows in words, where it is, if that is known, and its caption.
+    fn words_instead(&mut self, alt: &str, title: &str, address: Option<&str>) -> io::Result<()> {
         let alt = if alt.trim().is_empty() { "image" } else { alt };
         let mood = self.mood();
         let is_link = address.is_some() && !self.links.iter().any(Option::is_some);
@@ -70,6 +70,10 @@ impl Pdf {
         self.push(&format!("[{}]", alt.trim()), mood);
         if is_link {
             self.links.pop();
+        }
+        if !title.trim().is_empty() {
+            let mood = self.mood();
+            self.push(&format!(" {}", title.trim()), mood);
         }
         Ok(())
     }

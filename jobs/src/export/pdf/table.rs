@@ -19,6 +19,8 @@ use crate::{
 /// Rows that are looked at before the columns' widths are settled.
 const MOST_ROWS: usize = 200;
 const MOST_BYTES: usize = 128 << 10;
+/// How much smaller than other tables' the type of one may be that is wide.
+const SMALLEST: f32 = 0.6;
 /// A row of so many lines is not parted.
 const KEPT_LINES: usize = 8;
 
@@ -32,13 +34,23 @@ pub(super) struct Table {
     bytes: usize,
     /// Where columns begin and how wide they are, once that is settled.
     settled: Option<Vec<(f32, f32)>>,
+    /// The size of its type beside other tables'.
+    scale: f32,
     has_rows: bool,
 }
 
 impl Table {
     /// A table with these columns.
     pub(super) fn new(columns: Vec<Alignment>) -> Self {
-        Self { columns, row: Vec::new(), waiting: Vec::new(), bytes: 0, settled: None, has_rows: false }
+        Self {
+            columns,
+            row: Vec::new(),
+            waiting: Vec::new(),
+            bytes: 0,
+            settled: None,
+            scale: 1.0,
+            has_rows: false,
+        }
     }
 }
 
@@ -78,8 +90,8 @@ impl Pdf {
         Ok(())
     }
 
-    fn table_look(&self) -> TextLook {
-        let look = self.paper.look.scaled(self.scale().min(0.9) * 0.98);
+    fn table_look(&self, scale: f32) -> TextLook {
+        let look = self.paper.look.scaled(self.scale().min(0.9) * 0.98 * scale);
         TextLook { align: Align::Start, leading: look.leading * 0.95, ..look }
     }
 
@@ -93,7 +105,17 @@ impl Pdf {
         let Some(mut table) = self.table.take() else { return Ok(()) };
         let waiting = std::mem::take(&mut table.waiting);
         if table.settled.is_none() && !waiting.is_empty() {
-            table.settled = Some(self.widths(&table.columns, &waiting));
+            let (mut settled, fits) = self.widths(&table.columns, &waiting, 1.0);
+            if fits < 1.0 {
+                table.scale = fits.max(SMALLEST);
+                let (smaller, fits) = self.widths(&table.columns, &waiting, table.scale);
+                settled = smaller;
+                // A hair is the rounding's.
+                if fits < 0.97 {
+                    self.losses.add(loss::WIDE_TABLE);
+                }
+            }
+            table.settled = Some(settled);
         }
         for (is_head, cells) in waiting {
             let is_blank = cells.iter().all(Inlines::is_blank);
@@ -105,9 +127,15 @@ impl Pdf {
         Ok(())
     }
 
-    /// Each column's place and width.
-    fn widths(&mut self, columns: &[Alignment], rows: &[(bool, Vec<Inlines>)]) -> Vec<(f32, f32)> {
-        let look = self.table_look();
+    /// Each column's place and width, and by how much its type would have to be smaller for its longest words: below 1
+    /// they have no room.
+    fn widths(
+        &mut self,
+        columns: &[Alignment],
+        rows: &[(bool, Vec<Inlines>)],
+        scale: f32,
+    ) -> (Vec<(f32, f32)>, f32) {
+        let look = self.table_look(scale);
         let (x, width) = self.measure();
         let gutter = (look.size * 1.1).min(width / (columns.len().max(1) as f32 * 4.0));
         let room = width - gutter * columns.len().saturating_sub(1) as f32;
@@ -132,6 +160,8 @@ impl Pdf {
                 }
             }
         }
+        // A word that is wider than that is an address or no word: it is parted, and the type stays.
+        let fits = room / wanted.iter().map(|(_, least)| least.min(room / 4.0)).sum::<f32>().max(1.0);
         let widths = share(&wanted, room);
         let total = widths.iter().sum::<f32>() + gutter * columns.len().saturating_sub(1) as f32;
         // Narrow tables have the page's width all the same, so that their rules do not look lost.
@@ -144,7 +174,7 @@ impl Pdf {
             settled.push((begin, column));
             at += column + gutter;
         }
-        settled
+        (settled, fits)
     }
 
     fn table_row(
@@ -155,7 +185,7 @@ impl Pdf {
         out: &mut dyn Write,
     ) -> Result<(), BookError> {
         let settled = table.settled.clone().unwrap_or_default();
-        let mut look = self.table_look();
+        let mut look = self.table_look(table.scale);
         look.face.bold = is_head;
         self.paper.structure.open(&mut self.paper.objects, "TR");
         let mut columns: Vec<(f32, Vec<Line>)> = Vec::new();

@@ -10,8 +10,8 @@
 use std::io::Read as _;
 
 use super::{
-    BookSink, Imported, Report, SourceFile, SourceFormat, archive::Archive, chapters::Chapters, one_line,
-    pictures::Pictures, read_error,
+    BookSink, HELD_TITLE, Imported, Report, SourceFile, SourceFormat, archive::Archive, chapters::Chapters,
+    one_line, pictures::Pictures, read_error,
 };
 use crate::book::{BookError, EndTag, Event, EventSink as _, Losses, Metadata, Tag, markdown::is_web};
 
@@ -219,7 +219,7 @@ impl<'a, 's> Book<'a, 's> {
 
     fn finish(mut self, losses: Losses) -> Result<Imported, BookError> {
         self.chapters.losses().merge(&losses);
-        self.metadata.title = one_line(&self.metadata.title, 300);
+        self.metadata.title = one_line(&self.metadata.title, HELD_TITLE);
         Ok(Imported { metadata: self.metadata, report: self.chapters.finish()? })
     }
 

@@ -10,6 +10,7 @@ use super::{
 use crate::{
     book::BookError,
     import::{
+        HELD_TITLE,
         chapters::{MOST_CHAPTERS, file_name},
         one_line,
     },
@@ -188,7 +189,7 @@ impl Surveyor {
         self.top = Some(top);
         // Whoever has more is refused when they are written.
         if level <= top && self.titles.len() <= MOST_CHAPTERS {
-            self.titles.push(one_line(&paragraph.text(), 200));
+            self.titles.push(one_line(&paragraph.text(), HELD_TITLE));
         }
         Ok(())
     }

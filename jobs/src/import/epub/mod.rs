@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{
-    BookSink, Imported, Report, SourceFile, SourceFormat,
+    BookSink, HELD_TITLE, Imported, Report, SourceFile, SourceFormat,
     archive::Archive,
     chapters::{Chapters, file_name},
     one_line,
@@ -61,7 +61,7 @@ pub(super) fn import(source: &SourceFile, sink: &mut dyn BookSink) -> Result<Imp
     let mut chapters = Chapters::new(sink, Report::new(SourceFormat::Epub), &source.name);
     let mut pictures = Pictures::default();
     let mut metadata = package.metadata.clone();
-    metadata.title = one_line(&metadata.title, 300);
+    metadata.title = one_line(&metadata.title, HELD_TITLE);
     if let Some(cover) = &package.cover {
         metadata.cover = bring(cover, &package, &mut archive, &mut pictures, &mut chapters)?;
         if metadata.cover.is_none() {
@@ -154,7 +154,7 @@ fn plan(archive: &mut Archive, package: &Package) -> Result<Vec<Planned>, BookEr
             Some(true) => outline.heading.clone().unwrap_or_default(),
             Some(false) => String::new(),
             None => match told.filter(|told| !says_more(&outline, told)).or(outline.heading.as_ref()) {
-                Some(title) => one_line(title, 200),
+                Some(title) => one_line(title, HELD_TITLE),
                 None => format!("Chapter {}", planned.len() + 1),
             },
         };
@@ -166,15 +166,19 @@ fn plan(archive: &mut Archive, package: &Package) -> Result<Vec<Planned>, BookEr
 /// Whether the metadata has each of a title page's words.
 fn is_told(page: &str, metadata: &Metadata) -> bool {
     let lines = [
-        &metadata.title,
+        &*metadata.title,
         &metadata.subtitle,
         &metadata.publisher,
         &metadata.date,
+        metadata.shown_date(),
         &metadata.rights,
         &metadata.description,
     ];
-    let words: HashSet<&str> =
-        lines.into_iter().chain(&metadata.authors).flat_map(|line| line.split_whitespace()).collect();
+    let words: HashSet<&str> = lines
+        .into_iter()
+        .chain(metadata.authors.iter().map(String::as_str))
+        .flat_map(|line| line.split_whitespace())
+        .collect();
     page.split_whitespace().all(|word| words.contains(word))
 }
 

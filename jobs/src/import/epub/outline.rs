@@ -7,7 +7,10 @@ use super::{
     xhtml::{is_titled, note_label},
     xml::{Element, Handler, parse},
 };
-use crate::book::BookError;
+use crate::{
+    book::BookError,
+    import::{HELD_TITLE, one_line},
+};
 
 /// How many ids at a chapter's beginning, notes and images are remembered.
 const MOST_REMEMBERED: usize = 20_000;
@@ -41,7 +44,7 @@ pub(super) fn outline(archive: &mut Archive, path: &str) -> Result<Outline, Book
     let mut reader = Reader::default();
     parse(&text, &archive.place(path), &mut reader)?;
     let mut outline = reader.outline;
-    outline.heading = reader.heading.map(|text| super::one_line(&text, 200)).filter(|text| !text.is_empty());
+    outline.heading = reader.heading.map(|text| one_line(&text, HELD_TITLE)).filter(|text| !text.is_empty());
     let referred = reader.referred;
     let notes = reader.defined.into_iter().filter(|(id, (_, own))| *own || referred.contains(id));
     outline.notes = notes.map(|(id, (label, _))| (id, label)).collect();

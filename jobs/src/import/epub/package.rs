@@ -7,7 +7,10 @@ use super::{
     Archive,
     xml::{Element, Handler, parse},
 };
-use crate::book::{BookError, Metadata, markdown::percent_decode};
+use crate::{
+    book::{BookError, Metadata, markdown::percent_decode},
+    import::{HELD_TITLE, one_line},
+};
 
 const CONTAINER: &str = "META-INF/container.xml";
 const ENCRYPTION: &str = "META-INF/encryption.xml";
@@ -186,7 +189,7 @@ fn read_package(archive: &Archive, path: &str, document: &Flat) -> Result<Packag
     let mut references = Vec::new();
     let (mut given, mut names) = (Vec::new(), HashMap::new());
     for (element, raw, _) in &document.elements {
-        let text = super::super::one_line(raw, 4000);
+        let text = one_line(raw, 4000);
         match element.name.as_str() {
             "title" => titles.push((element.get("id").unwrap_or_default(), text)),
             "creator" if !text.is_empty() => metadata.authors.push(text),
@@ -301,11 +304,11 @@ fn read_titles(path: &str, document: &Flat) -> HashMap<String, String> {
         }
         let (href, title) = match element.name.as_str() {
             "text" => {
-                label = super::super::one_line(text, 200);
+                label = one_line(text, HELD_TITLE);
                 continue;
             }
             "content" => (element.get("src"), label.clone()),
-            "a" => (element.get("href"), super::super::one_line(text, 200)),
+            "a" => (element.get("href"), one_line(text, HELD_TITLE)),
             _ => continue,
         };
         if let Some(entry) = href.and_then(|href| resolve(path, href))

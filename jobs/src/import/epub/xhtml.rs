@@ -197,6 +197,8 @@ impl<'a> Xhtml<'a> {
                 self.flow.code_language(language(element));
                 Ends::Nothing
             }
+            // Our own export writes a picture's title out below it, too.
+            "span" if element.get("data-caption") == Some("title") => self.skip(None),
             "span" => self.remote_image(element)?.unwrap_or(Ends::Nothing),
             "code" | "kbd" | "samp" | "tt" if self.code.is_none() && !self.in_pre() => {
                 self.code = Some(String::new());

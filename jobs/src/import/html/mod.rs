@@ -7,7 +7,7 @@
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
 
 use super::{
-    BookSink, ChapterMark, Imported, Report, SourceFile, SourceFormat,
+    BookSink, ChapterMark, HELD_TITLE, Imported, Report, SourceFile, SourceFormat,
     chapters::{Chapters, MOST_CHAPTERS},
     charset::{Allowed, examine},
     detect::is_binary,
@@ -135,7 +135,7 @@ fn front_title(Read { source, planned, survey, .. }: &Read<'_>, in_folder: bool)
     if !in_folder {
         return String::new();
     }
-    let named = one_line(&survey.metadata.title, 200);
+    let named = one_line(&survey.metadata.title, HELD_TITLE);
     match (planned.begins.is_empty(), named.is_empty()) {
         (true, false) => named,
         (true, true) => title_from_name(&source.name),

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     book::{BookError, Metadata, names::UniqueAnchors},
     import::{
-        BookSink,
+        BookSink, HELD_TITLE,
         epub::{xhtml::note_label, xml::Element},
         markdown::resolve::{Files, picture},
         one_line,
@@ -26,7 +26,7 @@ const MOST_REMEMBERED: usize = 200_000;
 /// How many bytes of notes are held.
 const MOST_NOTE_BYTES: usize = 8 << 20;
 /// How many characters of a heading are kept.
-const MOST_HEADING: usize = 300;
+const MOST_HEADING: usize = HELD_TITLE;
 
 /// A heading.
 #[derive(Debug, Default)]

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use super::{
-    BookSink, Imported, Report, SourceFile, SourceFormat, SourceReader,
+    BookSink, HELD_TITLE, Imported, Report, SourceFile, SourceFormat, SourceReader,
     chapters::{Chapters, MOST_CHAPTERS, file_name},
     one_line,
     pictures::Pictures,
@@ -57,7 +57,7 @@ pub(super) fn import(source: &SourceFile, sink: &mut dyn BookSink) -> Result<Imp
         _ => tokens.skip(),
     })?;
     let mut metadata = survey.metadata;
-    metadata.title = one_line(&metadata.title, 300);
+    metadata.title = one_line(&metadata.title, HELD_TITLE);
     if let Some(cover) = metadata.cover.take() {
         metadata.cover = survey.pictures.get(&cover).cloned().flatten();
         if metadata.cover.is_none() {
@@ -109,7 +109,7 @@ fn survey(source: &SourceFile, sink: &mut dyn BookSink) -> Result<Survey, BookEr
                     return Err(tokens.wrong("the book has more than 50,000 chapters"));
                 }
                 // As it will be called; a longer one would be held for nothing.
-                survey.titles.push(one_line(&title, 200));
+                survey.titles.push(one_line(&title, HELD_TITLE));
                 Ok(())
             })?,
             "assets" => {

@@ -5,7 +5,7 @@
 //! and parses that. `lines` knows fences and headings, `front_matter` the metadata, `resolve` where images and links lead.
 
 use super::{
-    BookSink, ChapterMark, Imported, Report, SourceFile, SourceFormat,
+    BookSink, ChapterMark, HELD_TITLE, Imported, Report, SourceFile, SourceFormat,
     chapters::{Chapters, MOST_CHAPTERS, TOO_LARGE},
     charset::{Allowed, Lines, examine},
     folder, one_line,
@@ -81,7 +81,7 @@ fn import(
     if metadata.title.trim().is_empty() {
         metadata.title = scans.first().and_then(|(_, _, scan)| scan.book_title.clone()).unwrap_or_default();
     }
-    metadata.title = one_line(&metadata.title, 300);
+    metadata.title = one_line(&metadata.title, HELD_TITLE);
     let cover = metadata.cover.take();
 
     // A cover may be named like the picture of a definition: our own exports do.

@@ -4,7 +4,7 @@
 //! then the second writes. `headings` knows what a heading looks like, `paragraphs` what a block of lines is.
 
 use super::{
-    BookSink, ChapterMark, Imported, Report, SourceFile, SourceFormat,
+    BookSink, ChapterMark, HELD_TITLE, Imported, Report, SourceFile, SourceFormat,
     chapters::Chapters,
     charset::{Allowed, Lines, examine},
     folder, one_line, title_from_name,
@@ -86,7 +86,7 @@ fn one(
         report.warn("no chapter headings were found: the text is one chapter");
     }
     let metadata = Metadata {
-        title: one_line(&survey.header.title, 300),
+        title: one_line(&survey.header.title, HELD_TITLE),
         authors: survey.header.authors.clone(),
         language: survey.header.language.clone(),
         date: survey.header.date.clone(),
