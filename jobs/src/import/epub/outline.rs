@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::{
     Archive,
-    xhtml::{is_titled, note_label},
+    xhtml::{is_note, is_titled, note_label},
     xml::{Element, Handler, parse},
 };
 use crate::book::BookError;
@@ -115,11 +115,7 @@ impl Handler for Reader {
             if at_start && self.outline.start_ids.len() < MOST_REMEMBERED {
                 self.outline.start_ids.push(id.to_owned());
             }
-            let is_note =
-                ["footnote", "endnote", "rearnote"].iter().any(|kind| element.has_word("epub:type", kind))
-                    || element.has_word("role", "doc-footnote")
-                    || element.has_word("role", "doc-endnote");
-            if is_note && self.defined.len() < MOST_REMEMBERED {
+            if is_note(&element) && self.defined.len() < MOST_REMEMBERED {
                 let own = element.get("data-label").filter(|label| !label.is_empty());
                 let label = own.map_or_else(|| note_label(id), str::to_owned);
                 self.defined.insert(id.to_owned(), (label, own.is_some()));

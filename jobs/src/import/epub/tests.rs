@@ -284,3 +284,21 @@ fn a_list_of_entries_larger_than_any_book_has_is_not_read_to_its_end() {
     let error = run(SourceFormat::Epub, "book.epub", &zip_of(&parts)).err().unwrap().to_string();
     assert_eq!(error, "book.epub: the archive's list of entries is larger than 4 MiB");
 }
+
+#[test]
+fn a_list_that_held_only_notes_leaves_nothing_and_neither_does_the_line_above_it() {
+    let notes = "<p>x<a epub:type='noteref' href='#n'>1</a></p><section epub:type='footnotes'><hr/>\
+                 <ol><li id='n' epub:type='footnote'><p>one</p></li></ol></section>";
+    let found = |notes: &str| markdown(notes).split_once("\n\n").unwrap().1.trim_end().to_owned();
+    assert_eq!(found(notes), "x[^n]\n\n[^n]: one");
+    // One that stands inside of an item, and lists that hold more.
+    let inside = notes.replace(
+        "<li id='n' epub:type='footnote'><p>one</p></li>",
+        "<li><aside id='n' role='doc-footnote'>one</aside></li>",
+    );
+    assert_eq!(found(&inside), "x[^n]\n\n[^n]: one");
+    let more =
+        markdown(&notes.replace("</li>", "</li><li>two</li>").replace("</ol>", "</ol><hr/><p>end</p>"));
+    assert!(more.contains("1. two") && !more.contains("2. ") && more.contains("[^n]: one"), "{more}");
+    assert!(more.contains("---") || more.contains("***"), "{more}");
+}

@@ -9,11 +9,12 @@ use super::{
 };
 use crate::book::{BookError, EndTag, Event, Losses, Tag, names::UniqueAnchors};
 
+mod code;
 mod hints;
 mod links;
 
-use hints::{alignment, language};
-pub(in crate::import) use hints::{is_titled, note_label};
+use hints::{alignment, is_of_notes, language, leads_on};
+pub(in crate::import) use hints::{is_note, is_titled, note_label};
 
 /// What the end of an element ends.
 #[derive(Debug)]
@@ -60,6 +61,8 @@ pub(in crate::import) struct Xhtml<'a> {
     in_skipped: bool,
     svg_images: Option<usize>,
     pending_anchor: Option<String>,
+    /// Whether a section of notes has begun in which nothing stands yet.
+    at_notes: bool,
 }
 
 impl<'a> Xhtml<'a> {
@@ -85,12 +88,18 @@ impl<'a> Xhtml<'a> {
             in_skipped: false,
             svg_images: None,
             pending_anchor: None,
+            at_notes: false,
         }
     }
 
     /// Ends what is open.
     pub(in crate::import) fn finish(mut self) -> Result<(), BookError> {
         self.flow.finish()
+    }
+
+    /// A note that stood here was taken away.
+    pub(in crate::import) fn note_taken(&mut self) {
+        self.flow.note_taken();
     }
 
     fn skip(&mut self, lost: Option<&'static str>) -> Ends {
@@ -137,17 +146,15 @@ impl<'a> Xhtml<'a> {
         if self.svg_images.is_some() && name != "image" {
             return Ok(Ends::Nothing);
         }
+        let at_notes = self.at_notes;
+        self.at_notes = is_of_notes(element) || at_notes && leads_on(name);
         // A note's mark has its name for the way back from the note.
         if let Some(id) =
             element.get("id").filter(|_| self.flow.in_heading() && !links::is_note_mark(element))
         {
             self.flow.heading_anchor(id);
         }
-        let is_note =
-            ["footnote", "endnote", "rearnote"].iter().any(|kind| element.has_word("epub:type", kind))
-                || element.has_word("role", "doc-footnote")
-                || element.has_word("role", "doc-endnote");
-        if is_note
+        if is_note(element)
             && let Some(label) = element.get("id").and_then(|id| self.notes.get(id))
             && !self.flow.in_footnote()
         {
@@ -220,6 +227,11 @@ impl<'a> Xhtml<'a> {
                     self.losses.add("table cell over several rows");
                 }
                 if self.flow.begin_cell(alignment(element))? { Ends::Cell(span) } else { Ends::Boundary }
+            }
+            // The line that divides notes from the text.
+            "hr" if at_notes || element.has_word("class", "footnotes-sep") => {
+                self.flow.boundary()?;
+                Ends::Nothing
             }
             "hr" => {
                 self.flow.rule()?;
@@ -311,6 +323,7 @@ impl Handler for Xhtml<'_> {
         if self.skipping > 0 || self.in_skipped || self.svg_images.is_some() {
             return Ok(());
         }
+        self.at_notes &= text.trim().is_empty();
         match &mut self.code {
             Some(code) => {
                 code.push_str(text);
@@ -347,14 +360,7 @@ impl Handler for Xhtml<'_> {
             }
             Ends::Code => {
                 let code = self.code.take().unwrap_or_default();
-                // Blanks count in code, but what is there to set the source in lines does not.
-                let lines: Vec<&str> = code.split(['\n', '\r']).collect();
-                let code = match lines.as_slice() {
-                    [line] => line.replace('\t', " "),
-                    lines => {
-                        lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ").trim().to_owned()
-                    }
-                };
+                let code = code::in_a_line(&code);
                 if code.is_empty() { Ok(()) } else { self.flow.inline(Event::Code(code.into())) }
             }
             Ends::Quotation => self.flow.text("”"),

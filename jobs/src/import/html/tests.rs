@@ -209,3 +209,19 @@ fn hostile_pages_end_in_a_book_or_in_a_reason() {
     let (kept, _) = html(&format!("{marks}<p id=n>{note}"));
     assert!(kept.text().len() < 200_000, "{}", kept.text().len());
 }
+
+#[test]
+fn of_a_section_of_notes_nothing_is_left_behind_them() {
+    for section in [
+        "<section role=doc-endnotes><hr><ol><li id=n>one</ol></section>",
+        "<hr class=footnotes-sep><section class=footnotes><ol><li><p id=n>one</ol></section>",
+    ] {
+        let (kept, _) = html(&format!("<h1>A</h1><p>x<sup><a href='#n'>1</a></sup>{section}"));
+        assert_eq!(kept.chapters[0].2.trim_end(), "# A\n\nx[^n]\n\n[^n]: one", "{section}");
+    }
+    // A line between other things stays.
+    assert!(
+        html("<p>a<hr><p>b").0.text().contains("\n\n---\n\n")
+            || html("<p>a<hr><p>b").0.text().contains("***")
+    );
+}

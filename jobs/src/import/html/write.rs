@@ -113,7 +113,7 @@ impl<'a> Writer<'a> {
         while let Some(step) = self.tree.next()? {
             match self.step(step)? {
                 Seen::Begins(heading) => return Ok(Some(heading)),
-                Seen::Step(_) | Seen::Nothing => {}
+                Seen::Step(_) | Seen::Note | Seen::Nothing => {}
             }
         }
         Ok(None)
@@ -138,6 +138,7 @@ impl<'a> Writer<'a> {
                 Seen::Step(Step::Start(element)) => reader.start(element)?,
                 Seen::Step(Step::Text(text)) => reader.text(&text)?,
                 Seen::Step(Step::End) => reader.end()?,
+                Seen::Note => reader.note_taken(),
                 Seen::Nothing => {}
             }
         };
@@ -240,7 +241,7 @@ impl<'a> Writer<'a> {
                 _ => {}
             }
             self.left_out = Some(self.path.len());
-            return Ok(Seen::Nothing);
+            return Ok(if is_note { Seen::Note } else { Seen::Nothing });
         }
         self.mend(&mut element);
         if element.name == "sup"
@@ -313,6 +314,8 @@ impl<'a> Writer<'a> {
 enum Seen {
     Begins(Element),
     Step(Step),
+    /// A note, which is written at its chapter's end.
+    Note,
     Nothing,
 }
 

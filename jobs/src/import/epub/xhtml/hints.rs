@@ -37,3 +37,23 @@ pub(in crate::import) fn is_titled(element: &Element) -> Option<bool> {
         _ => None,
     }
 }
+
+/// Whether it says that it is a note.
+pub(in crate::import) fn is_note(element: &Element) -> bool {
+    ["footnote", "endnote", "rearnote"].iter().any(|kind| element.has_word("epub:type", kind))
+        || element.has_word("role", "doc-footnote")
+        || element.has_word("role", "doc-endnote")
+}
+
+/// Whether it holds notes and nothing else.
+pub(super) fn is_of_notes(element: &Element) -> bool {
+    matches!(element.name.as_str(), "section" | "div" | "aside" | "footer")
+        && (["footnotes", "endnotes", "rearnotes"].iter().any(|kind| element.has_word("epub:type", kind))
+            || element.has_word("role", "doc-endnotes")
+            || element.has_word("class", "footnotes"))
+}
+
+/// Whether what it holds stands at the same place as itself.
+pub(super) fn leads_on(name: &str) -> bool {
+    matches!(name, "section" | "div" | "hr" | "a" | "span")
+}
