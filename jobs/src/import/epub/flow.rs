@@ -73,8 +73,16 @@ impl<'a> Flow<'a> {
     }
 
     /// Whether the innermost block is a list, which can hold nothing but items.
-    pub(super) fn in_list(&self) -> bool {
+    fn in_list(&self) -> bool {
         matches!(self.blocks.last(), Some(Wanted { tag: Tag::List { .. }, .. }))
+    }
+
+    /// Whether an item can begin; one that was made for what stands loose before it ends.
+    pub(super) fn is_in_list(&mut self) -> Result<bool, BookError> {
+        if self.blocks.last().is_some_and(|block| block.is_made) {
+            self.end_block(EndTag::Item)?;
+        }
+        Ok(self.in_list())
     }
 
     /// Whether a footnote is open.
@@ -170,7 +178,7 @@ impl<'a> Flow<'a> {
         }
     }
 
-    /// An item begins; one that was made for loose text before it ends.
+    /// An item begins.
     pub(super) fn item(&mut self) -> Result<(), BookError> {
         self.block(Tag::Item)
     }

@@ -187,7 +187,7 @@ impl<'a> Xhtml<'a> {
             "li" => {
                 if self.flow.in_cell() || self.flow.in_heading() {
                     self.block(Tag::Item)?
-                } else if self.flow.in_list() {
+                } else if self.flow.is_in_list()? {
                     self.flow.item()?;
                     Ends::Item
                 } else {
@@ -214,6 +214,7 @@ impl<'a> Xhtml<'a> {
                     Ends::Table
                 } else {
                     self.losses.add("table inside a table");
+                    self.flow.boundary()?;
                     Ends::Boundary
                 }
             }
@@ -226,7 +227,12 @@ impl<'a> Xhtml<'a> {
                 if element.get("rowspan").is_some_and(|span| span.trim() != "1") {
                     self.losses.add("table cell over several rows");
                 }
-                if self.flow.begin_cell(alignment(element))? { Ends::Cell(span) } else { Ends::Boundary }
+                if self.flow.begin_cell(alignment(element))? {
+                    Ends::Cell(span)
+                } else {
+                    self.flow.boundary()?;
+                    Ends::Boundary
+                }
             }
             // The line that divides notes from the text.
             "hr" if at_notes || element.has_word("class", "footnotes-sep") => {
@@ -270,7 +276,8 @@ impl<'a> Xhtml<'a> {
             }
             "p" | "div" | "section" | "article" | "aside" | "header" | "footer" | "main" | "figure"
             | "figcaption" | "dl" | "dd" | "address" | "nav" | "body" | "center" | "caption" | "details"
-            | "summary" | "hgroup" => {
+            | "summary" | "hgroup" | "fieldset" | "legend" | "dialog" | "dir" | "listing" | "search"
+            | "marquee" => {
                 // A link to a section means its heading.
                 if matches!(name, "section" | "div" | "article" | "header" | "hgroup") {
                     self.pending_anchor = element.get("id").map(str::to_owned).or(self.pending_anchor.take());

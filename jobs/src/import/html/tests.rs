@@ -225,3 +225,14 @@ fn of_a_section_of_notes_nothing_is_left_behind_them() {
             || html("<p>a<hr><p>b").0.text().contains("***")
     );
 }
+
+#[test]
+fn words_of_different_boxes_are_never_glued_together() {
+    let text = html("<table><tr><td>Left<table><tr><td>In<td>Side</table>Right<td>x</table>\
+                     <ul>First<li>Second</ul><ol>Third<p>Fourth</p><li>Fifth<li>Sixth</ol><fieldset><legend>Seventh</legend>Eighth</fieldset>Ninth").0.text();
+    assert!(text.contains("Left In Side Right"), "{text}");
+    assert!(text.contains("- First\n- Second") && text.contains("2. Fifth\n"), "{text}");
+    for word in ["First", "Second", "Third", "Fourth", "Fifth", "Sixth", "Seventh", "Eighth", "Ninth"] {
+        assert!(text.split(|c: char| !c.is_alphabetic()).any(|one| one == word), "{word}: {text}");
+    }
+}
