@@ -2,7 +2,7 @@
 //! called and which pictures and notes they have, so that links can lead to chapters still to come; the second writes.
 //!
 //! `archive` (shared) bounds the ZIP, `xml` the XML; `package` knows metadata, spine and titles; `xhtml` what elements mean,
-//! `flow` how content becomes balanced blocks.
+//! `hidden` what nobody is meant to read, `flow` how content becomes balanced blocks.
 
 use std::collections::{HashMap, HashSet};
 
@@ -21,6 +21,7 @@ use crate::book::{
 
 mod blanks;
 pub(super) mod flow;
+pub(super) mod hidden;
 mod outline;
 mod package;
 #[cfg(test)]

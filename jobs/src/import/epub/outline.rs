@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::{
     Archive,
+    hidden::Hidden,
     xhtml::{is_note, is_titled, note_label},
     xml::{Element, Handler, parse},
 };
@@ -65,6 +66,7 @@ struct Reader {
     /// Labels by ids, and whether our own export wrote them.
     defined: HashMap<String, (String, bool)>,
     referred: HashSet<String>,
+    hidden: Hidden,
 }
 
 impl Reader {
@@ -106,6 +108,10 @@ impl Handler for Reader {
         let name = element.name.as_str();
         self.open.push(element.name.clone());
         self.skipped += usize::from(matches!(name, "head" | "script" | "style"));
+        self.hidden.start(&element, is_note(&element));
+        if self.hidden.is_out() {
+            return Ok(());
+        }
         if element.has_word("epub:type", "titlepage") && self.outline.words == 0 {
             self.outline.title_page = Some(String::new());
         }
@@ -152,7 +158,7 @@ impl Handler for Reader {
     }
 
     fn text(&mut self, text: &str) -> Result<(), BookError> {
-        if self.skipped > 0 {
+        if self.skipped > 0 || self.hidden.is_out() {
             return Ok(());
         }
         if self.in_heading.is_some()
@@ -172,6 +178,7 @@ impl Handler for Reader {
     }
 
     fn end(&mut self) -> Result<(), BookError> {
+        self.hidden.end();
         if let Some(page) = &mut self.outline.title_page {
             page.push(' ');
         }

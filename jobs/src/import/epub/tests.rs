@@ -302,3 +302,22 @@ fn a_list_that_held_only_notes_leaves_nothing_and_neither_does_the_line_above_it
     assert!(more.contains("1. two") && !more.contains("2. ") && more.contains("[^n]: one"), "{more}");
     assert!(more.contains("---") || more.contains("***"), "{more}");
 }
+
+#[test]
+fn what_is_hidden_is_left_out_and_counted_but_for_notes_that_something_refers_to() {
+    let inside = "<h1 hidden='hidden'>Secret</h1><h2 style='DISPLAY : none !important'>Secret</h2><h1>Real</h1>\
+                  <p>a<span hidden=''>b<i>c</i></span>d<a epub:type='noteref' href='#n'>1</a></p><p style='display:block'>shown</p>\
+                  <div hidden=''><img src='img/p%20q.png'/><aside id='n' epub:type='footnote'>A <b>note</b>.<p hidden=''>Secret</p></aside>\
+                  <aside id='m' epub:type='footnote'>Secret</aside>Secret</div><p>end</p>";
+    let text = body(inside).replace("<body", "<body xmlns:epub='x' style='display:none'");
+    let (kept, imported) = Parts::small().with("OEBPS/two.xhtml", text).import().unwrap();
+    let text = &kept.chapters[1].2;
+    assert_eq!(kept.titles()[1], "Real");
+    assert!(
+        text.contains("ad[^n]") && text.contains("[^n]: A **note**.") && text.contains("shown"),
+        "{text}"
+    );
+    assert!(!text.contains("Secret") && text.contains("end") && !text.contains("images/"), "{text}");
+    let hidden = imported.report.losses.iter().find(|(what, _)| *what == "hidden text");
+    assert_eq!(hidden.map(|(_, count)| count), Some(5));
+}

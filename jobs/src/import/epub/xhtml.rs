@@ -5,11 +5,13 @@ use std::collections::HashMap;
 
 use super::{
     flow::Flow,
+    hidden::Hidden,
     xml::{Element, Handler},
 };
-use crate::book::{BookError, EndTag, Event, Losses, Tag, names::UniqueAnchors};
+use crate::book::{BookError, EndTag, Event, Losses, Tag, loss, names::UniqueAnchors};
 
 mod code;
+mod heading;
 mod hints;
 mod links;
 
@@ -63,6 +65,7 @@ pub(in crate::import) struct Xhtml<'a> {
     pending_anchor: Option<String>,
     /// Whether a section of notes has begun in which nothing stands yet.
     at_notes: bool,
+    hidden: Hidden,
 }
 
 impl<'a> Xhtml<'a> {
@@ -89,6 +92,7 @@ impl<'a> Xhtml<'a> {
             svg_images: None,
             pending_anchor: None,
             at_notes: false,
+            hidden: Hidden::default(),
         }
     }
 
@@ -123,22 +127,6 @@ impl<'a> Xhtml<'a> {
         let end = tag.end();
         self.flow.block(tag)?;
         Ok(Ends::Block(end))
-    }
-
-    fn heading(&mut self, level: u8, element: &Element) -> Result<Ends, BookError> {
-        let pending = self.pending_anchor.take();
-        if self.flow.in_cell() || self.flow.in_heading() {
-            return self.block(Tag::Paragraph);
-        }
-        if std::mem::take(&mut self.skip_heading) {
-            self.flow.boundary()?;
-            self.in_skipped = true;
-            return Ok(Ends::SkippedHeading);
-        }
-        let id = element.get("data-anchor").or(element.get("id")).map(str::to_owned).or(pending);
-        let anchor = id.and_then(|id| self.anchors.add(&id));
-        self.flow.begin_heading(level.clamp(2, 6), anchor)?;
-        Ok(Ends::Heading)
     }
 
     fn element(&mut self, element: &Element) -> Result<Ends, BookError> {
@@ -310,6 +298,14 @@ impl Handler for Xhtml<'_> {
             self.skipping += 1;
             return Ok(());
         }
+        let is_note = is_note(&element) && element.get("id").is_some_and(|id| self.notes.contains_key(id));
+        if self.hidden.start(&element, is_note) {
+            self.losses.add(loss::HIDDEN);
+        }
+        if self.hidden.is_out() {
+            self.ends.push(Ends::Nothing);
+            return Ok(());
+        }
         let quiet = self.code.is_some() || self.in_skipped;
         if element.name == "br"
             && let Some(code) = &mut self.code
@@ -327,7 +323,7 @@ impl Handler for Xhtml<'_> {
     }
 
     fn text(&mut self, text: &str) -> Result<(), BookError> {
-        if self.skipping > 0 || self.in_skipped || self.svg_images.is_some() {
+        if self.skipping > 0 || self.in_skipped || self.svg_images.is_some() || self.hidden.is_out() {
             return Ok(());
         }
         self.at_notes &= text.trim().is_empty();
@@ -345,6 +341,7 @@ impl Handler for Xhtml<'_> {
             self.skipping -= 1;
             return Ok(());
         }
+        self.hidden.end();
         match self.ends.pop().unwrap_or(Ends::Nothing) {
             Ends::Nothing => Ok(()),
             Ends::Skipped => {

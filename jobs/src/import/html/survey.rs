@@ -14,7 +14,7 @@ use crate::{
     book::{BookError, Metadata, names::UniqueAnchors},
     import::{
         BookSink,
-        epub::{xhtml::note_label, xml::Element},
+        epub::{hidden::Hidden, xhtml::note_label, xml::Element},
         markdown::resolve::{Files, picture},
         one_line,
         pictures::Pictures,
@@ -58,6 +58,8 @@ pub(super) struct Survey {
     pub(super) notes: HashMap<String, Vec<Step>>,
     /// Where they stand: the elements' numbers.
     pub(super) note_places: HashSet<usize>,
+    /// Those that have begun, also where they turned out to be too long.
+    pub(super) note_starts: HashSet<usize>,
     /// The labels of the notes.
     pub(super) labels: HashMap<String, String>,
     pub(super) cover: Option<String>,
@@ -109,6 +111,7 @@ struct Surveyor<'a> {
     /// How many elements have begun.
     elements: usize,
     left_out: Option<usize>,
+    hidden: Hidden,
     note_bytes: usize,
     has_text: bool,
 }
@@ -138,6 +141,7 @@ pub(super) fn survey(
         note: None,
         elements: 0,
         left_out: None,
+        hidden: Hidden::default(),
         note_bytes: 0,
         has_text: false,
     };
@@ -146,7 +150,9 @@ pub(super) fn survey(
         match &step {
             Step::Start(element) => {
                 surveyor.elements += 1;
-                if surveyor.left_out.is_none() {
+                let is_note = surveyor.left_out.is_none() && surveyor.is_note(element);
+                surveyor.hidden.start(element, is_note);
+                if surveyor.left_out.is_none() && !surveyor.hidden.is_out() {
                     surveyor.start(element, &path)?;
                 }
                 path.push(element.name.clone());
@@ -154,12 +160,15 @@ pub(super) fn survey(
                     surveyor.left_out = Some(path.len());
                 }
             }
-            Step::Text(text) if surveyor.left_out.is_none() => surveyor.text(text),
+            Step::Text(text) if surveyor.left_out.is_none() && !surveyor.hidden.is_out() => {
+                surveyor.text(text)
+            }
             Step::Text(_) | Step::End => {}
         }
         let is_end = matches!(step, Step::End);
         surveyor.hold(step);
         if is_end {
+            surveyor.hidden.end();
             surveyor.end(path.len());
             path.pop();
         }
@@ -224,6 +233,15 @@ impl Surveyor<'_> {
         Ok(())
     }
 
+    /// Whether a note begins that something has referred to.
+    fn is_note(&self, element: &Element) -> bool {
+        matches!(element.name.as_str(), "li" | "aside" | "div" | "p" | "section" | "dd")
+            && self.note.is_none()
+            && element
+                .get("id")
+                .is_some_and(|id| self.referred.contains(id) && !self.survey.notes.contains_key(id))
+    }
+
     /// Notes where a link to an element leads, and headings and notes that begin.
     fn place(&mut self, element: &Element, path: &[String]) {
         let (name, id) = (element.name.as_str(), element.get("id").map(str::to_owned));
@@ -254,11 +272,8 @@ impl Surveyor<'_> {
             self.pending = None;
         }
         let Some(id) = id else { return };
-        let is_note = matches!(name, "li" | "aside" | "div" | "p" | "section" | "dd")
-            && self.referred.contains(&id)
-            && self.note.is_none()
-            && !self.survey.notes.contains_key(&id);
-        if is_note {
+        if self.is_note(element) {
+            self.survey.note_starts.insert(self.elements);
             self.note =
                 Some(Note { depth: path.len() + 1, place: self.elements, id: id.clone(), steps: Vec::new() });
         }

@@ -236,3 +236,19 @@ fn words_of_different_boxes_are_never_glued_together() {
         assert!(text.split(|c: char| !c.is_alphabetic()).any(|one| one == word), "{word}: {text}");
     }
 }
+
+#[test]
+fn what_is_hidden_begins_no_chapter_and_is_counted_but_notes_that_something_refers_to_stay() {
+    let text = "<body style='display:none'><div hidden><h1>Secret</h1><p id=n>A note.<span hidden>Secret</span></p><h1>Secret</h1></div><h1>A</h1>\
+                <p>a<b style='color:red;display:none'>Secret</b>b<sup><a href='#m'>1</a></sup><h1 hidden>Secret</h1>\
+                <aside hidden><h2>Secret</h2><div id=m hidden><h1>Of the note</h1>The other.<em hidden>Secret</em></div><h1>Secret</h1></aside>\
+                <h1 id=b>B</h1><p hidden=until-found>found<p><a href='#b'>here</a>";
+    let (kept, imported) = html(text);
+    assert_eq!(kept.titles(), ["A", "B"]);
+    let (a, b) = (&kept.chapters[0].2, &kept.chapters[1].2);
+    assert!(a.contains("ab[^m]") && a.contains("[^m]: ") && a.contains("The other."), "{a}");
+    assert!(b.contains("found") && b.contains("[here]("), "{b}");
+    assert!(!kept.text().contains("Secret"), "{}", kept.text());
+    let hidden = imported.report.losses.iter().find(|(what, _)| *what == "hidden text");
+    assert_eq!(hidden.map(|(_, count)| count), Some(5));
+}
