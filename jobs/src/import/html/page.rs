@@ -9,8 +9,7 @@ use std::{
 use encoding_rs::Encoding;
 
 use super::{
-    marks::marked,
-    survey::is_left_out,
+    marks::{is_left_out, marked},
     tokens::Tokens,
     tree::{Step, Tree},
 };

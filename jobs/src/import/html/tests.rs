@@ -252,3 +252,27 @@ fn what_is_hidden_begins_no_chapter_and_is_counted_but_notes_that_something_refe
     let hidden = imported.report.losses.iter().find(|(what, _)| *what == "hidden text");
     assert_eq!(hidden.map(|(_, count)| count), Some(5));
 }
+
+#[test]
+fn headings_that_are_empty_begin_no_chapter_and_leave_nothing() {
+    let text = format!(
+        "<h1></h1><p>front<h1 id=a>A</h1><p>a <a href='#e'>to e</a> <a href='#f'>to f</a><h1><!-- c --></h1><h2 id=x>&nbsp;</h2>\
+                <h1 id=e> <a id=f></a></h1><p>text<h1>B<h1 id=g></h1><h1><b>C</b></h1><p>c <a href='#g'>to g</a><h1><img src='{}'></h1>\
+                <h2>Deep</h2>",
+        data_url(PNG)
+    );
+    let (kept, _) = html(&text);
+    assert_eq!(kept.titles(), ["", "A", "B", "C", ""]);
+    let (a, c) = (&kept.chapters[1].2, &kept.chapters[3].2);
+    assert!(a.contains("text") && !a.contains('\u{a0}') && a.matches('#').count() == 1, "{a}");
+    assert!(a.contains("[to e](0002-a.md)") && a.contains("[to f](0002-a.md)"), "{a}");
+    assert!(c.contains("[to g](0004-c.md)"), "{c}");
+    assert!(kept.chapters[4].2.contains("## Deep"), "{}", kept.chapters[4].2);
+    // They are no chapters' level, either, and in a note they do not put the count out.
+    assert_eq!(
+        html("<h1></h1><h2>x</h2>a<sup><a href='#n'>1</a></sup><p id=n>n<span><h1> </h1></span><h2>y</h2>b")
+            .0
+            .titles(),
+        ["x", "y"]
+    );
+}

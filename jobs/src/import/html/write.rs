@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use super::{
-    marks::{marked, short},
+    marks::{is_header, is_left_out, marked, short},
     page::Page,
     plan::{Links, Planned},
-    survey::{Survey, is_header, is_left_out},
+    survey::Survey,
     tree::Step,
 };
 use crate::{
@@ -230,14 +230,15 @@ impl<'a> Writer<'a> {
         self.elements += 1;
         self.path.push(element.name.clone());
         let is_hidden = self.hidden.start(&element, self.survey.note_starts.contains(&self.elements));
+        let is_empty = self.survey.empty_headings.contains(&self.elements);
         if self.left_out.is_some() {
             // Counted all the same, as they were the first time.
-            let is_counted = !self.hidden.is_out() && !self.in_left_out_by_name();
+            let is_counted = !is_empty && !self.hidden.is_out() && !self.in_left_out_by_name();
             self.headings += usize::from(is_heading(&element.name) && is_counted);
             return Ok(Seen::Nothing);
         }
-        if is_hidden {
-            if !is_left_out(&element.name) {
+        if is_hidden || is_empty {
+            if is_hidden && !is_left_out(&element.name) {
                 self.losses.add(loss::HIDDEN);
             }
             self.left_out = Some(self.path.len());
