@@ -226,6 +226,10 @@ struct Links {
 }
 
 impl Surroundings for Links {
+    fn has_plain_notes(&self) -> bool {
+        true
+    }
+
     fn link(&mut self, href: &str) -> Option<String> {
         let href = href.trim();
         let scheme = href.split(['/', '?', '#']).next().and_then(|head| head.split_once(':'));

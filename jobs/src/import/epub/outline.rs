@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::{
     Archive,
     hidden::Hidden,
-    xhtml::{is_note, is_titled, note_label},
+    xhtml::{is_note, is_titled, marked_by_class, may_be_note, note_label},
     xml::{Element, Handler, parse},
 };
 use crate::book::BookError;
@@ -66,6 +66,8 @@ struct Reader {
     /// Labels by ids, and whether our own export wrote them.
     defined: HashMap<String, (String, bool)>,
     referred: HashSet<String>,
+    /// Those that are referred to by a link's class.
+    marked: HashSet<String>,
     hidden: Hidden,
 }
 
@@ -108,7 +110,10 @@ impl Handler for Reader {
         let name = element.name.as_str();
         self.open.push(element.name.clone());
         self.skipped += usize::from(matches!(name, "head" | "script" | "style"));
-        self.hidden.start(&element, is_note(&element));
+        // A note that nothing says to be one comes behind its mark.
+        let is_marked = |id: &str| may_be_note(&element) && self.marked.contains(id);
+        let is_note = is_note(&element) || element.get("id").is_some_and(is_marked);
+        self.hidden.start(&element, is_note);
         if self.hidden.is_out() {
             return Ok(());
         }
@@ -121,7 +126,7 @@ impl Handler for Reader {
             if at_start && self.outline.start_ids.len() < MOST_REMEMBERED {
                 self.outline.start_ids.push(id.to_owned());
             }
-            if is_note(&element) && self.defined.len() < MOST_REMEMBERED {
+            if is_note && self.defined.len() < MOST_REMEMBERED {
                 let own = element.get("data-label").filter(|label| !label.is_empty());
                 let label = own.map_or_else(|| note_label(id), str::to_owned);
                 self.defined.insert(id.to_owned(), (label, own.is_some()));
@@ -129,6 +134,12 @@ impl Handler for Reader {
         }
         self.outline.titled = is_titled(&element).or(self.outline.titled);
         self.anchor(&element);
+        if let Some(id) = marked_by_class(&element)
+            && self.marked.len() < MOST_REMEMBERED
+        {
+            self.marked.insert(id.to_owned());
+            self.referred.insert(id.to_owned());
+        }
         match name {
             "h1" | "h2" | "h3" | "h4" | "h5" | "h6" if self.heading.is_none() && self.outline.words == 0 => {
                 self.heading = Some(String::new());

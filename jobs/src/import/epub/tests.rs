@@ -321,3 +321,16 @@ fn what_is_hidden_is_left_out_and_counted_but_for_notes_that_something_refers_to
     let hidden = imported.report.losses.iter().find(|(what, _)| *what == "hidden text");
     assert_eq!(hidden.map(|(_, count)| count), Some(5));
 }
+
+#[test]
+fn notes_of_an_epub_2_are_told_by_the_classes_of_their_marks() {
+    // As pandoc writes it.
+    let text = "<p>x<a href='#fn1' class='footnote-ref' id='r1'>1</a> <a href='#p'>no note</a> <a class='footnote-ref' href='one.xhtml#sec'>other</a></p>\
+                <p id='p'>plain</p><div class='footnotes'><hr/><ol><li id='fn1'><p>one<a href='#r1' class='footnote-back'>back</a></p></li></ol></div>";
+    let text = markdown(text);
+    assert!(
+        text.contains("x[^fn1] [no note](") && text.contains("[other](") && text.contains("\nplain\n"),
+        "{text}"
+    );
+    assert!(text.trim_end().ends_with("plain\n\n[^fn1]: one"), "{text}");
+}

@@ -16,7 +16,7 @@ mod hints;
 mod links;
 
 use hints::{alignment, is_of_notes, language, leads_on};
-pub(in crate::import) use hints::{is_note, is_titled, note_label};
+pub(in crate::import) use hints::{is_note, is_titled, marked_by_class, may_be_note, note_label};
 
 /// What the end of an element ends.
 #[derive(Debug)]
@@ -43,6 +43,10 @@ enum Ends {
 pub(in crate::import) trait Surroundings {
     /// The target of a link from this chapter; `None` where only its text is to be kept.
     fn link(&mut self, href: &str) -> Option<String>;
+    /// Whether marks and notes may be told by classes and ids alone. Where that was done before, it is not.
+    fn has_plain_notes(&self) -> bool {
+        false
+    }
 }
 
 /// Reads one chapter.
@@ -106,6 +110,10 @@ impl<'a> Xhtml<'a> {
         self.flow.note_taken();
     }
 
+    fn is_note(&self, element: &Element) -> bool {
+        is_note(element) || self.around.has_plain_notes() && may_be_note(element)
+    }
+
     fn skip(&mut self, lost: Option<&'static str>) -> Ends {
         if let Some(lost) = lost {
             self.losses.add(lost);
@@ -142,7 +150,7 @@ impl<'a> Xhtml<'a> {
         {
             self.flow.heading_anchor(id);
         }
-        if is_note(element)
+        if self.is_note(element)
             && let Some(label) = element.get("id").and_then(|id| self.notes.get(id))
             && !self.flow.in_footnote()
         {
@@ -298,7 +306,8 @@ impl Handler for Xhtml<'_> {
             self.skipping += 1;
             return Ok(());
         }
-        let is_note = is_note(&element) && element.get("id").is_some_and(|id| self.notes.contains_key(id));
+        let is_note =
+            self.is_note(&element) && element.get("id").is_some_and(|id| self.notes.contains_key(id));
         if self.hidden.start(&element, is_note) {
             self.losses.add(loss::HIDDEN);
         }

@@ -57,3 +57,15 @@ pub(super) fn is_of_notes(element: &Element) -> bool {
 pub(super) fn leads_on(name: &str) -> bool {
     matches!(name, "section" | "div" | "hr" | "a" | "span")
 }
+
+/// The id of the note in the same file that a link marks by its class, as books do that know no better way (EPUB 2).
+pub(in crate::import) fn marked_by_class(element: &Element) -> Option<&str> {
+    let classes = ["footnote-ref", "noteref", "footnote-reference"];
+    let is_mark = element.name == "a" && classes.iter().any(|class| element.has_word("class", class));
+    element.get("href").filter(|_| is_mark)?.strip_prefix('#').filter(|id| !id.is_empty())
+}
+
+/// Whether it can be a note that such a link marks.
+pub(in crate::import) fn may_be_note(element: &Element) -> bool {
+    matches!(element.name.as_str(), "li" | "aside" | "div" | "p" | "section" | "dd")
+}
