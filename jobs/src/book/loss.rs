@@ -46,3 +46,5 @@ pub(crate) const TITLE: &str = "over-long title, cut";
 pub(crate) const METADATA: &str = "over-long metadata, cut";
 /// A note that the format has no room for at the foot of its page; it stands at its chapter's end.
 pub(crate) const NOTE_PLACE: &str = "note at the chapter's end instead of the page's";
+/// Text that its document hides.
+pub(crate) const HIDDEN: &str = "hidden text";

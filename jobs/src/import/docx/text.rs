@@ -332,7 +332,7 @@ impl<'a> Reader<'a> {
         content: Content,
     ) -> Result<(), BookError> {
         if look.hidden == Some(true) {
-            self.losses.add("hidden text");
+            self.losses.add(crate::book::loss::HIDDEN);
             return Ok(());
         }
         let mut link = link;

@@ -5,15 +5,31 @@ use std::borrow::Cow;
 
 use super::blanks::Blanks;
 use crate::{
-    book::{Alignment, BookError, EndTag, Event, EventSink, Tag},
+    book::{BookError, EndTag, Event, EventSink, Tag},
     import::table::{Table, owned},
 };
+
+mod tables;
 
 /// Something that content stands in, written when there is content.
 #[derive(Debug)]
 struct Wanted {
     tag: Tag<'static>,
     open: bool,
+    /// Whether a note was taken out of it: where that was all, nothing is left of it.
+    had_note: bool,
+    /// Whether it is an item that was made for what stands loose in a list.
+    is_made: bool,
+}
+
+impl Wanted {
+    fn new(tag: Tag<'static>) -> Self {
+        Self { tag, open: false, had_note: false, is_made: false }
+    }
+
+    fn made_item() -> Self {
+        Self { is_made: true, ..Self::new(Tag::Item) }
+    }
 }
 
 /// Writes content to a sink.
@@ -51,24 +67,22 @@ impl<'a> Flow<'a> {
         }
     }
 
-    /// Whether content goes into a table's cell.
-    pub(super) fn in_cell(&self) -> bool {
-        self.table.as_ref().is_some_and(|table| table.cell.is_some())
-    }
-
-    /// Whether a table is open.
-    pub(super) fn in_table(&self) -> bool {
-        self.table.is_some()
-    }
-
     /// Whether a heading is open.
     pub(super) fn in_heading(&self) -> bool {
         self.heading.is_some()
     }
 
     /// Whether the innermost block is a list, which can hold nothing but items.
-    pub(super) fn in_list(&self) -> bool {
+    fn in_list(&self) -> bool {
         matches!(self.blocks.last(), Some(Wanted { tag: Tag::List { .. }, .. }))
+    }
+
+    /// Whether an item can begin; one that was made for what stands loose before it ends.
+    pub(super) fn is_in_list(&mut self) -> Result<bool, BookError> {
+        if self.blocks.last().is_some_and(|block| block.is_made) {
+            self.end_block(EndTag::Item)?;
+        }
+        Ok(self.in_list())
     }
 
     /// Whether a footnote is open.
@@ -105,10 +119,13 @@ impl<'a> Flow<'a> {
     pub(super) fn block(&mut self, tag: Tag<'static>) -> Result<(), BookError> {
         self.boundary()?;
         if self.in_list() && !matches!(tag, Tag::Item) {
-            self.blocks.push(Wanted { tag: Tag::Item, open: false });
+            self.blocks.push(Wanted::made_item());
         }
         self.verbatim = matches!(tag, Tag::CodeBlock { .. });
-        self.blocks.push(Wanted { tag, open: false });
+        if matches!(tag, Tag::Footnote { .. }) {
+            self.note_taken();
+        }
+        self.blocks.push(Wanted::new(tag));
         Ok(())
     }
 
@@ -124,7 +141,11 @@ impl<'a> Flow<'a> {
         let is_shown = |block: &Wanted| {
             matches!(block.tag, Tag::Item | Tag::CodeBlock { .. } | Tag::Quote | Tag::Footnote { .. })
         };
-        if self.blocks.last().is_some_and(|block| same(block) && is_shown(block) && !block.open) {
+        if self
+            .blocks
+            .last()
+            .is_some_and(|block| same(block) && is_shown(block) && !block.open && !block.had_note)
+        {
             self.open_blocks()?;
         }
         while let Some(block) = self.blocks.pop() {
@@ -135,19 +156,29 @@ impl<'a> Flow<'a> {
                 break;
             }
         }
+        if matches!(end, EndTag::Footnote)
+            && self.blocks.last().is_some_and(|item| item.is_made && !item.open)
+        {
+            self.blocks.pop();
+        }
         Ok(())
+    }
+
+    /// A note was taken out of what is open.
+    pub(super) fn note_taken(&mut self) {
+        self.blocks.iter_mut().for_each(|block| block.had_note = true);
     }
 
     /// The language of the code block that was begun, where it has none.
     pub(super) fn code_language(&mut self, name: String) {
-        if let Some(Wanted { tag: Tag::CodeBlock { language }, open: false }) = self.blocks.last_mut()
+        if let Some(Wanted { tag: Tag::CodeBlock { language }, open: false, .. }) = self.blocks.last_mut()
             && language.is_empty()
         {
             *language = Cow::Owned(name);
         }
     }
 
-    /// An item begins; one that was made for loose text before it ends.
+    /// An item begins.
     pub(super) fn item(&mut self) -> Result<(), BookError> {
         self.block(Tag::Item)
     }
@@ -156,13 +187,13 @@ impl<'a> Flow<'a> {
     pub(super) fn begin_heading(&mut self, level: u8, anchor: Option<String>) -> Result<(), BookError> {
         self.boundary()?;
         let tag = Tag::Heading { level, anchor: anchor.map(Cow::Owned) };
-        self.heading = Some(Wanted { tag, open: false });
+        self.heading = Some(Wanted::new(tag));
         Ok(())
     }
 
     /// An anchor inside the heading is the heading's, where it has no other and was not written yet.
     pub(super) fn heading_anchor(&mut self, id: &str) {
-        if let Some(Wanted { tag: Tag::Heading { anchor: anchor @ None, .. }, open: false }) =
+        if let Some(Wanted { tag: Tag::Heading { anchor: anchor @ None, .. }, open: false, .. }) =
             &mut self.heading
         {
             *anchor = Some(Cow::Owned(id.to_owned()));
@@ -172,7 +203,7 @@ impl<'a> Flow<'a> {
     /// The heading ends.
     pub(super) fn end_heading(&mut self) -> Result<(), BookError> {
         self.close_runs(0)?;
-        if let Some(Wanted { tag, open: true }) = self.heading.take() {
+        if let Some(Wanted { tag, open: true, .. }) = self.heading.take() {
             self.send(Event::End(tag.end()))?;
         }
         self.blanks.forget();
@@ -210,9 +241,11 @@ impl<'a> Flow<'a> {
     /// Writes all that the blocks around the content wait for.
     fn open_blocks(&mut self) -> Result<(), BookError> {
         if self.in_list() {
-            self.blocks.push(Wanted { tag: Tag::Item, open: false });
+            self.blocks.push(Wanted::made_item());
         }
-        for place in 0..self.blocks.len() {
+        // What a note stands in is none of the note's.
+        let note = self.blocks.iter().position(|block| matches!(block.tag, Tag::Footnote { .. }));
+        for place in note.unwrap_or(0)..self.blocks.len() {
             if !self.blocks[place].open {
                 self.blocks[place].open = true;
                 let tag = self.blocks[place].tag.clone();
@@ -331,58 +364,6 @@ impl<'a> Flow<'a> {
         }
         self.open_blocks()?;
         self.send(Event::Rule)
-    }
-
-    /// A table begins; false where one is open already, in which there can be no other.
-    pub(super) fn begin_table(&mut self) -> Result<bool, BookError> {
-        if self.table.is_some() || self.heading.is_some() {
-            return Ok(false);
-        }
-        self.boundary()?;
-        self.table = Some(Table::default());
-        Ok(true)
-    }
-
-    /// A row begins.
-    pub(super) fn row(&mut self) {
-        if let Some(table) = &mut self.table {
-            table.row();
-        }
-    }
-
-    /// A cell begins, which is set in this way. What is open around the table does not go on in it.
-    pub(super) fn begin_cell(&mut self, alignment: Alignment) -> Result<bool, BookError> {
-        if self.in_cell() {
-            return Ok(false);
-        }
-        self.boundary()?;
-        let Some(table) = &mut self.table else { return Ok(false) };
-        table.begin_cell()?;
-        table.align(alignment);
-        Ok(true)
-    }
-
-    /// A cell ends; it may stand for several.
-    pub(super) fn end_cell(&mut self, span: usize) -> Result<(), BookError> {
-        self.close_runs(0)?;
-        self.blanks.forget();
-        if let Some(table) = &mut self.table {
-            table.end_cell(span)?;
-        }
-        Ok(())
-    }
-
-    /// The table ends and is written: its first row is its head.
-    pub(super) fn end_table(&mut self) -> Result<(), BookError> {
-        self.end_cell(1)?;
-        self.boundary()?;
-        match self.table.take() {
-            Some(table) if !table.is_empty() => {
-                self.open_blocks()?;
-                table.write(self.sink)
-            }
-            _ => Ok(()),
-        }
     }
 
     /// Ends whatever is open.

@@ -2,7 +2,7 @@
 //! called and which pictures and notes they have, so that links can lead to chapters still to come; the second writes.
 //!
 //! `archive` (shared) bounds the ZIP, `xml` the XML; `package` knows metadata, spine and titles; `xhtml` what elements mean,
-//! `flow` how content becomes balanced blocks.
+//! `hidden` what nobody is meant to read, `flow` how content becomes balanced blocks.
 
 use std::collections::{HashMap, HashSet};
 
@@ -21,6 +21,7 @@ use crate::book::{
 
 mod blanks;
 pub(super) mod flow;
+pub(super) mod hidden;
 mod outline;
 mod package;
 #[cfg(test)]
@@ -229,6 +230,10 @@ struct Links {
 }
 
 impl Surroundings for Links {
+    fn has_plain_notes(&self) -> bool {
+        true
+    }
+
     fn link(&mut self, href: &str) -> Option<String> {
         let href = href.trim();
         let scheme = href.split(['/', '?', '#']).next().and_then(|head| head.split_once(':'));

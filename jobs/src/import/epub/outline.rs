@@ -4,7 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use super::{
     Archive,
-    xhtml::{is_titled, note_label},
+    hidden::Hidden,
+    xhtml::{is_note, is_titled, marked_by_class, may_be_note, note_label},
     xml::{Element, Handler, parse},
 };
 use crate::{
@@ -68,6 +69,9 @@ struct Reader {
     /// Labels by ids, and whether our own export wrote them.
     defined: HashMap<String, (String, bool)>,
     referred: HashSet<String>,
+    /// Those that are referred to by a link's class.
+    marked: HashSet<String>,
+    hidden: Hidden,
 }
 
 impl Reader {
@@ -109,6 +113,13 @@ impl Handler for Reader {
         let name = element.name.as_str();
         self.open.push(element.name.clone());
         self.skipped += usize::from(matches!(name, "head" | "script" | "style"));
+        // A note that nothing says to be one comes behind its mark.
+        let is_marked = |id: &str| may_be_note(&element) && self.marked.contains(id);
+        let is_note = is_note(&element) || element.get("id").is_some_and(is_marked);
+        self.hidden.start(&element, is_note);
+        if self.hidden.is_out() {
+            return Ok(());
+        }
         if element.has_word("epub:type", "titlepage") && self.outline.words == 0 {
             self.outline.title_page = Some(String::new());
         }
@@ -118,10 +129,6 @@ impl Handler for Reader {
             if at_start && self.outline.start_ids.len() < MOST_REMEMBERED {
                 self.outline.start_ids.push(id.to_owned());
             }
-            let is_note =
-                ["footnote", "endnote", "rearnote"].iter().any(|kind| element.has_word("epub:type", kind))
-                    || element.has_word("role", "doc-footnote")
-                    || element.has_word("role", "doc-endnote");
             if is_note && self.defined.len() < MOST_REMEMBERED {
                 let own = element.get("data-label").filter(|label| !label.is_empty());
                 let label = own.map_or_else(|| note_label(id), str::to_owned);
@@ -130,6 +137,12 @@ impl Handler for Reader {
         }
         self.outline.titled = is_titled(&element).or(self.outline.titled);
         self.anchor(&element);
+        if let Some(id) = marked_by_class(&element)
+            && self.marked.len() < MOST_REMEMBERED
+        {
+            self.marked.insert(id.to_owned());
+            self.referred.insert(id.to_owned());
+        }
         match name {
             "h1" | "h2" | "h3" | "h4" | "h5" | "h6" if self.heading.is_none() && self.outline.words == 0 => {
                 self.heading = Some(String::new());
@@ -159,7 +172,7 @@ impl Handler for Reader {
     }
 
     fn text(&mut self, text: &str) -> Result<(), BookError> {
-        if self.skipped > 0 {
+        if self.skipped > 0 || self.hidden.is_out() {
             return Ok(());
         }
         if self.in_heading.is_some()
@@ -179,6 +192,7 @@ impl Handler for Reader {
     }
 
     fn end(&mut self) -> Result<(), BookError> {
+        self.hidden.end();
         if let Some(page) = &mut self.outline.title_page {
             page.push(' ');
         }

@@ -284,3 +284,53 @@ fn a_list_of_entries_larger_than_any_book_has_is_not_read_to_its_end() {
     let error = run(SourceFormat::Epub, "book.epub", &zip_of(&parts)).err().unwrap().to_string();
     assert_eq!(error, "book.epub: the archive's list of entries is larger than 4 MiB");
 }
+
+#[test]
+fn a_list_that_held_only_notes_leaves_nothing_and_neither_does_the_line_above_it() {
+    let notes = "<p>x<a epub:type='noteref' href='#n'>1</a></p><section epub:type='footnotes'><hr/>\
+                 <ol><li id='n' epub:type='footnote'><p>one</p></li></ol></section>";
+    let found = |notes: &str| markdown(notes).split_once("\n\n").unwrap().1.trim_end().to_owned();
+    assert_eq!(found(notes), "x[^n]\n\n[^n]: one");
+    // One that stands inside of an item, and lists that hold more.
+    let inside = notes.replace(
+        "<li id='n' epub:type='footnote'><p>one</p></li>",
+        "<li><aside id='n' role='doc-footnote'>one</aside></li>",
+    );
+    assert_eq!(found(&inside), "x[^n]\n\n[^n]: one");
+    let more =
+        markdown(&notes.replace("</li>", "</li><li>two</li>").replace("</ol>", "</ol><hr/><p>end</p>"));
+    assert!(more.contains("1. two") && !more.contains("2. ") && more.contains("[^n]: one"), "{more}");
+    assert!(more.contains("---") || more.contains("***"), "{more}");
+}
+
+#[test]
+fn what_is_hidden_is_left_out_and_counted_but_for_notes_that_something_refers_to() {
+    let inside = "<h1 hidden='hidden'>Secret</h1><h2 style='DISPLAY : none !important'>Secret</h2><h1>Real</h1>\
+                  <p>a<span hidden=''>b<i>c</i></span>d<a epub:type='noteref' href='#n'>1</a></p><p style='display:block'>shown</p>\
+                  <div hidden=''><img src='img/p%20q.png'/><aside id='n' epub:type='footnote'>A <b>note</b>.<p hidden=''>Secret</p></aside>\
+                  <aside id='m' epub:type='footnote'>Secret</aside>Secret</div><p>end</p>";
+    let text = body(inside).replace("<body", "<body xmlns:epub='x' style='display:none'");
+    let (kept, imported) = Parts::small().with("OEBPS/two.xhtml", text).import().unwrap();
+    let text = &kept.chapters[1].2;
+    assert_eq!(kept.titles()[1], "Real");
+    assert!(
+        text.contains("ad[^n]") && text.contains("[^n]: A **note**.") && text.contains("shown"),
+        "{text}"
+    );
+    assert!(!text.contains("Secret") && text.contains("end") && !text.contains("images/"), "{text}");
+    let hidden = imported.report.losses.iter().find(|(what, _)| *what == "hidden text");
+    assert_eq!(hidden.map(|(_, count)| count), Some(5));
+}
+
+#[test]
+fn notes_of_an_epub_2_are_told_by_the_classes_of_their_marks() {
+    // As pandoc writes it.
+    let text = "<p>x<a href='#fn1' class='footnote-ref' id='r1'>1</a> <a href='#p'>no note</a> <a class='footnote-ref' href='one.xhtml#sec'>other</a></p>\
+                <p id='p'>plain</p><div class='footnotes'><hr/><ol><li id='fn1'><p>one<a href='#r1' class='footnote-back'>back</a></p></li></ol></div>";
+    let text = markdown(text);
+    assert!(
+        text.contains("x[^fn1] [no note](") && text.contains("[other](") && text.contains("\nplain\n"),
+        "{text}"
+    );
+    assert!(text.trim_end().ends_with("plain\n\n[^fn1]: one"), "{text}");
+}

@@ -5,15 +5,18 @@ use std::collections::HashMap;
 
 use super::{
     flow::Flow,
+    hidden::Hidden,
     xml::{Element, Handler},
 };
-use crate::book::{BookError, EndTag, Event, Losses, Tag, names::UniqueAnchors};
+use crate::book::{BookError, EndTag, Event, Losses, Tag, loss, names::UniqueAnchors};
 
+mod code;
+mod heading;
 mod hints;
 mod links;
 
-use hints::{alignment, language};
-pub(in crate::import) use hints::{is_titled, note_label};
+use hints::{alignment, is_of_notes, language, leads_on};
+pub(in crate::import) use hints::{is_note, is_titled, marked_by_class, may_be_note, note_label};
 
 /// What the end of an element ends.
 #[derive(Debug)]
@@ -40,6 +43,10 @@ enum Ends {
 pub(in crate::import) trait Surroundings {
     /// The target of a link from this chapter; `None` where only its text is to be kept.
     fn link(&mut self, href: &str) -> Option<String>;
+    /// Whether marks and notes may be told by classes and ids alone. Where that was done before, it is not.
+    fn has_plain_notes(&self) -> bool {
+        false
+    }
 }
 
 /// Reads one chapter.
@@ -60,6 +67,9 @@ pub(in crate::import) struct Xhtml<'a> {
     in_skipped: bool,
     svg_images: Option<usize>,
     pending_anchor: Option<String>,
+    /// Whether a section of notes has begun in which nothing stands yet.
+    at_notes: bool,
+    hidden: Hidden,
 }
 
 impl<'a> Xhtml<'a> {
@@ -85,12 +95,23 @@ impl<'a> Xhtml<'a> {
             in_skipped: false,
             svg_images: None,
             pending_anchor: None,
+            at_notes: false,
+            hidden: Hidden::default(),
         }
     }
 
     /// Ends what is open.
     pub(in crate::import) fn finish(mut self) -> Result<(), BookError> {
         self.flow.finish()
+    }
+
+    /// A note that stood here was taken away.
+    pub(in crate::import) fn note_taken(&mut self) {
+        self.flow.note_taken();
+    }
+
+    fn is_note(&self, element: &Element) -> bool {
+        is_note(element) || self.around.has_plain_notes() && may_be_note(element)
     }
 
     fn skip(&mut self, lost: Option<&'static str>) -> Ends {
@@ -116,38 +137,20 @@ impl<'a> Xhtml<'a> {
         Ok(Ends::Block(end))
     }
 
-    fn heading(&mut self, level: u8, element: &Element) -> Result<Ends, BookError> {
-        let pending = self.pending_anchor.take();
-        if self.flow.in_cell() || self.flow.in_heading() {
-            return self.block(Tag::Paragraph);
-        }
-        if std::mem::take(&mut self.skip_heading) {
-            self.flow.boundary()?;
-            self.in_skipped = true;
-            return Ok(Ends::SkippedHeading);
-        }
-        let id = element.get("data-anchor").or(element.get("id")).map(str::to_owned).or(pending);
-        let anchor = id.and_then(|id| self.anchors.add(&id));
-        self.flow.begin_heading(level.clamp(2, 6), anchor)?;
-        Ok(Ends::Heading)
-    }
-
     fn element(&mut self, element: &Element) -> Result<Ends, BookError> {
         let name = element.name.as_str();
         if self.svg_images.is_some() && name != "image" {
             return Ok(Ends::Nothing);
         }
+        let at_notes = self.at_notes;
+        self.at_notes = is_of_notes(element) || at_notes && leads_on(name);
         // A note's mark has its name for the way back from the note.
         if let Some(id) =
             element.get("id").filter(|_| self.flow.in_heading() && !links::is_note_mark(element))
         {
             self.flow.heading_anchor(id);
         }
-        let is_note =
-            ["footnote", "endnote", "rearnote"].iter().any(|kind| element.has_word("epub:type", kind))
-                || element.has_word("role", "doc-footnote")
-                || element.has_word("role", "doc-endnote");
-        if is_note
+        if self.is_note(element)
             && let Some(label) = element.get("id").and_then(|id| self.notes.get(id))
             && !self.flow.in_footnote()
         {
@@ -180,7 +183,7 @@ impl<'a> Xhtml<'a> {
             "li" => {
                 if self.flow.in_cell() || self.flow.in_heading() {
                     self.block(Tag::Item)?
-                } else if self.flow.in_list() {
+                } else if self.flow.is_in_list()? {
                     self.flow.item()?;
                     Ends::Item
                 } else {
@@ -209,6 +212,7 @@ impl<'a> Xhtml<'a> {
                     Ends::Table
                 } else {
                     self.losses.add("table inside a table");
+                    self.flow.boundary()?;
                     Ends::Boundary
                 }
             }
@@ -221,7 +225,17 @@ impl<'a> Xhtml<'a> {
                 if element.get("rowspan").is_some_and(|span| span.trim() != "1") {
                     self.losses.add("table cell over several rows");
                 }
-                if self.flow.begin_cell(alignment(element))? { Ends::Cell(span) } else { Ends::Boundary }
+                if self.flow.begin_cell(alignment(element))? {
+                    Ends::Cell(span)
+                } else {
+                    self.flow.boundary()?;
+                    Ends::Boundary
+                }
+            }
+            // The line that divides notes from the text.
+            "hr" if at_notes || element.has_word("class", "footnotes-sep") => {
+                self.flow.boundary()?;
+                Ends::Nothing
             }
             "hr" => {
                 self.flow.rule()?;
@@ -260,7 +274,8 @@ impl<'a> Xhtml<'a> {
             }
             "p" | "div" | "section" | "article" | "aside" | "header" | "footer" | "main" | "figure"
             | "figcaption" | "dl" | "dd" | "address" | "nav" | "body" | "center" | "caption" | "details"
-            | "summary" | "hgroup" => {
+            | "summary" | "hgroup" | "fieldset" | "legend" | "dialog" | "dir" | "listing" | "search"
+            | "marquee" => {
                 // A link to a section means its heading.
                 if matches!(name, "section" | "div" | "article" | "header" | "hgroup") {
                     self.pending_anchor = element.get("id").map(str::to_owned).or(self.pending_anchor.take());
@@ -293,6 +308,15 @@ impl Handler for Xhtml<'_> {
             self.skipping += 1;
             return Ok(());
         }
+        let is_note =
+            self.is_note(&element) && element.get("id").is_some_and(|id| self.notes.contains_key(id));
+        if self.hidden.start(&element, is_note) {
+            self.losses.add(loss::HIDDEN);
+        }
+        if self.hidden.is_out() {
+            self.ends.push(Ends::Nothing);
+            return Ok(());
+        }
         let quiet = self.code.is_some() || self.in_skipped;
         if element.name == "br"
             && let Some(code) = &mut self.code
@@ -310,9 +334,10 @@ impl Handler for Xhtml<'_> {
     }
 
     fn text(&mut self, text: &str) -> Result<(), BookError> {
-        if self.skipping > 0 || self.in_skipped || self.svg_images.is_some() {
+        if self.skipping > 0 || self.in_skipped || self.svg_images.is_some() || self.hidden.is_out() {
             return Ok(());
         }
+        self.at_notes &= text.trim().is_empty();
         match &mut self.code {
             Some(code) => {
                 code.push_str(text);
@@ -327,6 +352,7 @@ impl Handler for Xhtml<'_> {
             self.skipping -= 1;
             return Ok(());
         }
+        self.hidden.end();
         match self.ends.pop().unwrap_or(Ends::Nothing) {
             Ends::Nothing => Ok(()),
             Ends::Skipped => {
@@ -349,14 +375,7 @@ impl Handler for Xhtml<'_> {
             }
             Ends::Code => {
                 let code = self.code.take().unwrap_or_default();
-                // Blanks count in code, but what is there to set the source in lines does not.
-                let lines: Vec<&str> = code.split(['\n', '\r']).collect();
-                let code = match lines.as_slice() {
-                    [line] => line.replace('\t', " "),
-                    lines => {
-                        lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ").trim().to_owned()
-                    }
-                };
+                let code = code::in_a_line(&code);
                 if code.is_empty() { Ok(()) } else { self.flow.inline(Event::Code(code.into())) }
             }
             Ends::Quotation => self.flow.text("”"),

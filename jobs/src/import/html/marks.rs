@@ -1,4 +1,4 @@
-//! What an element's attributes say that both passes ask for: a picture's source, the note that a link marks.
+//! What an element says that both passes ask for: a picture's source, the note that a link marks, whether chapters may begin there.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
@@ -26,4 +26,21 @@ pub(super) fn marked(element: &Element, open: &[String]) -> Option<String> {
         || classes.iter().any(|class| element.has_word("class", class))
         || open.iter().any(|name| name == "sup");
     is_mark.then(|| id.to_owned())
+}
+
+/// Whether a chapter may begin among these.
+pub(super) fn is_free(open: &[String]) -> bool {
+    let free =
+        ["html", "body", "div", "section", "article", "main", "header", "hgroup", "center", "font", "span"];
+    open.iter().all(|name| free.contains(&name.as_str()))
+}
+
+/// What a pass leaves out with all that is in it.
+pub(super) fn is_left_out(name: &str) -> bool {
+    matches!(name, "nav" | "style" | "script" | "template")
+}
+
+/// Whether it may hold what a title page says.
+pub(super) fn is_header(element: &Element, path: &[String]) -> bool {
+    (element.name == "header" || element.get("id") == Some("title-block-header")) && is_free(path)
 }

@@ -22,6 +22,7 @@ use super::{
 use crate::book::{BookError, Metadata};
 
 mod front;
+mod headings;
 mod marks;
 mod page;
 mod places;

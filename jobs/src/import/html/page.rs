@@ -9,14 +9,18 @@ use std::{
 use encoding_rs::Encoding;
 
 use super::{
-    marks::marked,
-    survey::is_left_out,
+    marks::{is_left_out, marked},
     tokens::Tokens,
     tree::{Step, Tree},
 };
 use crate::{
     book::BookError,
-    import::{SourceFile, epub::xml::Element, letters::Text, read_error},
+    import::{
+        SourceFile,
+        epub::{hidden::is_hidden, xml::Element},
+        letters::Text,
+        read_error,
+    },
 };
 
 /// How many notes are remembered.
@@ -151,12 +155,12 @@ pub(super) fn furnished(
                 {
                     notes.insert(id);
                 }
+                let is_unread = is_left_out(&element.name) || element.name == "head" || is_hidden(&element);
                 path.push(element.name);
-                let name = path.last().map(String::as_str).unwrap_or_default();
-                if name == "main" {
-                    main = main.or(Some(path.len()));
-                } else if is_left_out(name) || name == "head" {
+                if is_unread {
                     other = other.or(Some(path.len()));
+                } else if path.last().is_some_and(|name| name == "main") {
+                    main = main.or(Some(path.len()));
                 }
             }
             Step::Text(text) if other.is_none() => {

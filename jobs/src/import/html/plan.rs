@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::survey::{Heading, Survey};
+use super::{headings::Heading, survey::Survey};
 use crate::{
     book::markdown::percent_decode,
     import::{ChapterMark, chapters::file_name, epub::xhtml::Surroundings, markdown::resolve::beside},

@@ -5,7 +5,8 @@ use std::collections::{HashMap, HashSet};
 
 use super::{
     front::{Line, meta},
-    marks::{marked, short},
+    headings::{Heading, OpenHeading},
+    marks::{is_free, is_header, is_left_out, marked, short},
     page::Page,
     places::Places,
     tree::Step,
@@ -14,7 +15,7 @@ use crate::{
     book::{BookError, Metadata, names::UniqueAnchors},
     import::{
         BookSink, HELD_TITLE,
-        epub::{xhtml::note_label, xml::Element},
+        epub::{hidden::Hidden, xhtml::note_label, xml::Element},
         markdown::resolve::{Files, picture},
         one_line,
         pictures::Pictures,
@@ -28,24 +29,13 @@ const MOST_NOTE_BYTES: usize = 8 << 20;
 /// How many characters of a heading are kept.
 const MOST_HEADING: usize = HELD_TITLE;
 
-/// A heading.
-#[derive(Debug, Default)]
-pub(super) struct Heading {
-    pub(super) level: u8,
-    pub(super) text: String,
-    /// Whether a chapter may begin there: inside of a quotation or table none may.
-    pub(super) is_free: bool,
-    /// Whether text or a picture stands between it and the next one.
-    pub(super) has_text: bool,
-    /// By what links find it.
-    pub(super) anchor: Option<Box<str>>,
-}
-
 /// What the first pass has found.
 #[derive(Debug, Default)]
 pub(super) struct Survey {
     pub(super) metadata: Metadata,
     pub(super) headings: Vec<Heading>,
+    /// The elements that are headings by their names, but empty: their numbers.
+    pub(super) empty_headings: HashSet<usize>,
     /// Whether text or a picture stands before the first heading.
     pub(super) has_front: bool,
     /// Which header the first heading stands in, where that says what a title page says.
@@ -58,22 +48,12 @@ pub(super) struct Survey {
     pub(super) notes: HashMap<String, Vec<Step>>,
     /// Where they stand: the elements' numbers.
     pub(super) note_places: HashSet<usize>,
+    /// Those that have begun, also where they turned out to be too long.
+    pub(super) note_starts: HashSet<usize>,
     /// The labels of the notes.
     pub(super) labels: HashMap<String, String>,
     pub(super) cover: Option<String>,
     pub(super) warnings: Vec<String>,
-}
-
-/// Whether a chapter may begin among these.
-fn is_free(open: &[String]) -> bool {
-    let free =
-        ["html", "body", "div", "section", "article", "main", "header", "hgroup", "center", "font", "span"];
-    open.iter().all(|name| free.contains(&name.as_str()))
-}
-
-/// What a pass leaves out with all that is in it.
-pub(super) fn is_left_out(name: &str) -> bool {
-    matches!(name, "nav" | "style" | "script" | "template")
 }
 
 /// A note that is being read.
@@ -82,11 +62,6 @@ struct Note {
     place: usize,
     id: String,
     steps: Vec<Step>,
-}
-
-/// Whether it may hold what a title page says.
-pub(super) fn is_header(element: &Element, path: &[String]) -> bool {
-    (element.name == "header" || element.get("id") == Some("title-block-header")) && is_free(path)
 }
 
 struct Surveyor<'a> {
@@ -98,8 +73,8 @@ struct Surveyor<'a> {
     referred: HashSet<String>,
     /// A section's id, which leads to its heading.
     pending: Option<String>,
-    /// How deep the open heading, title, header of a title page, line of it, and note are.
-    heading: Option<usize>,
+    heading: Option<OpenHeading>,
+    /// How deep the open title, header of a title page, line of it, and note are.
     title: Option<usize>,
     header: Option<usize>,
     header_has_text: bool,
@@ -109,6 +84,7 @@ struct Surveyor<'a> {
     /// How many elements have begun.
     elements: usize,
     left_out: Option<usize>,
+    hidden: Hidden,
     note_bytes: usize,
     has_text: bool,
 }
@@ -138,6 +114,7 @@ pub(super) fn survey(
         note: None,
         elements: 0,
         left_out: None,
+        hidden: Hidden::default(),
         note_bytes: 0,
         has_text: false,
     };
@@ -146,7 +123,9 @@ pub(super) fn survey(
         match &step {
             Step::Start(element) => {
                 surveyor.elements += 1;
-                if surveyor.left_out.is_none() {
+                let is_note = surveyor.left_out.is_none() && surveyor.is_note(element);
+                surveyor.hidden.start(element, is_note);
+                if surveyor.left_out.is_none() && !surveyor.hidden.is_out() {
                     surveyor.start(element, &path)?;
                 }
                 path.push(element.name.clone());
@@ -154,12 +133,15 @@ pub(super) fn survey(
                     surveyor.left_out = Some(path.len());
                 }
             }
-            Step::Text(text) if surveyor.left_out.is_none() => surveyor.text(text),
+            Step::Text(text) if surveyor.left_out.is_none() && !surveyor.hidden.is_out() => {
+                surveyor.text(text)
+            }
             Step::Text(_) | Step::End => {}
         }
         let is_end = matches!(step, Step::End);
         surveyor.hold(step);
         if is_end {
+            surveyor.hidden.end();
             surveyor.end(path.len());
             path.pop();
         }
@@ -206,6 +188,7 @@ impl Surveyor<'_> {
             && self.referred.len() < MOST_REMEMBERED
         {
             self.referred.insert(id);
+            self.heading.iter_mut().for_each(|heading| heading.holds = true);
         }
         self.place(element, path);
         let is_first = self.survey.headings.is_empty() && !self.has_text;
@@ -224,6 +207,15 @@ impl Surveyor<'_> {
         Ok(())
     }
 
+    /// Whether a note begins that something has referred to.
+    fn is_note(&self, element: &Element) -> bool {
+        matches!(element.name.as_str(), "li" | "aside" | "div" | "p" | "section" | "dd")
+            && self.note.is_none()
+            && element
+                .get("id")
+                .is_some_and(|id| self.referred.contains(id) && !self.survey.notes.contains_key(id))
+    }
+
     /// Notes where a link to an element leads, and headings and notes that begin.
     fn place(&mut self, element: &Element, path: &[String]) {
         let (name, id) = (element.name.as_str(), element.get("id").map(str::to_owned));
@@ -236,7 +228,8 @@ impl Surveyor<'_> {
             && headings < MOST_REMEMBERED
         {
             let anchor = id.clone().or(self.pending.take());
-            self.heading = Some(path.len() + 1);
+            let (depth, place) = (path.len() + 1, self.elements);
+            self.heading = Some(OpenHeading { depth, place, holds: false, ids: Vec::new() });
             if let Some(anchor) = &anchor {
                 self.survey.places.insert(anchor, headings + 1, true);
             }
@@ -254,18 +247,17 @@ impl Surveyor<'_> {
             self.pending = None;
         }
         let Some(id) = id else { return };
-        let is_note = matches!(name, "li" | "aside" | "div" | "p" | "section" | "dd")
-            && self.referred.contains(&id)
-            && self.note.is_none()
-            && !self.survey.notes.contains_key(&id);
-        if is_note {
+        if self.is_note(element) {
+            self.survey.note_starts.insert(self.elements);
             self.note =
                 Some(Note { depth: path.len() + 1, place: self.elements, id: id.clone(), steps: Vec::new() });
         }
         if self.survey.places.len() < MOST_REMEMBERED {
+            self.heading.iter_mut().for_each(|heading| heading.ids.push(id.clone()));
             // Inside of a heading it is the heading's, where that has none.
             let open = self
                 .heading
+                .as_ref()
                 .and_then(|_| self.survey.headings.last_mut())
                 .filter(|open| open.anchor.is_none());
             let is_anchor = open.is_some() && marked(element, path).is_none();
@@ -280,6 +272,7 @@ impl Surveyor<'_> {
 
     fn picture(&mut self, element: &Element) -> Result<(), BookError> {
         self.count_text();
+        self.heading.iter_mut().for_each(|heading| heading.holds = true);
         let text = |name| element.get(name).filter(|text| !text.is_empty());
         let Some(source) = text("src").or(text("xlink:href")).or(text("href")) else { return Ok(()) };
         if crate::book::markdown::is_web(source) {
@@ -345,6 +338,24 @@ impl Surveyor<'_> {
         }
     }
 
+    fn end_heading(&mut self, open: OpenHeading) {
+        let Some(heading) = self.survey.headings.last_mut() else { return };
+        heading.text = one_line(&heading.text, MOST_HEADING);
+        heading.text.shrink_to_fit();
+        let is_empty = heading.text.trim().is_empty() && !open.holds;
+        if is_empty && self.survey.empty_headings.len() < MOST_REMEMBERED {
+            self.survey.empty_headings.insert(open.place);
+            // What leads to it leads to what comes behind it.
+            self.pending = self.survey.headings.pop().and_then(|heading| heading.anchor).map(String::from);
+            let headings = self.survey.headings.len();
+            for id in self.pending.iter().chain(&open.ids) {
+                self.survey.places.insert(id, headings, false);
+            }
+        } else if self.header.is_some() && self.survey.headings.len() == 1 {
+            self.survey.title_header = Some(self.headers);
+        }
+    }
+
     fn end(&mut self, depth: usize) {
         if self.left_out == Some(depth) {
             self.left_out = None;
@@ -354,15 +365,8 @@ impl Surveyor<'_> {
             let title = &mut self.survey.metadata.title;
             *title = one_line(title, MOST_HEADING);
         }
-        if self.heading == Some(depth) {
-            self.heading = None;
-            if let Some(heading) = self.survey.headings.last_mut() {
-                heading.text = one_line(&heading.text, MOST_HEADING);
-                heading.text.shrink_to_fit();
-            }
-            if self.header.is_some() && self.survey.headings.len() == 1 {
-                self.survey.title_header = Some(self.headers);
-            }
+        if let Some(heading) = self.heading.take_if(|heading| heading.depth == depth) {
+            self.end_heading(heading);
         }
         if self.header == Some(depth) {
             self.header = None;

@@ -209,3 +209,70 @@ fn hostile_pages_end_in_a_book_or_in_a_reason() {
     let (kept, _) = html(&format!("{marks}<p id=n>{note}"));
     assert!(kept.text().len() < 200_000, "{}", kept.text().len());
 }
+
+#[test]
+fn of_a_section_of_notes_nothing_is_left_behind_them() {
+    for section in [
+        "<section role=doc-endnotes><hr><ol><li id=n>one</ol></section>",
+        "<hr class=footnotes-sep><section class=footnotes><ol><li><p id=n>one</ol></section>",
+    ] {
+        let (kept, _) = html(&format!("<h1>A</h1><p>x<sup><a href='#n'>1</a></sup>{section}"));
+        assert_eq!(kept.chapters[0].2.trim_end(), "# A\n\nx[^n]\n\n[^n]: one", "{section}");
+    }
+    // A line between other things stays.
+    assert!(
+        html("<p>a<hr><p>b").0.text().contains("\n\n---\n\n")
+            || html("<p>a<hr><p>b").0.text().contains("***")
+    );
+}
+
+#[test]
+fn words_of_different_boxes_are_never_glued_together() {
+    let text = html("<table><tr><td>Left<table><tr><td>In<td>Side</table>Right<td>x</table>\
+                     <ul>First<li>Second</ul><ol>Third<p>Fourth</p><li>Fifth<li>Sixth</ol><fieldset><legend>Seventh</legend>Eighth</fieldset>Ninth").0.text();
+    assert!(text.contains("Left In Side Right"), "{text}");
+    assert!(text.contains("- First\n- Second") && text.contains("2. Fifth\n"), "{text}");
+    for word in ["First", "Second", "Third", "Fourth", "Fifth", "Sixth", "Seventh", "Eighth", "Ninth"] {
+        assert!(text.split(|c: char| !c.is_alphabetic()).any(|one| one == word), "{word}: {text}");
+    }
+}
+
+#[test]
+fn what_is_hidden_begins_no_chapter_and_is_counted_but_notes_that_something_refers_to_stay() {
+    let text = "<body style='display:none'><div hidden><h1>Secret</h1><p id=n>A note.<span hidden>Secret</span></p><h1>Secret</h1></div><h1>A</h1>\
+                <p>a<b style='color:red;display:none'>Secret</b>b<sup><a href='#m'>1</a></sup><h1 hidden>Secret</h1>\
+                <aside hidden><h2>Secret</h2><div id=m hidden><h1>Of the note</h1>The other.<em hidden>Secret</em></div><h1>Secret</h1></aside>\
+                <h1 id=b>B</h1><p hidden=until-found>found<p><a href='#b'>here</a>";
+    let (kept, imported) = html(text);
+    assert_eq!(kept.titles(), ["A", "B"]);
+    let (a, b) = (&kept.chapters[0].2, &kept.chapters[1].2);
+    assert!(a.contains("ab[^m]") && a.contains("[^m]: ") && a.contains("The other."), "{a}");
+    assert!(b.contains("found") && b.contains("[here]("), "{b}");
+    assert!(!kept.text().contains("Secret"), "{}", kept.text());
+    let hidden = imported.report.losses.iter().find(|(what, _)| *what == "hidden text");
+    assert_eq!(hidden.map(|(_, count)| count), Some(5));
+}
+
+#[test]
+fn headings_that_are_empty_begin_no_chapter_and_leave_nothing() {
+    let text = format!(
+        "<h1></h1><p>front<h1 id=a>A</h1><p>a <a href='#e'>to e</a> <a href='#f'>to f</a><h1><!-- c --></h1><h2 id=x>&nbsp;</h2>\
+                <h1 id=e> <a id=f></a></h1><p>text<h1>B<h1 id=g></h1><h1><b>C</b></h1><p>c <a href='#g'>to g</a><h1><img src='{}'></h1>\
+                <h2>Deep</h2>",
+        data_url(PNG)
+    );
+    let (kept, _) = html(&text);
+    assert_eq!(kept.titles(), ["", "A", "B", "C", ""]);
+    let (a, c) = (&kept.chapters[1].2, &kept.chapters[3].2);
+    assert!(a.contains("text") && !a.contains('\u{a0}') && a.matches('#').count() == 1, "{a}");
+    assert!(a.contains("[to e](0002-a.md)") && a.contains("[to f](0002-a.md)"), "{a}");
+    assert!(c.contains("[to g](0004-c.md)"), "{c}");
+    assert!(kept.chapters[4].2.contains("## Deep"), "{}", kept.chapters[4].2);
+    // They are no chapters' level, either, and in a note they do not put the count out.
+    assert_eq!(
+        html("<h1></h1><h2>x</h2>a<sup><a href='#n'>1</a></sup><p id=n>n<span><h1> </h1></span><h2>y</h2>b")
+            .0
+            .titles(),
+        ["x", "y"]
+    );
+}

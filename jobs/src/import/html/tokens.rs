@@ -20,7 +20,7 @@ const MOST_PICTURE_BYTES: usize = 16 << 20;
 /// How many bytes a piece of text has.
 const MOST_TEXT_BYTES: usize = 8 << 10;
 /// The attributes that mean something in a book.
-const KEPT: [&str; 28] = [
+const KEPT: [&str; 29] = [
     "align",
     "alt",
     "alttext",
@@ -34,6 +34,7 @@ const KEPT: [&str; 28] = [
     "data-label",
     "data-title",
     "epub:type",
+    "hidden",
     "href",
     "http-equiv",
     "id",
@@ -178,8 +179,7 @@ impl Tokens {
 
     fn start(&mut self) -> Result<Option<Token>, BookError> {
         let name = self.name()?;
-        let mut attributes: Vec<(String, String)> = Vec::new();
-        let mut closes_itself = false;
+        let (mut attributes, mut closes_itself): (Vec<(String, String)>, _) = (Vec::new(), false);
         loop {
             match self.text.peek()? {
                 None => {

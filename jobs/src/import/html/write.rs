@@ -3,18 +3,19 @@
 use std::collections::HashMap;
 
 use super::{
-    marks::{marked, short},
+    marks::{is_header, is_left_out, marked, short},
     page::Page,
     plan::{Links, Planned},
-    survey::{Survey, is_header, is_left_out},
+    survey::Survey,
     tree::Step,
 };
 use crate::{
-    book::{BookError, Losses},
+    book::{BookError, Losses, loss},
     import::{
         chapters::Chapters,
         epub::{
             flow::Flow,
+            hidden::Hidden,
             xhtml::Xhtml,
             xml::{Element, Handler as _},
         },
@@ -34,6 +35,7 @@ pub(super) struct Writer<'a> {
     headings: usize,
     headers: usize,
     left_out: Option<usize>,
+    hidden: Hidden,
     /// The notes that the open chapter refers to first, in order.
     wanted: Vec<String>,
     /// The chapters that notes stand in.
@@ -66,6 +68,7 @@ impl<'a> Writer<'a> {
             headings: 0,
             headers: 0,
             left_out: None,
+            hidden: Hidden::default(),
             wanted: Vec::new(),
             placed: HashMap::new(),
             losses: Losses::default(),
@@ -113,7 +116,7 @@ impl<'a> Writer<'a> {
         while let Some(step) = self.tree.next()? {
             match self.step(step)? {
                 Seen::Begins(heading) => return Ok(Some(heading)),
-                Seen::Step(_) | Seen::Nothing => {}
+                Seen::Step(_) | Seen::Note | Seen::Nothing => {}
             }
         }
         Ok(None)
@@ -138,6 +141,7 @@ impl<'a> Writer<'a> {
                 Seen::Step(Step::Start(element)) => reader.start(element)?,
                 Seen::Step(Step::Text(text)) => reader.text(&text)?,
                 Seen::Step(Step::End) => reader.end()?,
+                Seen::Note => reader.note_taken(),
                 Seen::Nothing => {}
             }
         };
@@ -191,6 +195,9 @@ impl<'a> Writer<'a> {
                     if place == 0 {
                         element.set("role", role.to_owned());
                         element.unset("epub:type");
+                        // It is shown where its mark says so.
+                        element.unset("hidden");
+                        element.unset("style");
                     }
                     reader.start(element)?;
                 }
@@ -207,6 +214,7 @@ impl<'a> Writer<'a> {
             Step::Text(_) if self.left_out.is_some() => Ok(Seen::Nothing),
             Step::Text(text) => Ok(Seen::Step(Step::Text(text))),
             Step::End => {
+                self.hidden.end();
                 let is_out = self.left_out.is_some();
                 if self.left_out == Some(self.path.len()) {
                     self.left_out = None;
@@ -221,9 +229,19 @@ impl<'a> Writer<'a> {
     fn start(&mut self, mut element: Element) -> Result<Seen, BookError> {
         self.elements += 1;
         self.path.push(element.name.clone());
+        let is_hidden = self.hidden.start(&element, self.survey.note_starts.contains(&self.elements));
+        let is_empty = self.survey.empty_headings.contains(&self.elements);
         if self.left_out.is_some() {
             // Counted all the same, as they were the first time.
-            self.headings += usize::from(is_heading(&element.name) && !self.in_left_out_by_name());
+            let is_counted = !is_empty && !self.hidden.is_out() && !self.in_left_out_by_name();
+            self.headings += usize::from(is_heading(&element.name) && is_counted);
+            return Ok(Seen::Nothing);
+        }
+        if is_hidden || is_empty {
+            if is_hidden && !is_left_out(&element.name) {
+                self.losses.add(loss::HIDDEN);
+            }
+            self.left_out = Some(self.path.len());
             return Ok(Seen::Nothing);
         }
         let outside = &self.path[..self.path.len() - 1];
@@ -240,7 +258,7 @@ impl<'a> Writer<'a> {
                 _ => {}
             }
             self.left_out = Some(self.path.len());
-            return Ok(Seen::Nothing);
+            return Ok(if is_note { Seen::Note } else { Seen::Nothing });
         }
         self.mend(&mut element);
         if element.name == "sup"
@@ -313,6 +331,8 @@ impl<'a> Writer<'a> {
 enum Seen {
     Begins(Element),
     Step(Step),
+    /// A note, which is written at its chapter's end.
+    Note,
     Nothing,
 }
 

@@ -37,3 +37,35 @@ pub(in crate::import) fn is_titled(element: &Element) -> Option<bool> {
         _ => None,
     }
 }
+
+/// Whether it says that it is a note.
+pub(in crate::import) fn is_note(element: &Element) -> bool {
+    ["footnote", "endnote", "rearnote"].iter().any(|kind| element.has_word("epub:type", kind))
+        || element.has_word("role", "doc-footnote")
+        || element.has_word("role", "doc-endnote")
+}
+
+/// Whether it holds notes and nothing else.
+pub(super) fn is_of_notes(element: &Element) -> bool {
+    matches!(element.name.as_str(), "section" | "div" | "aside" | "footer")
+        && (["footnotes", "endnotes", "rearnotes"].iter().any(|kind| element.has_word("epub:type", kind))
+            || element.has_word("role", "doc-endnotes")
+            || element.has_word("class", "footnotes"))
+}
+
+/// Whether what it holds stands at the same place as itself.
+pub(super) fn leads_on(name: &str) -> bool {
+    matches!(name, "section" | "div" | "hr" | "a" | "span")
+}
+
+/// The id of the note in the same file that a link marks by its class, as books do that know no better way (EPUB 2).
+pub(in crate::import) fn marked_by_class(element: &Element) -> Option<&str> {
+    let classes = ["footnote-ref", "noteref", "footnote-reference"];
+    let is_mark = element.name == "a" && classes.iter().any(|class| element.has_word("class", class));
+    element.get("href").filter(|_| is_mark)?.strip_prefix('#').filter(|id| !id.is_empty())
+}
+
+/// Whether it can be a note that such a link marks.
+pub(in crate::import) fn may_be_note(element: &Element) -> bool {
+    matches!(element.name.as_str(), "li" | "aside" | "div" | "p" | "section" | "dd")
+}

@@ -49,13 +49,17 @@ impl Xhtml<'_> {
         if let Some(skipped) = self.remote_image(element)? {
             return Ok(skipped);
         }
-        let noted = is_note_mark(element);
+        let by_class = self.around.has_plain_notes() && super::marked_by_class(element).is_some();
+        let noted = is_note_mark(element) || by_class;
         let id = href.rsplit_once('#').map(|(_, id)| id).unwrap_or_default();
         if noted && let Some(label) = self.notes.get(id) {
             self.flow.inline(Event::FootnoteReference(Cow::Borrowed(label)))?;
             return Ok(self.skip(None));
         }
-        let back = element.has_word("epub:type", "backlink") || element.has_word("role", "doc-backlink");
+        let classes = ["footnote-back", "footnote-backref", "reversefootnote"];
+        let back = element.has_word("epub:type", "backlink")
+            || element.has_word("role", "doc-backlink")
+            || classes.iter().any(|class| element.has_word("class", class));
         if back && self.flow.in_footnote() {
             return Ok(self.skip(None));
         }
