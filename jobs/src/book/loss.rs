@@ -18,6 +18,8 @@ pub(crate) const IMAGE: &str = "image";
 pub(crate) const LINK_TARGET: &str = "link target";
 /// A mark for a note that the chapter does not have.
 pub(crate) const FOOTNOTE: &str = "footnote without a text";
+/// A note under a label that its chapter has given another; the first counts.
+pub(crate) const REPEATED_NOTE: &str = "repeated footnote";
 /// A paragraph or code that is longer than a block may be.
 pub(crate) const SPLIT: &str = "over-long paragraph, split";
 /// A line break where the format has single lines.

@@ -11,6 +11,7 @@ use pulldown_cmark::{CowStr, Event as Read, LinkType, Options, Parser, Tag as Fr
 use super::{
     error::BookError,
     event::{EndTag, Event, EventSink, Losses, Tag},
+    loss,
     markdown_html::{Inline, caption, inline},
     markdown_tags::{end_tag, tag},
     markdown_text::Pending,
@@ -228,7 +229,7 @@ impl<'a> Reader<'a> {
                     self.image(&dest_url, &title, &mut events)?;
                 }
                 Read::Start(From::FootnoteDefinition(label)) if !self.footnotes.insert(label.to_string()) => {
-                    self.losses.add("repeated footnote");
+                    self.losses.add(loss::REPEATED_NOTE);
                     let mut depth = 1_usize;
                     while depth > 0 {
                         match events.next() {

@@ -149,12 +149,16 @@ impl Writer<'_, '_> {
     fn write(&mut self, lines: &mut Lines, index: &mut usize) -> Result<(), BookError> {
         let mut scanner = Scanner::new(self.scan.front_lines);
         let (mut text, mut open, mut first) = (String::new(), false, true);
+        let mut headings = 0_usize;
         while let Some(line) = lines.next()? {
             let was_in_fence = scanner.is_in_fence();
             let kind = scanner.line(line);
+            headings += usize::from(matches!(kind, Line::Heading(_)));
             match kind {
                 Line::Front => continue,
-                Line::Definition if self.scan.definitions.has(line, &scanner) => continue,
+                Line::Definition if self.scan.definitions.has(line, &scanner, self.chapters.losses()) => {
+                    continue;
+                }
                 Line::Heading(level)
                     if begins(self.marks, self.scan.level, level, || scanner.title(line).0) =>
                 {
@@ -168,6 +172,7 @@ impl Writer<'_, '_> {
                     }
                     self.end(&mut text, index, &mut open)?;
                     self.chapters.begin(*index, &title)?;
+                    self.scan.definitions.begin_chapter(headings);
                     open = true;
                     continue;
                 }

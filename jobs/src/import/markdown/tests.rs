@@ -256,3 +256,36 @@ fn a_note_in_a_title_is_counted_and_not_spelled_out() {
     assert!(losses.contains(&("footnote reference in a title", 2)), "{losses:?}");
     assert_eq!(md("# A \\[^3\\] b\n\nx\n").0.titles(), ["A [^3] b"]);
 }
+
+#[test]
+fn a_label_means_its_own_chapters_note_first_and_then_the_books() {
+    let (kept, imported) = md(concat!(
+        "Front[^1] [a].\n\n[^1]: zero\n\n[a]: http://zero.org\n\n# A\n\nx[^1] [a]\n\n[^1]: one\n\n## In A\n\n[^1]: more\n\n    of it\n\n",
+        "# B\n\ny[^1] [a]\n\n## In B\n\n[^1]: two[^2]\n\n[a]: http://two.org\n\n# C\n\nz[^1] [a]\n\n# D\n\n[^2]: last\n\n[^2]: unread\n",
+    ));
+    let parts = [
+        ["[^1]: zero", "http://zero.org"],
+        ["[^1]: one", "http://zero.org"],
+        ["[^1]: two[^2]", "http://two.org"],
+        ["[^1]: zero", "http://zero.org"],
+    ];
+    for ((_, _, chapter), parts) in kept.chapters.iter().zip(parts) {
+        assert!(parts.iter().all(|part| chapter.contains(part)), "{parts:?}: {chapter}");
+        assert_eq!(chapter.matches("[^1]: ").count(), 1, "{chapter}");
+    }
+    assert!(kept.chapters[2].2.contains("[^2]: last"), "{}", kept.text());
+    assert_eq!(imported.report.losses.iter().collect::<Vec<_>>(), [("repeated footnote", 2)]);
+}
+
+#[test]
+fn each_file_of_a_folder_has_its_own_labels_and_a_books_title_begins_no_chapter() {
+    let (_a, one) = file("1.md", b"# One\n\nx[^1]\n\n[^1]: first\n");
+    let (_b, two) = file("2.md", b"# Two\n\ny[^1]\n\n[^1]: second\n");
+    let mut kept = Kept::default();
+    import(SourceFormat::Markdown, &Source::Folder(vec![one, two]), &mut kept).unwrap();
+    assert!(kept.chapters[0].2.contains("[^1]: first") && kept.chapters[1].2.contains("[^1]: second"));
+    let (kept, imported) = md("# Book\n\n## A\n\nx[^1]\n\n[^1]: one\n\nB\n---\n\ny[^1]\n\n[^1]: two\n");
+    assert!(kept.chapters[0].2.contains("[^1]: one"), "{}", kept.text());
+    assert!(kept.chapters[1].2.contains("[^1]: two"), "{}", kept.text());
+    assert!(imported.report.losses.is_empty());
+}
