@@ -253,10 +253,15 @@ impl Anchors {
                 let at_start = heading.begins;
                 let by_text = heading_anchor(&heading.title);
                 let again = taken.entry(by_text.clone()).or_default();
-                let numbered = if *again == 0 { by_text } else { format!("{by_text}-{again}") };
+                // One without a letter has no name that a link could have.
+                let numbered = match *again {
+                    _ if by_text.is_empty() => None,
+                    0 => Some(by_text),
+                    again => Some(format!("{by_text}-{again}")),
+                };
                 *again += 1;
-                for anchor in heading.anchor.into_iter().chain([numbered]) {
-                    if self.referred.contains(&anchor) {
+                for anchor in heading.anchor.into_iter().chain(numbered) {
+                    if self.referred.contains(&anchor) && !anchor.is_empty() {
                         let place = Place { index: heading.index, at_start };
                         self.places.entry((file.clone(), anchor)).or_insert(place);
                     }
@@ -364,14 +369,15 @@ impl Resolve for Manuscript<'_> {
         let anchor = match anchor {
             Some(anchor) => self.taken.add(self.own(anchor)),
             None => {
-                let by_text = heading_anchor(text);
-                let numbered = (1..10).map(|number| format!("{by_text}-{number}"));
+                let by_text = Some(heading_anchor(text)).filter(|by_text| !by_text.is_empty());
+                let numbered =
+                    by_text.iter().flat_map(|name| (1..10).map(move |number| format!("{name}-{number}")));
                 let here = |anchor: &String| {
                     let place = self.anchors.place(self.file, anchor);
                     place.is_some_and(|place| place.index == self.index && !place.at_start)
                         && !self.taken.has(anchor)
                 };
-                let found = std::iter::once(by_text.clone()).chain(numbered).find(here);
+                let found = by_text.clone().into_iter().chain(numbered).find(here);
                 found.and_then(|anchor| self.taken.add(&anchor))
             }
         };

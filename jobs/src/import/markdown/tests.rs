@@ -289,3 +289,13 @@ fn each_file_of_a_folder_has_its_own_labels_and_a_books_title_begins_no_chapter(
     assert!(kept.chapters[1].2.contains("[^1]: two"), "{}", kept.text());
     assert!(imported.report.losses.is_empty());
 }
+
+#[test]
+fn links_to_the_empty_name_lead_to_no_heading_without_words() {
+    let (kept, imported) = md(
+        "# One\n\n[a](#) [b]() [c](#-1) [d](#two)\n\n# \u{2026}\n\nx\n\n# \u{2026}\n\ny\n\n# Two {#}\n\n[e](#)\n",
+    );
+    let text = kept.text();
+    assert!(text.contains("a b c [d](0004-two.md)"), "{text}");
+    assert_eq!(imported.report.losses.iter().collect::<Vec<_>>(), [("link that leads nowhere", 4)]);
+}
