@@ -13,10 +13,13 @@ use super::{
     event::{EndTag, Event, EventSink, Losses, Tag},
     loss,
     markdown_html::{Inline, caption, inline},
+    markdown_labels::Labels,
     markdown_tags::{end_tag, tag},
-    markdown_text::Pending,
+    markdown_text::{Pending, push_plain},
     names::UniqueAnchors,
 };
+
+pub(crate) use super::markdown_text::{heading_text, plain_text};
 
 /// Where images and links of a text lead, and what its headings are.
 pub(crate) trait Resolve {
@@ -24,7 +27,7 @@ pub(crate) trait Resolve {
     fn image(&mut self, source: &str, losses: &mut Losses) -> Result<Option<String>, BookError>;
     /// A link's target in the book; `None` where only its text is to be kept.
     fn link<'a>(&mut self, target: &'a str, losses: &mut Losses) -> Option<Cow<'a, str>>;
-    /// The label of a footnote.
+    /// The label of a footnote, the same for its mark and its text.
     fn label<'a>(&self, label: &'a str) -> Cow<'a, str> {
         Cow::Borrowed(label)
     }
@@ -68,7 +71,7 @@ pub fn read_chapter(
         }
     }
     sink.event(Event::ChapterStart { index, title: title.trim().into() })?;
-    let mut project = InProject { file, anchors: UniqueAnchors::default() };
+    let mut project = InProject { file, anchors: UniqueAnchors::default(), labels: Labels::of(source) };
     Reader::new(sink, &mut project, losses).read(events)?;
     sink.event(Event::ChapterEnd)
 }
@@ -81,39 +84,6 @@ pub(crate) fn read_blocks(
     losses: &mut Losses,
 ) -> Result<(), BookError> {
     Reader::new(sink, resolve, losses).read(Parser::new_ext(source, dialect()))
-}
-
-/// The text of a line of Markdown without its markup.
-pub(crate) fn plain_text(source: &str) -> String {
-    let mut text = String::new();
-    for event in Parser::new_ext(source, dialect()) {
-        push_plain(&mut text, &event);
-    }
-    text.trim().to_owned()
-}
-
-/// The same of a heading that stands alone; and how many references to footnotes were in it, wherever their definitions
-/// stand.
-pub(crate) fn heading_text(line: &str) -> (String, usize) {
-    let labels = line.split("[^").skip(1).filter_map(|rest| rest.split_once(']')).map(|(label, _)| label);
-    let definitions: String = labels.map(|label| format!("\n\n[^{label}]: -")).collect();
-    let (mut text, mut references) = (String::new(), 0);
-    for event in Parser::new_ext(&format!("{line}{definitions}"), dialect()) {
-        match event {
-            Read::End(TagEnd::Heading(_)) | Read::Start(From::FootnoteDefinition(_)) => break,
-            Read::FootnoteReference(_) => references += 1,
-            event => push_plain(&mut text, &event),
-        }
-    }
-    (text.trim().to_owned(), references)
-}
-
-fn push_plain(text: &mut String, event: &Read<'_>) {
-    match event {
-        Read::Text(piece) | Read::Code(piece) => text.push_str(piece),
-        Read::SoftBreak | Read::HardBreak => text.push(' '),
-        _ => {}
-    }
 }
 
 /// Decodes `%20` and its like; bytes that are no UTF-8 then are replaced.
@@ -153,6 +123,7 @@ pub(crate) fn is_web(target: &str) -> bool {
 struct InProject<'a> {
     file: &'a str,
     anchors: UniqueAnchors,
+    labels: Labels,
 }
 
 impl Resolve for InProject<'_> {
@@ -173,6 +144,10 @@ impl Resolve for InProject<'_> {
 
     fn link<'a>(&mut self, target: &'a str, _losses: &mut Losses) -> Option<Cow<'a, str>> {
         Some(Cow::Borrowed(target))
+    }
+
+    fn label<'a>(&self, label: &'a str) -> Cow<'a, str> {
+        self.labels.defined(label)
     }
 
     fn heading(&mut self, level: u8, anchor: Option<&str>, _text: &str) -> (u8, Option<String>) {
@@ -228,7 +203,9 @@ impl<'a> Reader<'a> {
                 Read::Start(From::Image { dest_url, title, .. }) => {
                     self.image(&dest_url, &title, &mut events)?;
                 }
-                Read::Start(From::FootnoteDefinition(label)) if !self.footnotes.insert(label.to_string()) => {
+                Read::Start(From::FootnoteDefinition(label))
+                    if !self.footnotes.insert(self.resolve.label(&label).into_owned()) =>
+                {
                     self.losses.add(loss::REPEATED_NOTE);
                     let mut depth = 1_usize;
                     while depth > 0 {

@@ -85,3 +85,12 @@ fn tables_lists_code_and_links_come_through() {
 fn percent_signs_are_decoded_where_they_are_codes() {
     assert_eq!(percent_decode("a%20b%C3%A9%zz%4"), "a bé%zz%4");
 }
+
+#[test]
+fn a_mark_finds_its_note_whatever_their_case_but_first_the_one_that_is_spelled_so() {
+    let (events, losses) = read("a[^Note] b[^n] c[^N]\n\n- [^note]: text\n\n[^n]: one\n\n[^N]: two\n");
+    for part in ["FootnoteReference(note)", "FootnoteReference(n)", "FootnoteReference(N)", "Text(two)"] {
+        assert!(events.contains(part), "{part}: {events}");
+    }
+    assert!(losses.is_empty());
+}

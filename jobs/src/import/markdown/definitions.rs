@@ -7,7 +7,7 @@ use super::{
     lines::{Scanner, label},
     resolve::EMBEDDED,
 };
-use crate::book::{Losses, loss};
+use crate::book::{Losses, loss, markdown_labels::without_case};
 
 /// How many bytes of definitions are kept; later ones stay where they stand.
 const MOST_BYTES: usize = 16 << 20;
@@ -39,7 +39,7 @@ struct Definition {
 
 /// Labels are told apart as CommonMark says: without case, spaces collapsed.
 fn key(label: &str) -> String {
-    label.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
+    without_case(&label.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 impl Definitions {

@@ -11,7 +11,9 @@ use super::{
     folder, one_line,
     pictures::Pictures,
 };
-use crate::book::{BookError, Losses, loss, markdown::read_blocks, project::MOST_CHAPTER_BYTES};
+use crate::book::{
+    BookError, Losses, loss, markdown::read_blocks, markdown_labels::Labels, project::MOST_CHAPTER_BYTES,
+};
 
 mod definitions;
 mod front_matter;
@@ -246,6 +248,7 @@ impl Writer<'_, '_> {
         text.push_str(&definitions);
         let mut losses = Losses::default();
         let mut manuscript = Manuscript::new(&self.source.name, *index, self.scan.level, self.anchors);
+        manuscript.labels = Labels::of(text);
         // A picture goes to the sink that the text's events go to, so pictures are brought in before those.
         for source in resolve::image_sources(text) {
             let sink = self.chapters.sink();

@@ -15,6 +15,7 @@ use super::super::{BookSink, SourceFile, chapters::file_name, pictures::Pictures
 use crate::book::{
     BookError, Losses,
     markdown::{Resolve, dialect, is_web, percent_decode},
+    markdown_labels::Labels,
     names::{UniqueAnchors, heading_anchor},
 };
 
@@ -291,6 +292,8 @@ pub(super) struct Manuscript<'a> {
     level: u8,
     anchors: &'a Anchors,
     taken: UniqueAnchors,
+    /// The labels that the text's definitions have.
+    pub(super) labels: Labels,
     /// The names of pictures by their sources; `None` where there is no such picture.
     pub(super) found: HashMap<String, Option<String>>,
 }
@@ -298,7 +301,8 @@ pub(super) struct Manuscript<'a> {
 impl<'a> Manuscript<'a> {
     /// Chapter `index`, from a file whose chapters begin at headings of `level`.
     pub(super) fn new(file: &'a str, index: usize, level: u8, anchors: &'a Anchors) -> Self {
-        Self { file, index, level, anchors, taken: UniqueAnchors::default(), found: HashMap::new() }
+        let (taken, labels, found) = (UniqueAnchors::default(), Labels::default(), HashMap::new());
+        Self { file, index, level, anchors, taken, labels, found }
     }
 
     /// A name without the number of the chapter that our own export put in front.
@@ -362,7 +366,10 @@ impl Resolve for Manuscript<'_> {
     }
 
     fn label<'t>(&self, label: &'t str) -> Cow<'t, str> {
-        Cow::Borrowed(self.own(label))
+        match self.labels.defined(label) {
+            Cow::Borrowed(label) => Cow::Borrowed(self.own(label)),
+            Cow::Owned(label) => Cow::Owned(self.own(&label).to_owned()),
+        }
     }
 
     fn heading(&mut self, level: u8, anchor: Option<&str>, text: &str) -> (u8, Option<String>) {

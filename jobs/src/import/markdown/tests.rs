@@ -299,3 +299,15 @@ fn links_to_the_empty_name_lead_to_no_heading_without_words() {
     assert!(text.contains("a b c [d](0004-two.md)"), "{text}");
     assert_eq!(imported.report.losses.iter().collect::<Vec<_>>(), [("link that leads nowhere", 4)]);
 }
+
+#[test]
+fn labels_are_the_same_whatever_their_case_and_a_book_has_one_spelling() {
+    let (kept, imported) =
+        md("# A\n\nx[^Note] y[^NOTE] z[^n]\n\n[^note]: text\n\n[^N]: first\n\n[^n]: second\n");
+    let text = kept.text();
+    assert!(text.contains("x[^note] y[^note] z[^N]"), "{text}");
+    assert!(text.contains("[^note]: text") && text.contains("[^N]: first"), "{text}");
+    assert_eq!(imported.report.losses.iter().collect::<Vec<_>>(), [("repeated footnote", 1)]);
+    let (kept, _) = md("# A\n\n> x[^STRASSE]\n>\n> [^Stra\u{df}e]: text\n");
+    assert_eq!(kept.text().matches("[^Stra\u{df}e]").count(), 2, "{}", kept.text());
+}
