@@ -19,7 +19,7 @@ use super::{
     names::UniqueAnchors,
 };
 
-pub(crate) use super::markdown_text::{heading_text, plain_text};
+pub(crate) use super::markdown_text::{TitleText, heading_text, plain_text};
 
 /// Where images and links of a text lead, and what its headings are.
 pub(crate) trait Resolve {

@@ -12,7 +12,10 @@ use super::{
     pictures::Pictures,
 };
 use crate::book::{
-    BookError, Losses, loss, markdown::read_blocks, markdown_labels::Labels, project::MOST_CHAPTER_BYTES,
+    BookError, Losses, loss,
+    markdown::{TitleText, read_blocks},
+    markdown_labels::Labels,
+    project::MOST_CHAPTER_BYTES,
 };
 
 mod definitions;
@@ -162,18 +165,24 @@ impl Writer<'_, '_> {
                     continue;
                 }
                 Line::Heading(level)
-                    if begins(self.marks, self.scan.level, level, || scanner.title(line).0) =>
+                    if begins(self.marks, self.scan.level, level, || scanner.title(line).text) =>
                 {
-                    let (title, notes) = scanner.title(line);
-                    (0..notes).for_each(|_| self.chapters.losses().add("footnote reference in a title"));
+                    let title = scanner.title(line);
+                    self.count(&title);
                     scanner.take_back(&mut text);
                     // The book's own title stands in its metadata, not in a chapter.
                     let skipped = std::mem::take(&mut first) && self.scan.skips_first_heading;
                     if skipped {
+                        title.images.iter().for_each(|_| self.chapters.losses().add(loss::TITLE_IMAGE));
                         continue;
                     }
                     self.end(&mut text, index, &mut open)?;
-                    self.chapters.begin(*index, &title)?;
+                    self.chapters.begin(*index, &title.text)?;
+                    // A title is text; its pictures begin the chapter.
+                    if !title.images.is_empty() {
+                        text.push_str(&title.images.join(" "));
+                        text.push_str("\n\n");
+                    }
                     self.scan.definitions.begin_chapter(headings);
                     open = true;
                     continue;
@@ -191,6 +200,16 @@ impl Writer<'_, '_> {
             text.push('\n');
         }
         self.end(&mut text, index, &mut open)
+    }
+
+    /// Counts what a title loses.
+    fn count(&mut self, title: &TitleText) {
+        let losses = self.chapters.losses();
+        (0..title.notes).for_each(|_| losses.add("footnote reference in a title"));
+        (0..title.tags).for_each(|_| losses.add("raw HTML"));
+        if title.has_marks {
+            losses.add(loss::TITLE_MARK);
+        }
     }
 
     /// A text has become too long for its next line: parses it, where what is open bears to be cut.

@@ -72,7 +72,7 @@ pub(super) fn scan(
                 }
                 counts[usize::from(level)] += 1;
                 if headings.len() < MOST_HEADINGS {
-                    let ((title, _), anchor) = (scanner.title(line), scanner.anchor(line));
+                    let (title, anchor) = (scanner.title(line).text, scanner.anchor(line));
                     headings.push(Heading {
                         level,
                         title,

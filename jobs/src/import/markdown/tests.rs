@@ -311,3 +311,23 @@ fn labels_are_the_same_whatever_their_case_and_a_book_has_one_spelling() {
     let (kept, _) = md("# A\n\n> x[^STRASSE]\n>\n> [^Stra\u{df}e]: text\n");
     assert_eq!(kept.text().matches("[^Stra\u{df}e]").count(), 2, "{}", kept.text());
 }
+
+#[test]
+fn a_picture_in_a_title_begins_its_chapter_and_lost_marks_are_counted() {
+    let picture = concat!(
+        "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUl",
+        "EQVR4nGP4z8DwHwAFAAH/iZk9HQAAAABJRU5ErkJggg=="
+    );
+    let text = format!(
+        "# ![]({picture})\n\nx\n\n*Two* `b`<br>c ![alt]({picture}) <i>d</i> <x>\n===\n\n# Three\n\ny\n"
+    );
+    let (kept, imported) = md(&text);
+    assert_eq!(kept.titles(), ["", "Two b c alt d", "Three"]);
+    assert_eq!(kept.chapters[0].2, "#\n\n![](../images/picture.png)\n\nx\n");
+    assert_eq!(kept.chapters[1].2, "# Two b c alt d\n\n![alt](../images/picture.png)\n");
+    let losses: Vec<_> = imported.report.losses.iter().collect();
+    assert_eq!(losses, [("mark in a title", 1), ("raw HTML", 1)]);
+    let (_, imported) = md(&format!("# ![Book]({picture})\n\n## One\n\nx\n\n## Two\n\ny\n"));
+    assert_eq!(imported.metadata.title, "Book");
+    assert_eq!(imported.report.losses.iter().collect::<Vec<_>>(), [("image in a title", 1)]);
+}
