@@ -6,7 +6,7 @@
 
 use std::{borrow::Cow, collections::HashSet};
 
-use pulldown_cmark::{CowStr, Event as Read, LinkType, Options, Parser, Tag as From, TagEnd};
+use pulldown_cmark::{CowStr, Event as Read, LinkType, Options, Tag as From, TagEnd};
 
 use super::{
     error::BookError,
@@ -14,6 +14,7 @@ use super::{
     loss,
     markdown_html::{Inline, caption, inline},
     markdown_labels::Labels,
+    markdown_scripts::Scripts,
     markdown_tags::{end_tag, tag},
     markdown_text::{Pending, push_plain},
     names::UniqueAnchors,
@@ -60,7 +61,7 @@ pub fn read_chapter(
     sink: &mut dyn EventSink,
     losses: &mut Losses,
 ) -> Result<(), BookError> {
-    let mut events = Parser::new_ext(source, dialect()).peekable();
+    let mut events = Scripts::new(source).peekable();
     let mut title = String::new();
     if matches!(events.peek(), Some(Read::Start(From::Heading { level, .. })) if *level as u8 == 1) {
         for event in events.by_ref() {
@@ -83,7 +84,7 @@ pub(crate) fn read_blocks(
     sink: &mut dyn EventSink,
     losses: &mut Losses,
 ) -> Result<(), BookError> {
-    Reader::new(sink, resolve, losses).read(Parser::new_ext(source, dialect()))
+    Reader::new(sink, resolve, losses).read(Scripts::new(source))
 }
 
 /// Decodes `%20` and its like; bytes that are no UTF-8 then are replaced.

@@ -23,6 +23,7 @@ pub(crate) mod loss;
 pub mod markdown;
 mod markdown_html;
 pub(crate) mod markdown_labels;
+mod markdown_scripts;
 mod markdown_tags;
 mod markdown_text;
 pub mod names;
