@@ -6,16 +6,21 @@
 
 use std::{borrow::Cow, collections::HashSet};
 
-use pulldown_cmark::{CowStr, Event as Read, LinkType, Options, Parser, Tag as From, TagEnd};
+use pulldown_cmark::{CowStr, Event as Read, LinkType, Options, Tag as From, TagEnd};
 
 use super::{
     error::BookError,
     event::{EndTag, Event, EventSink, Losses, Tag},
+    loss,
     markdown_html::{Inline, caption, inline},
+    markdown_labels::Labels,
+    markdown_scripts::Scripts,
     markdown_tags::{end_tag, tag},
-    markdown_text::Pending,
+    markdown_text::{Pending, push_plain},
     names::UniqueAnchors,
 };
+
+pub(crate) use super::markdown_text::{TitleText, heading_text, plain_text};
 
 /// Where images and links of a text lead, and what its headings are.
 pub(crate) trait Resolve {
@@ -23,7 +28,7 @@ pub(crate) trait Resolve {
     fn image(&mut self, source: &str, losses: &mut Losses) -> Result<Option<String>, BookError>;
     /// A link's target in the book; `None` where only its text is to be kept.
     fn link<'a>(&mut self, target: &'a str, losses: &mut Losses) -> Option<Cow<'a, str>>;
-    /// The label of a footnote.
+    /// The label of a footnote, the same for its mark and its text.
     fn label<'a>(&self, label: &'a str) -> Cow<'a, str> {
         Cow::Borrowed(label)
     }
@@ -56,7 +61,7 @@ pub fn read_chapter(
     sink: &mut dyn EventSink,
     losses: &mut Losses,
 ) -> Result<(), BookError> {
-    let mut events = Parser::new_ext(source, dialect()).peekable();
+    let mut events = Scripts::new(source).peekable();
     let mut title = String::new();
     if matches!(events.peek(), Some(Read::Start(From::Heading { level, .. })) if *level as u8 == 1) {
         for event in events.by_ref() {
@@ -67,7 +72,7 @@ pub fn read_chapter(
         }
     }
     sink.event(Event::ChapterStart { index, title: title.trim().into() })?;
-    let mut project = InProject { file, anchors: UniqueAnchors::default() };
+    let mut project = InProject { file, anchors: UniqueAnchors::default(), labels: Labels::of(source) };
     Reader::new(sink, &mut project, losses).read(events)?;
     sink.event(Event::ChapterEnd)
 }
@@ -79,40 +84,7 @@ pub(crate) fn read_blocks(
     sink: &mut dyn EventSink,
     losses: &mut Losses,
 ) -> Result<(), BookError> {
-    Reader::new(sink, resolve, losses).read(Parser::new_ext(source, dialect()))
-}
-
-/// The text of a line of Markdown without its markup.
-pub(crate) fn plain_text(source: &str) -> String {
-    let mut text = String::new();
-    for event in Parser::new_ext(source, dialect()) {
-        push_plain(&mut text, &event);
-    }
-    text.trim().to_owned()
-}
-
-/// The same of a heading that stands alone; and how many references to footnotes were in it, wherever their definitions
-/// stand.
-pub(crate) fn heading_text(line: &str) -> (String, usize) {
-    let labels = line.split("[^").skip(1).filter_map(|rest| rest.split_once(']')).map(|(label, _)| label);
-    let definitions: String = labels.map(|label| format!("\n\n[^{label}]: -")).collect();
-    let (mut text, mut references) = (String::new(), 0);
-    for event in Parser::new_ext(&format!("{line}{definitions}"), dialect()) {
-        match event {
-            Read::End(TagEnd::Heading(_)) | Read::Start(From::FootnoteDefinition(_)) => break,
-            Read::FootnoteReference(_) => references += 1,
-            event => push_plain(&mut text, &event),
-        }
-    }
-    (text.trim().to_owned(), references)
-}
-
-fn push_plain(text: &mut String, event: &Read<'_>) {
-    match event {
-        Read::Text(piece) | Read::Code(piece) => text.push_str(piece),
-        Read::SoftBreak | Read::HardBreak => text.push(' '),
-        _ => {}
-    }
+    Reader::new(sink, resolve, losses).read(Scripts::new(source))
 }
 
 /// Decodes `%20` and its like; bytes that are no UTF-8 then are replaced.
@@ -152,6 +124,7 @@ pub(crate) fn is_web(target: &str) -> bool {
 struct InProject<'a> {
     file: &'a str,
     anchors: UniqueAnchors,
+    labels: Labels,
 }
 
 impl Resolve for InProject<'_> {
@@ -172,6 +145,10 @@ impl Resolve for InProject<'_> {
 
     fn link<'a>(&mut self, target: &'a str, _losses: &mut Losses) -> Option<Cow<'a, str>> {
         Some(Cow::Borrowed(target))
+    }
+
+    fn label<'a>(&self, label: &'a str) -> Cow<'a, str> {
+        self.labels.defined(label)
     }
 
     fn heading(&mut self, level: u8, anchor: Option<&str>, _text: &str) -> (u8, Option<String>) {
@@ -227,8 +204,10 @@ impl<'a> Reader<'a> {
                 Read::Start(From::Image { dest_url, title, .. }) => {
                     self.image(&dest_url, &title, &mut events)?;
                 }
-                Read::Start(From::FootnoteDefinition(label)) if !self.footnotes.insert(label.to_string()) => {
-                    self.losses.add("repeated footnote");
+                Read::Start(From::FootnoteDefinition(label))
+                    if !self.footnotes.insert(self.resolve.label(&label).into_owned()) =>
+                {
+                    self.losses.add(loss::REPEATED_NOTE);
                     let mut depth = 1_usize;
                     while depth > 0 {
                         match events.next() {

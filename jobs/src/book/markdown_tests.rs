@@ -85,3 +85,43 @@ fn tables_lists_code_and_links_come_through() {
 fn percent_signs_are_decoded_where_they_are_codes() {
     assert_eq!(percent_decode("a%20b%C3%A9%zz%4"), "a bé%zz%4");
 }
+
+#[test]
+fn a_mark_finds_its_note_whatever_their_case_but_first_the_one_that_is_spelled_so() {
+    let (events, losses) = read("a[^Note] b[^n] c[^N]\n\n- [^note]: text\n\n[^n]: one\n\n[^N]: two\n");
+    for part in ["FootnoteReference(note)", "FootnoteReference(n)", "FootnoteReference(N)", "Text(two)"] {
+        assert!(events.contains(part), "{part}: {events}");
+    }
+    assert!(losses.is_empty());
+}
+
+#[test]
+fn text_behind_a_letter_is_raised_and_lowered_as_people_write_it() {
+    let raised = |source: &str| {
+        let (events, _) = read(source);
+        let lines = events.lines().filter_map(|line| match line {
+            "Start(Superscript)" => Some("<"),
+            "End(Superscript)" => Some(">"),
+            "Start(Subscript)" => Some("{"),
+            "End(Subscript)" => Some("}"),
+            line => line.strip_prefix("Text(").and_then(|text| text.strip_suffix(')')),
+        });
+        lines.collect::<String>()
+    };
+    for (source, expected) in [
+        ("E=mc^2^ and x^2^y, H~2~O; C~6~H~12~O~6~.", "E=mc<2> and x<2>y, H{2}O; C{6}H{12}O{6}."),
+        ("^14^C (a)^2^b ^u^ ~d~ *x*^2^", "<14>C (a)<2>b <u> {d} x<2>"),
+        ("a^b c^ 2^10 and 2^20 x^ ~5 to ~10", "a^b c^ 2^10 and 2^20 x^ ~5 to ~10"),
+        ("x\\^2^ x^2\\^ x&#94;2^ x\\\\^2^ x^a\\^b^", "x^2^ x^2^ x^2^ x\\<2> x<a^b>"),
+        ("[^1][^2] a~~b~~", "[^1][^2] ab"),
+        ("a^^b^^c", "a^^b^^c"),
+        ("![x^2^](https://x.org/a.png) ^a b^", " <a b>"),
+        ("| x^2^ | H~2~O |\n|---|---|\n", "x<2>H{2}O"),
+        ("```\nx^2^\n```\n\n    H~2~O\n", "x^2^\nH~2~O\n"),
+    ] {
+        assert_eq!(raised(source).replace("\\\\", "\\").replace("\\n", "\n"), expected, "{source}");
+    }
+    let long = format!("x^{}^", "a".repeat(101));
+    assert_eq!(raised(&long), long);
+    assert!(raised(&format!("x^{}^", "a".repeat(100))).ends_with("a>"));
+}

@@ -22,6 +22,8 @@ pub(crate) mod jpeg;
 pub(crate) mod loss;
 pub mod markdown;
 mod markdown_html;
+pub(crate) mod markdown_labels;
+mod markdown_scripts;
 mod markdown_tags;
 mod markdown_text;
 pub mod names;

@@ -18,6 +18,8 @@ pub(super) fn rich_for_docx() -> Held {
 /// All tags nested in many ways, notes, tables, pictures, links between chapters, odd characters, both directions.
 pub(super) fn rich() -> Held {
     let held = Held::read(SourceFormat::Markdown, "rich.md", RICH.as_bytes()).0;
+    let first = &held.chapters[0].2;
+    assert!(first.contains("^2^") && first.contains("~2~"), "raised and lowered, no signs: {first}");
     assert!(held.chapters.len() == 7, "{:?}", held.chapters.iter().map(|c| &c.1).collect::<Vec<_>>());
     held
 }

@@ -1,7 +1,7 @@
 //! What a line of Markdown is, without parsing blocks: enough to split a text where the parser would agree. Knows
 //! fences, headings of both styles and definitions; what is inside lists and quotations is left alone.
 
-use crate::book::markdown::heading_text;
+use crate::book::markdown::{TitleText, heading_text};
 
 /// What a line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -229,9 +229,8 @@ impl Scanner {
         Line::Other
     }
 
-    /// The title that the last heading has, as plain text; and how many references to footnotes were in it, as a title has
-    /// none.
-    pub(super) fn title(&self, line: &str) -> (String, usize) {
+    /// The title that the last heading has, as plain text.
+    pub(super) fn title(&self, line: &str) -> TitleText {
         if !self.setext {
             return heading_text(line);
         }

@@ -11,7 +11,12 @@ use super::{
     folder, one_line,
     pictures::Pictures,
 };
-use crate::book::{BookError, Losses, loss, markdown::read_blocks, project::MOST_CHAPTER_BYTES};
+use crate::book::{
+    BookError, Losses, loss,
+    markdown::{TitleText, read_blocks},
+    markdown_labels::Labels,
+    project::MOST_CHAPTER_BYTES,
+};
 
 mod definitions;
 mod front_matter;
@@ -149,25 +154,36 @@ impl Writer<'_, '_> {
     fn write(&mut self, lines: &mut Lines, index: &mut usize) -> Result<(), BookError> {
         let mut scanner = Scanner::new(self.scan.front_lines);
         let (mut text, mut open, mut first) = (String::new(), false, true);
+        let mut headings = 0_usize;
         while let Some(line) = lines.next()? {
             let was_in_fence = scanner.is_in_fence();
             let kind = scanner.line(line);
+            headings += usize::from(matches!(kind, Line::Heading(_)));
             match kind {
                 Line::Front => continue,
-                Line::Definition if self.scan.definitions.has(line, &scanner) => continue,
+                Line::Definition if self.scan.definitions.has(line, &scanner, self.chapters.losses()) => {
+                    continue;
+                }
                 Line::Heading(level)
-                    if begins(self.marks, self.scan.level, level, || scanner.title(line).0) =>
+                    if begins(self.marks, self.scan.level, level, || scanner.title(line).text) =>
                 {
-                    let (title, notes) = scanner.title(line);
-                    (0..notes).for_each(|_| self.chapters.losses().add("footnote reference in a title"));
+                    let title = scanner.title(line);
+                    self.count(&title);
                     scanner.take_back(&mut text);
                     // The book's own title stands in its metadata, not in a chapter.
                     let skipped = std::mem::take(&mut first) && self.scan.skips_first_heading;
                     if skipped {
+                        title.images.iter().for_each(|_| self.chapters.losses().add(loss::TITLE_IMAGE));
                         continue;
                     }
                     self.end(&mut text, index, &mut open)?;
-                    self.chapters.begin(*index, &title)?;
+                    self.chapters.begin(*index, &title.text)?;
+                    // A title is text; its pictures begin the chapter.
+                    if !title.images.is_empty() {
+                        text.push_str(&title.images.join(" "));
+                        text.push_str("\n\n");
+                    }
+                    self.scan.definitions.begin_chapter(headings);
                     open = true;
                     continue;
                 }
@@ -184,6 +200,16 @@ impl Writer<'_, '_> {
             text.push('\n');
         }
         self.end(&mut text, index, &mut open)
+    }
+
+    /// Counts what a title loses.
+    fn count(&mut self, title: &TitleText) {
+        let losses = self.chapters.losses();
+        (0..title.notes).for_each(|_| losses.add("footnote reference in a title"));
+        (0..title.tags).for_each(|_| losses.add("raw HTML"));
+        if title.has_marks {
+            losses.add(loss::TITLE_MARK);
+        }
     }
 
     /// A text has become too long for its next line: parses it, where what is open bears to be cut.
@@ -241,6 +267,7 @@ impl Writer<'_, '_> {
         text.push_str(&definitions);
         let mut losses = Losses::default();
         let mut manuscript = Manuscript::new(&self.source.name, *index, self.scan.level, self.anchors);
+        manuscript.labels = Labels::of(text);
         // A picture goes to the sink that the text's events go to, so pictures are brought in before those.
         for source in resolve::image_sources(text) {
             let sink = self.chapters.sink();

@@ -15,6 +15,7 @@ use super::super::{BookSink, SourceFile, chapters::file_name, pictures::Pictures
 use crate::book::{
     BookError, Losses,
     markdown::{Resolve, dialect, is_web, percent_decode},
+    markdown_labels::Labels,
     names::{UniqueAnchors, heading_anchor},
 };
 
@@ -253,10 +254,15 @@ impl Anchors {
                 let at_start = heading.begins;
                 let by_text = heading_anchor(&heading.title);
                 let again = taken.entry(by_text.clone()).or_default();
-                let numbered = if *again == 0 { by_text } else { format!("{by_text}-{again}") };
+                // One without a letter has no name that a link could have.
+                let numbered = match *again {
+                    _ if by_text.is_empty() => None,
+                    0 => Some(by_text),
+                    again => Some(format!("{by_text}-{again}")),
+                };
                 *again += 1;
-                for anchor in heading.anchor.into_iter().chain([numbered]) {
-                    if self.referred.contains(&anchor) {
+                for anchor in heading.anchor.into_iter().chain(numbered) {
+                    if self.referred.contains(&anchor) && !anchor.is_empty() {
                         let place = Place { index: heading.index, at_start };
                         self.places.entry((file.clone(), anchor)).or_insert(place);
                     }
@@ -286,6 +292,8 @@ pub(super) struct Manuscript<'a> {
     level: u8,
     anchors: &'a Anchors,
     taken: UniqueAnchors,
+    /// The labels that the text's definitions have.
+    pub(super) labels: Labels,
     /// The names of pictures by their sources; `None` where there is no such picture.
     pub(super) found: HashMap<String, Option<String>>,
 }
@@ -293,7 +301,8 @@ pub(super) struct Manuscript<'a> {
 impl<'a> Manuscript<'a> {
     /// Chapter `index`, from a file whose chapters begin at headings of `level`.
     pub(super) fn new(file: &'a str, index: usize, level: u8, anchors: &'a Anchors) -> Self {
-        Self { file, index, level, anchors, taken: UniqueAnchors::default(), found: HashMap::new() }
+        let (taken, labels, found) = (UniqueAnchors::default(), Labels::default(), HashMap::new());
+        Self { file, index, level, anchors, taken, labels, found }
     }
 
     /// A name without the number of the chapter that our own export put in front.
@@ -357,21 +366,25 @@ impl Resolve for Manuscript<'_> {
     }
 
     fn label<'t>(&self, label: &'t str) -> Cow<'t, str> {
-        Cow::Borrowed(self.own(label))
+        match self.labels.defined(label) {
+            Cow::Borrowed(label) => Cow::Borrowed(self.own(label)),
+            Cow::Owned(label) => Cow::Owned(self.own(&label).to_owned()),
+        }
     }
 
     fn heading(&mut self, level: u8, anchor: Option<&str>, text: &str) -> (u8, Option<String>) {
         let anchor = match anchor {
             Some(anchor) => self.taken.add(self.own(anchor)),
             None => {
-                let by_text = heading_anchor(text);
-                let numbered = (1..10).map(|number| format!("{by_text}-{number}"));
+                let by_text = Some(heading_anchor(text)).filter(|by_text| !by_text.is_empty());
+                let numbered =
+                    by_text.iter().flat_map(|name| (1..10).map(move |number| format!("{name}-{number}")));
                 let here = |anchor: &String| {
                     let place = self.anchors.place(self.file, anchor);
                     place.is_some_and(|place| place.index == self.index && !place.at_start)
                         && !self.taken.has(anchor)
                 };
-                let found = std::iter::once(by_text.clone()).chain(numbered).find(here);
+                let found = by_text.clone().into_iter().chain(numbered).find(here);
                 found.and_then(|anchor| self.taken.add(&anchor))
             }
         };

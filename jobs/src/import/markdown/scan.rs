@@ -72,7 +72,7 @@ pub(super) fn scan(
                 }
                 counts[usize::from(level)] += 1;
                 if headings.len() < MOST_HEADINGS {
-                    let ((title, _), anchor) = (scanner.title(line), scanner.anchor(line));
+                    let (title, anchor) = (scanner.title(line).text, scanner.anchor(line));
                     headings.push(Heading {
                         level,
                         title,
@@ -90,7 +90,8 @@ pub(super) fn scan(
                 };
                 let line = short.as_deref().unwrap_or(line);
                 anchors.refer(line);
-                full |= !definitions.add(line, scanner.begins_definition());
+                let before = counts.iter().sum();
+                full |= !definitions.add(line, scanner.begins_definition(), before);
             }
             Line::Other => {
                 others += 1;
@@ -126,6 +127,8 @@ pub(super) fn scan(
     };
     let is_first = |heading: &Heading| begins(marks, level, heading.level, || heading.title.clone());
     let (chapters, headings) = number(headings, is_first, skips, first_index, others);
+    let numbered = headings.iter().zip(1 + usize::from(skips)..);
+    definitions.settle(numbered.filter(|(heading, _)| heading.begins).map(|(_, number)| number).collect());
     anchors.add_file(&source.name, first_index, &front_title, headings, own);
     Ok(Scan {
         metadata,

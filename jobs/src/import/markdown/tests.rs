@@ -256,3 +256,78 @@ fn a_note_in_a_title_is_counted_and_not_spelled_out() {
     assert!(losses.contains(&("footnote reference in a title", 2)), "{losses:?}");
     assert_eq!(md("# A \\[^3\\] b\n\nx\n").0.titles(), ["A [^3] b"]);
 }
+
+#[test]
+fn a_label_means_its_own_chapters_note_first_and_then_the_books() {
+    let (kept, imported) = md(concat!(
+        "Front[^1] [a].\n\n[^1]: zero\n\n[a]: http://zero.org\n\n# A\n\nx[^1] [a]\n\n[^1]: one\n\n## In A\n\n[^1]: more\n\n    of it\n\n",
+        "# B\n\ny[^1] [a]\n\n## In B\n\n[^1]: two[^2]\n\n[a]: http://two.org\n\n# C\n\nz[^1] [a]\n\n# D\n\n[^2]: last\n\n[^2]: unread\n",
+    ));
+    let parts = [
+        ["[^1]: zero", "http://zero.org"],
+        ["[^1]: one", "http://zero.org"],
+        ["[^1]: two[^2]", "http://two.org"],
+        ["[^1]: zero", "http://zero.org"],
+    ];
+    for ((_, _, chapter), parts) in kept.chapters.iter().zip(parts) {
+        assert!(parts.iter().all(|part| chapter.contains(part)), "{parts:?}: {chapter}");
+        assert_eq!(chapter.matches("[^1]: ").count(), 1, "{chapter}");
+    }
+    assert!(kept.chapters[2].2.contains("[^2]: last"), "{}", kept.text());
+    assert_eq!(imported.report.losses.iter().collect::<Vec<_>>(), [("repeated footnote", 2)]);
+}
+
+#[test]
+fn each_file_of_a_folder_has_its_own_labels_and_a_books_title_begins_no_chapter() {
+    let (_a, one) = file("1.md", b"# One\n\nx[^1]\n\n[^1]: first\n");
+    let (_b, two) = file("2.md", b"# Two\n\ny[^1]\n\n[^1]: second\n");
+    let mut kept = Kept::default();
+    import(SourceFormat::Markdown, &Source::Folder(vec![one, two]), &mut kept).unwrap();
+    assert!(kept.chapters[0].2.contains("[^1]: first") && kept.chapters[1].2.contains("[^1]: second"));
+    let (kept, imported) = md("# Book\n\n## A\n\nx[^1]\n\n[^1]: one\n\nB\n---\n\ny[^1]\n\n[^1]: two\n");
+    assert!(kept.chapters[0].2.contains("[^1]: one"), "{}", kept.text());
+    assert!(kept.chapters[1].2.contains("[^1]: two"), "{}", kept.text());
+    assert!(imported.report.losses.is_empty());
+}
+
+#[test]
+fn links_to_the_empty_name_lead_to_no_heading_without_words() {
+    let (kept, imported) = md(
+        "# One\n\n[a](#) [b]() [c](#-1) [d](#two)\n\n# \u{2026}\n\nx\n\n# \u{2026}\n\ny\n\n# Two {#}\n\n[e](#)\n",
+    );
+    let text = kept.text();
+    assert!(text.contains("a b c [d](0004-two.md)"), "{text}");
+    assert_eq!(imported.report.losses.iter().collect::<Vec<_>>(), [("link that leads nowhere", 4)]);
+}
+
+#[test]
+fn labels_are_the_same_whatever_their_case_and_a_book_has_one_spelling() {
+    let (kept, imported) =
+        md("# A\n\nx[^Note] y[^NOTE] z[^n]\n\n[^note]: text\n\n[^N]: first\n\n[^n]: second\n");
+    let text = kept.text();
+    assert!(text.contains("x[^note] y[^note] z[^N]"), "{text}");
+    assert!(text.contains("[^note]: text") && text.contains("[^N]: first"), "{text}");
+    assert_eq!(imported.report.losses.iter().collect::<Vec<_>>(), [("repeated footnote", 1)]);
+    let (kept, _) = md("# A\n\n> x[^STRASSE]\n>\n> [^Stra\u{df}e]: text\n");
+    assert_eq!(kept.text().matches("[^Stra\u{df}e]").count(), 2, "{}", kept.text());
+}
+
+#[test]
+fn a_picture_in_a_title_begins_its_chapter_and_lost_marks_are_counted() {
+    let picture = concat!(
+        "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUl",
+        "EQVR4nGP4z8DwHwAFAAH/iZk9HQAAAABJRU5ErkJggg=="
+    );
+    let text = format!(
+        "# ![]({picture})\n\nx\n\n*Two* `b`<br>c ![alt]({picture}) <i>d</i> <x>\n===\n\n# Three\n\ny\n"
+    );
+    let (kept, imported) = md(&text);
+    assert_eq!(kept.titles(), ["", "Two b c alt d", "Three"]);
+    assert_eq!(kept.chapters[0].2, "#\n\n![](../images/picture.png)\n\nx\n");
+    assert_eq!(kept.chapters[1].2, "# Two b c alt d\n\n![alt](../images/picture.png)\n");
+    let losses: Vec<_> = imported.report.losses.iter().collect();
+    assert_eq!(losses, [("mark in a title", 1), ("raw HTML", 1)]);
+    let (_, imported) = md(&format!("# ![Book]({picture})\n\n## One\n\nx\n\n## Two\n\ny\n"));
+    assert_eq!(imported.metadata.title, "Book");
+    assert_eq!(imported.report.losses.iter().collect::<Vec<_>>(), [("image in a title", 1)]);
+}
