@@ -9,8 +9,8 @@ pub(in crate::import) fn is_hidden(element: &Element) -> bool {
         return false;
     }
     let by_style = element.get("style").and_then(|style| {
-        let rules = style.split(';').filter_map(|rule| rule.split_once(':'));
-        let display = rules.filter(|(name, _)| name.trim().eq_ignore_ascii_case("display")).last();
+        let mut rules = style.split(';').filter_map(|rule| rule.split_once(':'));
+        let display = rules.rfind(|(name, _)| name.trim().eq_ignore_ascii_case("display"));
         display.and_then(|(_, value)| value.split(['!', ' ']).find(|word| !word.is_empty()))
     });
     match by_style {
