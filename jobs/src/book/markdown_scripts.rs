@@ -91,8 +91,8 @@ fn end(line: &[(char, bool)], begin: usize) -> Option<usize> {
     if !matches!(sign, '^' | '~') || !stands_alone(begin) || (begin > 0 && line[begin - 1].0 == '[') {
         return None;
     }
-    for at in begin + 1..line.len().min(begin + 2 + MOST_CHARACTERS) {
-        match line[at] {
+    for (at, (c, may_be_sign)) in line.iter().enumerate().skip(begin + 1).take(1 + MOST_CHARACTERS) {
+        match (*c, may_be_sign) {
             (c, true) if c == sign => return (at > begin + 1 && stands_alone(at)).then_some(at),
             (c, _) if c.is_whitespace() => return None,
             ('[' | ']' | '^' | '~', true) => return None,
