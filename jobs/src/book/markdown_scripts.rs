@@ -3,7 +3,7 @@
 
 use std::{collections::VecDeque, ops::Range};
 
-use pulldown_cmark::{CowStr, Event, OffsetIter, Parser, Tag, TagEnd};
+use pulldown_cmark::{CowStr, Event, LinkType, OffsetIter, Parser, Tag, TagEnd};
 
 use super::markdown::dialect;
 
@@ -22,12 +22,22 @@ pub(super) struct Scripts<'s> {
     ready: VecDeque<Event<'s>>,
     /// How many tags are open in which signs are text, or raised already.
     closed: usize,
+    /// Whether an address that stands for itself is open.
+    is_address: bool,
 }
 
 impl<'s> Scripts<'s> {
     pub(super) fn new(source: &'s str) -> Self {
         let events = Parser::new_ext(source, dialect()).into_offset_iter();
-        Self { source, events, texts: Vec::new(), bytes: 0, ready: VecDeque::new(), closed: 0 }
+        Self {
+            source,
+            events,
+            texts: Vec::new(),
+            bytes: 0,
+            ready: VecDeque::new(),
+            closed: 0,
+            is_address: false,
+        }
     }
 
     /// Hands on the texts that were gathered.
@@ -41,7 +51,7 @@ impl<'s> Scripts<'s> {
         let mut line: Vec<(char, bool)> = Vec::new();
         for (text, range) in &texts {
             let written = self.source.get(range.clone()) == Some(text.as_ref());
-            let escaped = is_escaped(self.source, range.start);
+            let escaped = text.starts_with(['^', '~']) && is_escaped(self.source, range.start);
             line.extend(text.chars().enumerate().map(|(at, c)| (c, written && !(at == 0 && escaped))));
         }
         self.split(&line);
@@ -93,9 +103,18 @@ fn end(line: &[(char, bool)], begin: usize) -> Option<usize> {
     }
     for (at, (c, may_be_sign)) in line.iter().enumerate().skip(begin + 1).take(1 + MOST_CHARACTERS) {
         match (*c, may_be_sign) {
-            (c, true) if c == sign => return (at > begin + 1 && stands_alone(at)).then_some(at),
+            (c, true) if c == sign => {
+                let inside = &line[begin + 1..at];
+                // Between two letters only numbers stand: `H~2~O`.
+                let ends = line.get(at + 1).is_none_or(|(next, _)| !next.is_alphanumeric())
+                    || inside.iter().all(|(c, _)| c.is_ascii_digit());
+                return (!inside.is_empty() && ends && stands_alone(at)).then_some(at);
+            }
             (c, _) if c.is_whitespace() => return None,
             ('[' | ']' | '^' | '~', true) => return None,
+            // Paths, addresses and formulas: `~/bin:~/lib`, `x^2+y^2=z^2`; but `Ca^2+^`.
+            ('/' | '\\' | ':' | '=' | '@', _) => return None,
+            ('+', _) if line.get(at + 1).is_none_or(|(next, _)| *next != sign) => return None,
             _ => {}
         }
     }
@@ -121,6 +140,16 @@ impl<'s> Iterator for Scripts<'s> {
                 Some((event, _)) => {
                     self.flush();
                     match &event {
+                        Event::Start(Tag::Link {
+                            link_type: LinkType::Autolink | LinkType::Email, ..
+                        }) => {
+                            self.closed += 1;
+                            self.is_address = true;
+                        }
+                        Event::End(TagEnd::Link) if self.is_address => {
+                            self.closed = self.closed.saturating_sub(1);
+                            self.is_address = false;
+                        }
                         Event::Start(tag) if is_closed(tag.to_end()) => self.closed += 1,
                         Event::End(tag) if is_closed(*tag) => self.closed = self.closed.saturating_sub(1),
                         _ => {}

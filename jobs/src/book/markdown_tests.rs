@@ -109,6 +109,11 @@ fn text_behind_a_letter_is_raised_and_lowered_as_people_write_it() {
         lines.collect::<String>()
     };
     for (source, expected) in [
+        (
+            "x^2+y^2=z^2 <http://a.org/~a/~b> C:\\PROGRA~1\\MICROS~2",
+            "x^2+y^2=z^2 http://a.org/~a/~b C:\\PROGRA~1\\MICROS~2",
+        ),
+        ("a~b~c Ca^2+^", "a~b~c Ca<2+>"),
         ("E=mc^2^ and x^2^y, H~2~O; C~6~H~12~O~6~.", "E=mc<2> and x<2>y, H{2}O; C{6}H{12}O{6}."),
         ("^14^C (a)^2^b ^u^ ~d~ *x*^2^", "<14>C (a)<2>b <u> {d} x<2>"),
         ("a^b c^ 2^10 and 2^20 x^ ~5 to ~10", "a^b c^ 2^10 and 2^20 x^ ~5 to ~10"),

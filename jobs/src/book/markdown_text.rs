@@ -53,7 +53,7 @@ pub(crate) struct TitleText {
     pub(crate) has_marks: bool,
     /// How many tags were in it that mean nothing here.
     pub(crate) tags: usize,
-    /// The pictures in it, as they are written.
+    /// The pictures in it, as they are written; one in another's words is that one's.
     pub(crate) images: Vec<String>,
 }
 
@@ -62,12 +62,18 @@ pub(crate) fn heading_text(line: &str) -> TitleText {
     let labels = line.split("[^").skip(1).filter_map(|rest| rest.split_once(']')).map(|(label, _)| label);
     let definitions: String = labels.map(|label| format!("\n\n[^{label}]: -")).collect();
     let source = format!("{line}{definitions}");
-    let mut title = TitleText::default();
+    let (mut title, mut depth) = (TitleText::default(), 0_usize);
     for (event, range) in Parser::new_ext(&source, dialect()).into_offset_iter() {
         match event {
             Read::End(TagEnd::Heading(_)) | Read::Start(From::FootnoteDefinition(_)) => break,
             Read::FootnoteReference(_) => title.notes += 1,
-            Read::Start(From::Image { .. }) => title.images.extend(source.get(range).map(str::to_owned)),
+            Read::Start(From::Image { .. }) => {
+                if depth == 0 {
+                    title.images.extend(source.get(range).map(str::to_owned));
+                }
+                depth += 1;
+            }
+            Read::End(TagEnd::Image) => depth = depth.saturating_sub(1),
             Read::InlineHtml(html) => match inline(&html) {
                 Inline::Break => title.text.push(' '),
                 Inline::Start(_) => title.has_marks = true,

@@ -5,10 +5,15 @@ const LONGEST_LINE: usize = 200;
 
 /// Whether a text can be a line.
 pub(crate) fn line(what: &str, given: &str) -> Result<(), String> {
+    line_of(what, given, LONGEST_LINE)
+}
+
+/// The same of one that may have so many characters.
+pub(crate) fn line_of(what: &str, given: &str, most: usize) -> Result<(), String> {
     if given.chars().any(char::is_control) {
         return Err(format!("{what} has control characters or several lines: leave them out"));
     }
-    text(what, given, LONGEST_LINE)
+    text(what, given, most)
 }
 
 /// Whether a text is short enough.

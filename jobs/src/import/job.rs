@@ -15,14 +15,15 @@ use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 
 use super::{
-    BookSink, ChapterMark, Handed, Imported, Report, Source, SourceFile, SourceFormat, detect, import_marked,
+    BookSink, ChapterMark, Handed, Imported, MOST_TITLE, Report, Source, SourceFile, SourceFormat, detect,
+    import_marked,
     unpack::{format_of, unpack},
 };
 use crate::{
     book::{
         BookError, Metadata,
         project::{Guard, ProjectWriter, discard},
-        said::{language, line},
+        said::{language, line_of},
     },
     scratch::Scratch,
 };
@@ -76,6 +77,8 @@ const MOST_FILES: usize = 2_000;
 const MOST_MARKS: usize = 20;
 /// How many authors may be named.
 const MOST_AUTHORS: usize = 100;
+/// How many characters the name of one has at most.
+const MOST_AUTHOR: usize = 200;
 /// How many bytes a picture has at most; it is held in memory while it is stored.
 const MOST_PICTURE_BYTES: u64 = 32 << 20;
 
@@ -189,12 +192,12 @@ impl Import {
     /// Whether a title page can say what is said in place of the manuscript's own.
     fn check_said(&self) -> Result<(), String> {
         if let Some(title) = &self.title {
-            named("the title", title)?;
+            named("the title", title, MOST_TITLE)?;
         }
         if self.authors.len() > MOST_AUTHORS {
             return Err(format!("at most {MOST_AUTHORS} authors can be named"));
         }
-        self.authors.iter().try_for_each(|author| named("an author's name", author))?;
+        self.authors.iter().try_for_each(|author| named("an author's name", author, MOST_AUTHOR))?;
         self.language.as_deref().map_or(Ok(()), language)
     }
 
@@ -212,8 +215,12 @@ impl Import {
     }
 }
 
-fn named(what: &str, given: &str) -> Result<(), String> {
-    if given.trim().is_empty() { Err(format!("{what} is empty: leave it out")) } else { line(what, given) }
+fn named(what: &str, given: &str, most: usize) -> Result<(), String> {
+    if given.trim().is_empty() {
+        Err(format!("{what} is empty: leave it out"))
+    } else {
+        line_of(what, given, most)
+    }
 }
 
 /// Reads files of this machine as a job reads what was fetched; `scratch` is for what is in archives. Blocking.

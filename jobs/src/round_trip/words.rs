@@ -66,10 +66,14 @@ fn a_caption_is_read_in_every_format_whether_its_picture_is_shown_or_not() {
         }
     }
     // Back from the file, each stands once.
-    let (bytes, _) = held.export(Format::Epub);
-    let back = Held::read(SourceFormat::Epub, "book.epub", &bytes).0;
-    assert_eq!(back.chapters[0].2.matches("1066").count(), 1, "{}", back.chapters[0].2);
-    assert_eq!(back.chapters[0].2.matches("1492").count(), 1, "{}", back.chapters[0].2);
+    for (format, source) in [(Format::Epub, SourceFormat::Epub), (Format::Html, SourceFormat::Html)] {
+        let (bytes, _) = held.export(format);
+        let back = Held::read(source, "book", &bytes).0;
+        let text: String = back.chapters.into_iter().map(|(.., text)| text).collect();
+        for year in ["1066", "1492", "1789"] {
+            assert_eq!(text.matches(year).count(), 1, "{format}: {text}");
+        }
+    }
 }
 
 #[test]

@@ -42,7 +42,7 @@ impl Markup {
         }
         tag.push_str("/>");
         self.push(&tag);
-        // A title that only a pointer finds is not read on paper; below a picture among words it would part them.
+        // A title that only a pointer finds is not read on paper. Below a picture behind words it would part those.
         if begins && !title.trim().is_empty() {
             self.push(&format!("<span class=\"caption\" {TITLE}>{}</span>", escaped(title)));
         }

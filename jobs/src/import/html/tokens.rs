@@ -1,5 +1,4 @@
-//! HTML as tags and text, as browsers part it: streamed, with what is kept of a tag bounded. Knows no element but those whose
-//! content is no markup.
+//! HTML as tags and text, as browsers part it: streamed, what is kept of a tag bounded. Of elements it knows those of raw text.
 //!
 //! Written here and not left to html5ever's tokenizer, which holds a tag's attributes without bound and compares each with all
 //! before it: a tag of some megabytes takes it hours.
@@ -20,7 +19,7 @@ const MOST_PICTURE_BYTES: usize = 16 << 20;
 /// How many bytes a piece of text has.
 const MOST_TEXT_BYTES: usize = 8 << 10;
 /// The attributes that mean something in a book.
-const KEPT: [&str; 29] = [
+const KEPT: [&str; 30] = [
     "align",
     "alt",
     "alttext",
@@ -30,6 +29,7 @@ const KEPT: [&str; 29] = [
     "content",
     "data-alt",
     "data-anchor",
+    "data-caption",
     "data-image",
     "data-label",
     "data-title",

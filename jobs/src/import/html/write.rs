@@ -287,9 +287,10 @@ impl<'a> Writer<'a> {
         Ok(Seen::Step(Step::Start(element)))
     }
 
-    /// Whether what is left out is so by its name, in which the first pass counts no headings.
+    /// Whether this is in something that is left out by its name, in which the first pass counts no headings.
     fn in_left_out_by_name(&self) -> bool {
-        self.left_out.is_some_and(|depth| self.path.get(depth - 1).is_some_and(|name| is_left_out(name)))
+        let inside = self.left_out.and_then(|depth| self.path.get(depth - 1..));
+        inside.is_some_and(|path| path.iter().any(|name| is_left_out(name)))
     }
 
     /// Pictures by their names in the book, and marks of notes as such.

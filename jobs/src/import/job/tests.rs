@@ -71,7 +71,7 @@ fn what_a_title_page_can_not_say_is_refused_before_there_is_a_job() {
     for (field, said, problem) in [
         ("title", json!(" "), "the title is empty"),
         ("title", json!("a\nb"), "control characters"),
-        ("title", json!("x".repeat(201)), "201 characters"),
+        ("title", json!("x".repeat(601)), "601 characters"),
         ("authors", json!(["Ann", ""]), "an author's name is empty"),
         ("authors", json!(["x\u{7}"]), "control characters"),
         ("authors", json!(vec!["x"; 101]), "at most 100"),

@@ -91,7 +91,8 @@ impl Definitions {
         if scanner.begins_definition() {
             let key = label(line).map(key).unwrap_or_default();
             let place = self.place;
-            self.taken = self.kept.get(&key).is_some_and(|same| same.iter().any(|one| one.place == place));
+            let found = self.kept.get(&key).map(|same| same.binary_search_by_key(&place, |one| one.place));
+            self.taken = found.is_some_and(|found| found.is_ok());
             if self.taken && key.starts_with('^') && !self.met.insert(key) {
                 losses.add(loss::REPEATED_NOTE);
             }
