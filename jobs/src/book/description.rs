@@ -90,6 +90,11 @@ pub struct Metadata {
 }
 
 impl Metadata {
+    /// The last lines of a title page, of which some may be empty: who published the book, when, and its rights.
+    pub fn imprint(&self) -> [&str; 3] {
+        [&self.publisher, self.shown_date(), &self.rights]
+    }
+
     /// The date as a title page has it: the day of what is a moment to the second, as programs write it.
     pub fn shown_date(&self) -> &str {
         let is_day =

@@ -13,9 +13,9 @@ pub(crate) struct Labels {
     first: HashMap<String, String>,
 }
 
-/// What the parser tells labels apart by: no case. Through capitals, as `ß` is the same as `SS`.
-pub(crate) fn without_case(label: &str) -> String {
-    label.to_uppercase().to_lowercase()
+/// What the parser tells labels apart by: no case, spaces collapsed. Through capitals, as `ß` is the same as `SS`.
+pub(crate) fn key(label: &str) -> String {
+    one_spaced(label).to_uppercase().to_lowercase()
 }
 
 fn one_spaced(label: &str) -> String {
@@ -23,7 +23,8 @@ fn one_spaced(label: &str) -> String {
 }
 
 impl Labels {
-    /// Those of all lines that could begin a definition; one that does not does no harm.
+    /// Those of all lines that could begin a definition; one that does not, as in code, may part a mark from its note where their
+    /// cases differ.
     pub(crate) fn of(text: &str) -> Self {
         let mut labels = Self::default();
         if !text.contains("]:") {
@@ -35,7 +36,7 @@ impl Labels {
             let Some((label, _)) = inside.and_then(|(_, rest)| rest.split_once("]:")) else { continue };
             if label.len() <= 999 {
                 let label = one_spaced(label);
-                labels.first.entry(without_case(&label)).or_insert_with(|| label.clone());
+                labels.first.entry(key(&label)).or_insert_with(|| label.clone());
                 labels.written.insert(label);
             }
         }
@@ -47,7 +48,7 @@ impl Labels {
         if self.written.contains(label) {
             return Cow::Borrowed(label);
         }
-        let first = self.first.get(&without_case(&one_spaced(label)));
+        let first = self.first.get(&key(label));
         first.map_or(Cow::Borrowed(label), |first| Cow::Owned(first.clone()))
     }
 }

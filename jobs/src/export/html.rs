@@ -55,8 +55,7 @@ impl Html {
         }
         writeln!(out, "<h1 dir=\"auto\">{title}</h1>")?;
         let authors = metadata.authors.iter().map(|author| ("author", author.as_str()));
-        let imprint =
-            [&*metadata.publisher, metadata.shown_date(), &metadata.rights].map(|line| ("imprint", line));
+        let imprint = metadata.imprint().map(|line| ("imprint", line));
         for (class, line) in
             [("subtitle", metadata.subtitle.as_str())].into_iter().chain(authors).chain(imprint)
         {

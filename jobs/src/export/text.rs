@@ -131,7 +131,7 @@ impl Text {
         self.page.begin(Leaf::Heading(1));
         self.heading(&legal(lookup.title()), '=');
         let lines = [&metadata.subtitle].into_iter().chain(&metadata.authors).map(String::as_str);
-        for line in lines.chain([&*metadata.publisher, metadata.shown_date(), &metadata.rights]) {
+        for line in lines.chain(metadata.imprint()) {
             if !line.trim().is_empty() {
                 self.page.begin(Leaf::Paragraph);
                 self.paragraph(&legal(line));

@@ -3,7 +3,7 @@
 
 use std::{borrow::Cow, collections::HashSet};
 
-use super::{BookSink, HELD_TITLE, MOST_TITLE, Report, one_line};
+use super::{BookSink, MOST_TITLE, Report, one_line, title_of};
 use crate::book::{
     BookError, Checked, EndTag, Event, EventSink, Losses, Tag, loss,
     names::{UniqueNames, chapter_name},
@@ -89,11 +89,7 @@ impl<'a> Chapters<'a> {
             return Err(BookError::input(&self.file, "the book has more than 50,000 chapters"));
         }
         let name = self.names.add(&file_name(index, title));
-        let title = one_line(title, HELD_TITLE);
-        if title.chars().nth(MOST_TITLE).is_some() {
-            self.report.losses.add(loss::TITLE);
-        }
-        let title = one_line(&title, MOST_TITLE);
+        let title = title_of(title, &mut self.report.losses);
         self.open(name, title, 1)
     }
 

@@ -19,7 +19,7 @@ use std::{fmt, io::Read, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::book::{BookError, Losses, Metadata};
+use crate::book::{BookError, Losses, Metadata, loss};
 
 mod archive;
 mod arriving;
@@ -241,10 +241,7 @@ pub fn import_marked(
             .warn(format!("where chapters begin is what {format} itself says: marks were not used"));
     }
     let metadata = &mut imported.metadata;
-    if metadata.title.chars().nth(MOST_TITLE).is_some() {
-        imported.report.losses.add(crate::book::loss::TITLE);
-        metadata.title = one_line(&metadata.title, MOST_TITLE);
-    }
+    metadata.title = title_of(&metadata.title, &mut imported.report.losses);
     if metadata.title.trim().is_empty() {
         metadata.title = match source {
             Source::File(file) => title_from_name(&file.name),
@@ -277,6 +274,16 @@ fn one_line(text: &str, most: usize) -> String {
         return line;
     }
     line.chars().take(most.saturating_sub(1)).chain(['…']).collect()
+}
+
+/// A title of a chapter or book as it is kept; what is cut of it is counted.
+fn title_of(text: &str, losses: &mut Losses) -> String {
+    let title = one_line(text, HELD_TITLE);
+    if title.chars().nth(MOST_TITLE).is_none() {
+        return title;
+    }
+    losses.add(loss::TITLE);
+    one_line(&title, MOST_TITLE)
 }
 
 /// A file's read error, with its name.

@@ -35,7 +35,7 @@ impl Body {
         for author in &metadata.authors {
             self.line("Author", "", author);
         }
-        for line in [&*metadata.publisher, metadata.shown_date(), &metadata.rights] {
+        for line in metadata.imprint() {
             self.line("Imprint", "", line);
         }
         Ok(())

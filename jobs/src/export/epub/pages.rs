@@ -58,7 +58,7 @@ pub(super) fn title(lookup: &Lookup) -> String {
     for author in &metadata.authors {
         page.push_str(&element("p", " class=\"author\"", author));
     }
-    for line in [&*metadata.publisher, metadata.shown_date(), &metadata.rights] {
+    for line in metadata.imprint() {
         page.push_str(&element("p", " class=\"imprint\"", line));
     }
     page.push_str("</section>\n");

@@ -70,7 +70,7 @@ impl Pdf {
             above = look.size * 0.4;
         }
         let mut above = look.size * 7.0;
-        for imprint in [&*metadata.publisher, metadata.shown_date(), &metadata.rights] {
+        for imprint in metadata.imprint() {
             if !imprint.trim().is_empty() {
                 self.centred(imprint, &line(0.92), above, out)?;
                 above = look.size * 0.3;

@@ -7,7 +7,7 @@ use super::{
     lines::{Scanner, label},
     resolve::EMBEDDED,
 };
-use crate::book::{Losses, loss, markdown_labels::without_case};
+use crate::book::{Losses, loss, markdown_labels::key};
 
 /// How many bytes of definitions are kept; later ones stay where they stand.
 const MOST_BYTES: usize = 16 << 20;
@@ -35,11 +35,6 @@ struct Definition {
     place: usize,
     text: String,
     used: bool,
-}
-
-/// Labels are told apart as CommonMark says: without case, spaces collapsed.
-fn key(label: &str) -> String {
-    without_case(&label.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 impl Definitions {
