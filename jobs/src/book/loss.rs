@@ -2,6 +2,8 @@
 
 /// A link to an unknown chapter, a relative path or a scheme that readers should not be sent to.
 pub(crate) const LINK: &str = "link that leads nowhere";
+/// A link whose address is longer than programs of the format take.
+pub(crate) const LONG_LINK: &str = "link with an over-long address";
 /// A link to a chapter that the exported part does not have.
 pub(crate) const OUTSIDE: &str = "link to a chapter outside of the part";
 /// A link inside another; the outer one stays.

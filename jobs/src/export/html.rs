@@ -66,7 +66,8 @@ impl Html {
         writeln!(out, "</header>")?;
         let chapters = lookup.book().chapters.len();
         if chapters > 0 {
-            writeln!(out, "<nav role=\"doc-toc\" aria-label=\"Contents\">\n<ol>")?;
+            let contents = language::contents(&metadata.language);
+            writeln!(out, "<nav role=\"doc-toc\" aria-label=\"{contents}\">\n<ol>")?;
             for index in 0..chapters {
                 let address = Markup::chapter_address(Style::Html, index);
                 let title = lookup.chapter_title(index);

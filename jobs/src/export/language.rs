@@ -1,4 +1,5 @@
-//! A book's language as EPUB and HTML want it: a well-formed tag of BCP 47, and the way that its script runs.
+//! A book's language as its formats want it: a well-formed tag of BCP 47, the way that its script runs, and what a table of
+//! contents is called in it.
 
 /// The tag if it is well-formed, else its first part, else `und`. `en_GB` is mended to `en-GB`.
 pub(super) fn tag(language: &str) -> String {
@@ -20,6 +21,49 @@ pub(super) fn is_right_to_left(tag: &str) -> bool {
     match parts.find(|part| part.len() == 4 && part.bytes().all(|b| b.is_ascii_alphabetic())) {
         Some(script) => SCRIPTS.contains(&script),
         None => LANGUAGES.contains(&primary),
+    }
+}
+
+/// What a table of contents is called in books of a language; in English where it isn't known here.
+pub(super) fn contents(tag: &str) -> &'static str {
+    let tag = tag.to_ascii_lowercase();
+    let mut parts = tag.split(['-', '_']);
+    match parts.next().unwrap_or_default() {
+        "de" => "Inhalt",
+        "fr" => "Table des matières",
+        "es" => "Índice",
+        "ca" => "Índex",
+        "it" => "Indice",
+        "pt" => "Sumário",
+        "nl" => "Inhoud",
+        "sv" => "Innehåll",
+        "da" => "Indhold",
+        "nb" | "nn" | "no" => "Innhold",
+        "is" => "Efnisyfirlit",
+        "fi" => "Sisällys",
+        "et" => "Sisukord",
+        "lv" => "Saturs",
+        "lt" => "Turinys",
+        "pl" => "Spis treści",
+        "cs" | "sk" => "Obsah",
+        "hu" => "Tartalom",
+        "ro" => "Cuprins",
+        "hr" | "bs" => "Sadržaj",
+        "sl" => "Kazalo",
+        "tr" => "İçindekiler",
+        "el" => "Περιεχόμενα",
+        "ru" => "Содержание",
+        "uk" => "Зміст",
+        "bg" => "Съдържание",
+        "he" | "iw" => "תוכן העניינים",
+        "ar" => "المحتويات",
+        "fa" => "فهرست",
+        "zh" if parts.any(|part| ["hant", "tw", "hk", "mo"].contains(&part)) => "目錄",
+        "zh" => "目录",
+        "ja" => "目次",
+        "ko" => "차례",
+        "vi" => "Mục lục",
+        _ => "Contents",
     }
 }
 
@@ -61,5 +105,13 @@ mod tests {
     fn the_script_tells_the_direction() {
         assert!(is_right_to_left("he") && is_right_to_left("ar-EG") && is_right_to_left("az-Arab"));
         assert!(!is_right_to_left("en") && !is_right_to_left("ar-Latn"));
+    }
+    #[test]
+    fn a_table_of_contents_is_called_as_in_other_books_of_the_language() {
+        for (tag, called) in [("de-AT", "Inhalt"), ("ar", "المحتويات"), ("zh-Hant", "目錄"), ("zh", "目录")]
+        {
+            assert_eq!(contents(tag), called);
+        }
+        assert_eq!((contents("und"), contents("")), ("Contents", "Contents"));
     }
 }

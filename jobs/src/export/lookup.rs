@@ -2,8 +2,11 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use crate::book::{Asset, Book, LinkTarget};
-use crate::scratch::Scratch;
+use super::{loss, url};
+use crate::{
+    book::{Asset, Book, LinkTarget},
+    scratch::Scratch,
+};
 
 /// A book with indexes over its names.
 #[derive(Debug)]
@@ -58,6 +61,14 @@ impl Lookup {
     /// Where a link in chapter `from` leads.
     pub(super) fn link<'a>(&self, from: usize, target: &'a str) -> LinkTarget<'a> {
         Book::link(|name| self.chapter(name), from, target)
+    }
+
+    /// What is lost with a link that a format with a longest address makes none of.
+    pub(super) fn lost_link(&self, from: usize, target: &str) -> &'static str {
+        match self.link(from, target) {
+            LinkTarget::External(target) if url::valid(target).is_some() => loss::LONG_LINK,
+            _ => loss::LINK,
+        }
     }
 
     /// The chapter whose file has this name.

@@ -4,6 +4,7 @@ mod author;
 mod docx;
 mod docx_text;
 mod every_format;
+mod instead;
 mod markdown;
 pub(super) mod sample;
 

@@ -61,6 +61,9 @@ impl Runs {
                 Image::Missing => {
                     losses.add(loss::MISSING_IMAGE);
                     self.text(alt);
+                    if !title.trim().is_empty() {
+                        self.text(&format!(" {}", title.trim()));
+                    }
                 }
                 Image::At(address) => {
                     let image = Image::At(address.into_owned().into());

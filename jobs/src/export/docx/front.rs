@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     book::BookError,
-    export::{escape::runs_right_to_left, zip::Zip},
+    export::{escape::runs_right_to_left, language, zip::Zip},
 };
 
 impl Body {
@@ -71,7 +71,7 @@ impl Body {
         if chapters == 0 {
             return Ok(());
         }
-        self.line("TOCHeading", "", "Contents");
+        self.line("TOCHeading", "", language::contents(&lookup.book().metadata.language));
         for index in 0..chapters {
             let title = lookup.chapter_title(index);
             let base = runs_right_to_left(&title).unwrap_or(self.right_to_left);

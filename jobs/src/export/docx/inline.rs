@@ -109,7 +109,7 @@ impl Body {
         } else if let Some((opening, closing)) = self.link(target, title)? {
             link = Link { opening: Some(opening), closing: Some(closing) };
         } else {
-            self.losses.add(loss::LINK);
+            self.losses.add(self.lookup.lost_link(self.chapter, target));
         }
         self.story.links.push(link);
         Ok(())
@@ -166,11 +166,11 @@ impl Body {
             lookup::Picture::Asset(index, asset) => self.picture(index, asset, alt, title),
             lookup::Picture::Remote => {
                 self.losses.add(loss::REMOTE_IMAGE);
-                self.instead_of_image(url::valid(source), alt)
+                self.instead_of_image(url::valid(source), alt, title)
             }
             lookup::Picture::Missing => {
                 self.losses.add(loss::MISSING_IMAGE);
-                self.instead_of_image(None, alt)
+                self.instead_of_image(None, alt, title)
             }
         }
     }
@@ -230,17 +230,20 @@ impl Body {
         ((width / columns).max(200), page::PICTURE_HEIGHT)
     }
 
-    /// A picture that can't be shown: what it shows in words, and where it is, if that is known.
-    fn instead_of_image(&mut self, address: Option<String>, alt: &str) -> Result<(), BookError> {
+    /// A picture that can't be shown: what it shows in words, where it is, if that is known, and its caption.
+    fn instead_of_image(&mut self, address: Option<String>, alt: &str, title: &str) -> Result<(), BookError> {
         let words = format!("[{}]", if alt.trim().is_empty() { "image" } else { alt });
-        let link = if self.is_in_link() { None } else { self.link_out(address, "")? };
-        let Some((opening, closing)) = link else {
-            self.text(&words);
-            return Ok(());
-        };
-        self.story.links.push(Link { opening: Some(opening), closing: Some(closing) });
-        self.text(&words);
-        self.end_link();
+        match if self.is_in_link() { None } else { self.link_out(address, "")? } {
+            None => self.text(&words),
+            Some((opening, closing)) => {
+                self.story.links.push(Link { opening: Some(opening), closing: Some(closing) });
+                self.text(&words);
+                self.end_link();
+            }
+        }
+        if !title.trim().is_empty() {
+            self.text(&format!(" {}", title.trim()));
+        }
         Ok(())
     }
 }

@@ -68,8 +68,9 @@ pub(super) fn title(lookup: &Lookup) -> String {
 
 /// The navigation: contents, and landmarks that only reading systems see. Handed on in pieces.
 pub(super) fn navigation(lookup: &Lookup, write: &mut dyn FnMut(&str) -> io::Result<()>) -> io::Result<()> {
-    write(&head(lookup, "Contents", ""))?;
-    write("<nav epub:type=\"toc\" role=\"doc-toc\" id=\"toc\">\n<h1>Contents</h1>\n<ol>\n")?;
+    let contents = language::contents(&lookup.book().metadata.language);
+    write(&head(lookup, contents, ""))?;
+    write(&format!("<nav epub:type=\"toc\" role=\"doc-toc\" id=\"toc\">\n<h1>{contents}</h1>\n<ol>\n"))?;
     write(&format!("<li><a href=\"title.xhtml\">{}</a></li>\n", escaped(lookup.title())))?;
     let chapters = lookup.book().chapters.len();
     for index in 0..chapters {
@@ -81,7 +82,7 @@ pub(super) fn navigation(lookup: &Lookup, write: &mut dyn FnMut(&str) -> io::Res
         write("<li><a epub:type=\"cover\" href=\"cover.xhtml\">Cover</a></li>\n")?;
     }
     write("<li><a epub:type=\"titlepage\" href=\"title.xhtml\">Title page</a></li>\n")?;
-    write("<li><a epub:type=\"toc\" href=\"nav.xhtml\">Contents</a></li>\n")?;
+    write(&format!("<li><a epub:type=\"toc\" href=\"nav.xhtml\">{contents}</a></li>\n"))?;
     if chapters > 0 {
         let first = Markup::chapter_address(Style::Epub, 0);
         write(&format!("<li><a epub:type=\"bodymatter\" href=\"{first}\">Start of the text</a></li>\n"))?;

@@ -11,9 +11,12 @@ use super::{
     metadata,
     paper::Furniture,
     structure::{Action, Span, Target, alternative},
-    text::Align,
+    text::{Align, Typesetter},
 };
-use crate::book::{BookError, check::is_legal};
+use crate::{
+    book::{BookError, check::is_legal},
+    export::language,
+};
 
 impl Pdf {
     pub(super) fn begin_book(&mut self, out: &mut dyn Write) -> Result<(), BookError> {
@@ -131,7 +134,8 @@ impl Pdf {
         if self.numbers.is_empty() {
             return Ok(());
         }
-        let words = metadata::contents(&self.language);
+        let words = language::contents(&self.language);
+        let words = if Typesetter::has(words) { words } else { "Contents" };
         self.paper.set_heads(Some(words), words);
         self.paper.set_furniture(Furniture::Number);
         self.paper.structure.open(&mut self.paper.objects, "Sect");

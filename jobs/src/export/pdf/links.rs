@@ -28,7 +28,7 @@ impl Pdf {
         } else {
             let found = self.target(target)?;
             if found.is_none() {
-                self.losses.add(loss::LINK);
+                self.losses.add(self.lookup.lost_link(self.chapter, target));
             }
             found
         };

@@ -32,34 +32,6 @@ pub(super) fn identity(book: &Book) -> [u8; 16] {
     identity
 }
 
-/// What a table of contents is called.
-pub(super) fn contents(language: &str) -> &'static str {
-    match language.split('-').next().unwrap_or_default() {
-        "de" => "Inhalt",
-        "fr" => "Table des matières",
-        "es" => "Índice",
-        "it" => "Indice",
-        "pt" => "Sumário",
-        "nl" => "Inhoud",
-        "sv" => "Innehåll",
-        "da" => "Indhold",
-        "nb" | "nn" | "no" => "Innhold",
-        "fi" => "Sisällys",
-        "pl" => "Spis treści",
-        "cs" => "Obsah",
-        "sk" => "Obsah",
-        "hu" => "Tartalom",
-        "ro" => "Cuprins",
-        "tr" => "İçindekiler",
-        "el" => "Περιεχόμενα",
-        "ru" => "Содержание",
-        "uk" => "Зміст",
-        "bg" => "Съдържание",
-        "he" | "iw" => "תוכן העניינים",
-        _ => "Contents",
-    }
-}
-
 /// Writes all that stands at the end of a file.
 pub(super) fn finish(pdf: &mut Pdf, out: &mut dyn Write) -> Result<(), BookError> {
     let front = pdf.paper.front_pages();

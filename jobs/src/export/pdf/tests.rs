@@ -176,7 +176,7 @@ fn a_links_address_is_written_once_however_many_lines_it_has() {
     let (file, lost) = with_link(format!("https://example.org/{}", "a".repeat(2_000)));
     assert_eq!(
         (file.matches("/S/URI").count(), losses(&lost)),
-        (0, vec!["link that leads nowhere: 1".to_owned()])
+        (0, vec!["link with an over-long address: 1".to_owned()])
     );
 }
 

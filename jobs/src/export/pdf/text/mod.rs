@@ -199,6 +199,11 @@ impl Typesetter {
         self.shaper.fonts()
     }
 
+    /// Whether the fonts have all of a text.
+    pub(in crate::export) fn has(text: &str) -> bool {
+        segment::segments(face::FaceId::HELP, text).iter().all(|segment| segment.face.is_some())
+    }
+
     /// How often a character was set that no font has, and a box stands in its place.
     pub(in crate::export) fn missing(&self) -> u64 {
         self.shaper.missing
