@@ -14,8 +14,10 @@ pub enum ArtifactError {
         #[source]
         cause: object_store::Error,
     },
-    /// It is not there: removed by retention, or never published.
-    #[error("there is no artifact at {key}: its job is too old, or it was never whole; export it again")]
+    /// It is not there: removed, also while it was read, or never published.
+    #[error(
+        "there is no artifact at {key}: it was removed, its job is too old, or it was never whole; export it again"
+    )]
     Missing {
         /// The storage key asked for.
         key: String,
