@@ -50,7 +50,7 @@ pub enum Image<'a> {
     /// By the name of a definition that stands elsewhere and has a caption of its own; with the caption where it is
     /// another one.
     Defined(String, Option<String>),
-    /// Not at all: its alternative text takes its place.
+    /// Not at all: its alternative text and its caption take its place.
     Missing,
 }
 

@@ -11,60 +11,94 @@ pub(super) fn tag(language: &str) -> String {
     if is_well_formed(primary) { primary.to_owned() } else { "und".to_owned() }
 }
 
-/// Whether the tag's script runs from right to left.
+/// Whether the tag's script runs from right to left; the tag may be as somebody wrote it.
 pub(super) fn is_right_to_left(tag: &str) -> bool {
     const LANGUAGES: [&str; 12] = ["ar", "arc", "ckb", "dv", "fa", "he", "iw", "ps", "sd", "ug", "ur", "yi"];
     const SCRIPTS: [&str; 6] = ["arab", "hebr", "syrc", "thaa", "nkoo", "adlm"];
     let tag = tag.to_ascii_lowercase();
-    let mut parts = tag.split('-');
+    let mut parts = tag.trim().split(['-', '_']);
     let primary = parts.next().unwrap_or_default();
-    match parts.find(|part| part.len() == 4 && part.bytes().all(|b| b.is_ascii_alphabetic())) {
+    match parts.find(|part| is_script(part)) {
         Some(script) => SCRIPTS.contains(&script),
         None => LANGUAGES.contains(&primary),
     }
 }
 
-/// What a table of contents is called in books of a language; in English where it isn't known here.
-pub(super) fn contents(tag: &str) -> &'static str {
-    let tag = tag.to_ascii_lowercase();
-    let mut parts = tag.split(['-', '_']);
-    match parts.next().unwrap_or_default() {
-        "de" => "Inhalt",
-        "fr" => "Table des matières",
-        "es" => "Índice",
-        "ca" => "Índex",
-        "it" => "Indice",
-        "pt" => "Sumário",
-        "nl" => "Inhoud",
-        "sv" => "Innehåll",
-        "da" => "Indhold",
-        "nb" | "nn" | "no" => "Innhold",
-        "is" => "Efnisyfirlit",
-        "fi" => "Sisällys",
-        "et" => "Sisukord",
-        "lv" => "Saturs",
-        "lt" => "Turinys",
-        "pl" => "Spis treści",
-        "cs" | "sk" => "Obsah",
-        "hu" => "Tartalom",
-        "ro" => "Cuprins",
-        "hr" | "bs" => "Sadržaj",
-        "sl" => "Kazalo",
-        "tr" => "İçindekiler",
-        "el" => "Περιεχόμενα",
-        "ru" => "Содержание",
-        "uk" => "Зміст",
-        "bg" => "Съдържание",
-        "he" | "iw" => "תוכן העניינים",
-        "ar" => "المحتويات",
-        "fa" => "فهرست",
-        "zh" if parts.any(|part| ["hant", "tw", "hk", "mo"].contains(&part)) => "目錄",
-        "zh" => "目录",
-        "ja" => "目次",
-        "ko" => "차례",
-        "vi" => "Mục lục",
-        _ => "Contents",
+/// What a table of contents is called, by language, with the script that the words are in.
+const CONTENTS: [(&str, &str, &str); 49] = [
+    ("ar", "arab", "المحتويات"),
+    ("be", "cyrl", "Змест"),
+    ("bg", "cyrl", "Съдържание"),
+    ("bs", "latn", "Sadržaj"),
+    ("bs", "cyrl", "Садржај"),
+    ("ca", "latn", "Índex"),
+    ("cs", "latn", "Obsah"),
+    ("cy", "latn", "Cynnwys"),
+    ("da", "latn", "Indhold"),
+    ("de", "latn", "Inhalt"),
+    ("el", "grek", "Περιεχόμενα"),
+    ("es", "latn", "Índice"),
+    ("et", "latn", "Sisukord"),
+    ("eu", "latn", "Aurkibidea"),
+    ("fa", "arab", "فهرست مطالب"),
+    ("fi", "latn", "Sisällys"),
+    ("fr", "latn", "Table des matières"),
+    ("gl", "latn", "Índice"),
+    ("he", "hebr", "תוכן העניינים"),
+    ("iw", "hebr", "תוכן העניינים"),
+    ("hr", "latn", "Sadržaj"),
+    ("hu", "latn", "Tartalom"),
+    ("id", "latn", "Daftar Isi"),
+    ("is", "latn", "Efnisyfirlit"),
+    ("it", "latn", "Indice"),
+    ("ja", "jpan", "目次"),
+    ("ko", "kore", "차례"),
+    ("lt", "latn", "Turinys"),
+    ("lv", "latn", "Saturs"),
+    ("mk", "cyrl", "Содржина"),
+    ("nb", "latn", "Innhold"),
+    ("nl", "latn", "Inhoud"),
+    ("nn", "latn", "Innhald"),
+    ("no", "latn", "Innhold"),
+    ("pl", "latn", "Spis treści"),
+    ("pt", "latn", "Sumário"),
+    ("ro", "latn", "Cuprins"),
+    ("ru", "cyrl", "Содержание"),
+    ("sk", "latn", "Obsah"),
+    ("sl", "latn", "Kazalo"),
+    ("sr", "cyrl", "Садржај"),
+    ("sr", "latn", "Sadržaj"),
+    ("sv", "latn", "Innehåll"),
+    ("th", "thai", "สารบัญ"),
+    ("tr", "latn", "İçindekiler"),
+    ("uk", "cyrl", "Зміст"),
+    ("vi", "latn", "Mục lục"),
+    ("zh", "hans", "目录"),
+    ("zh", "hant", "目錄"),
+];
+
+/// What a table of contents is called in books of a language and, where the tag names one, its script; in English where that
+/// isn't known here.
+pub(super) fn contents(language: &str) -> &'static str {
+    let tag = tag(language).to_ascii_lowercase();
+    let mut parts = tag.split('-');
+    let primary = parts.next().unwrap_or_default();
+    let rest: Vec<&str> = parts.collect();
+    if primary == "pt" && rest.contains(&"pt") {
+        return "Índice";
     }
+    let written = rest.iter().copied().find(|part| is_script(part));
+    let traditional = ["tw", "hk", "mo"].iter().any(|region| rest.contains(region));
+    let script = written.or((primary == "zh" && traditional).then_some("hant"));
+    let mut known = CONTENTS.iter().filter(|(of, ..)| *of == primary);
+    known
+        .find(|(_, own, _)| script.is_none_or(|script| script == *own))
+        .map_or("Contents", |(.., words)| words)
+}
+
+/// Whether a tag's part names a script.
+fn is_script(part: &str) -> bool {
+    part.len() == 4 && part.bytes().all(|byte| byte.is_ascii_alphabetic())
 }
 
 /// RFC 5646 §2.1 without extensions, private use and the grandfathered tags: books need none of them.
@@ -103,7 +137,12 @@ mod tests {
 
     #[test]
     fn the_script_tells_the_direction() {
-        assert!(is_right_to_left("he") && is_right_to_left("ar-EG") && is_right_to_left("az-Arab"));
+        assert!(
+            is_right_to_left("he")
+                && is_right_to_left("ar-EG")
+                && is_right_to_left(" ar_EG")
+                && is_right_to_left("az-Arab")
+        );
         assert!(!is_right_to_left("en") && !is_right_to_left("ar-Latn"));
     }
     #[test]

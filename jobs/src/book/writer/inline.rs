@@ -60,10 +60,9 @@ impl Runs {
             Event::Image { source, alt, title } => match naming.image(source, title) {
                 Image::Missing => {
                     losses.add(loss::MISSING_IMAGE);
-                    self.text(alt);
-                    if !title.trim().is_empty() {
-                        self.text(&format!(" {}", title.trim()));
-                    }
+                    let words = [alt.trim(), title.trim()];
+                    let words: Vec<&str> = words.into_iter().filter(|words| !words.is_empty()).collect();
+                    self.text(&words.join(" "));
                 }
                 Image::At(address) => {
                     let image = Image::At(address.into_owned().into());

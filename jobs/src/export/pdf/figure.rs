@@ -63,17 +63,17 @@ impl Pdf {
     fn words_instead(&mut self, alt: &str, title: &str, address: Option<&str>) -> io::Result<()> {
         let alt = if alt.trim().is_empty() { "image" } else { alt };
         let mood = self.mood();
-        let is_link = address.is_some() && !self.links.iter().any(Option::is_some);
-        if let Some(address) = address.filter(|_| is_link) {
-            self.start_link(address)?;
-        }
-        self.push(&format!("[{}]", alt.trim()), mood);
-        if is_link {
-            self.links.pop();
-        }
+        // Where it makes no link, the picture is what is lost, and counted.
+        let target = match address.filter(|_| !self.links.iter().any(Option::is_some)) {
+            Some(address) => self.target(address)?,
+            None => None,
+        };
+        self.links.push(target.map(Arc::new));
+        self.push(&format!("[{}]", one_line(alt)), mood);
+        self.links.pop();
         if !title.trim().is_empty() {
             let mood = self.mood();
-            self.push(&format!(" {}", title.trim()), mood);
+            self.push(&format!(" {}", one_line(title)), mood);
         }
         Ok(())
     }
@@ -107,11 +107,16 @@ impl Pdf {
             (look.face.italic, look.align, look.hyphenate) = (true, Align::Centre, false);
             self.paper.structure.open(&mut self.paper.objects, "Caption");
             let (x, room) = self.measure();
-            let lines = self.paper.set(&Inlines::of(title.trim()), &look, room);
+            let lines = self.paper.set(&Inlines::of(&one_line(title)), &look, room);
             self.paper.structure.close();
             self.push_rows(rows(lines, &look, x), gap * 0.6, out)?;
         }
         (self.gap, self.follows) = (gap * 1.2, false);
         Ok(())
     }
+}
+
+/// Line ends mean blanks, as in all text: only a hard break may part lines.
+fn one_line(text: &str) -> String {
+    text.trim().replace(['\n', '\r'], " ")
 }

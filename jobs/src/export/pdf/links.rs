@@ -36,7 +36,7 @@ impl Pdf {
         Ok(())
     }
 
-    fn target(&mut self, target: &str) -> io::Result<Option<Target>> {
+    pub(super) fn target(&mut self, target: &str) -> io::Result<Option<Target>> {
         let lookup = Arc::clone(&self.lookup);
         let (index, anchor) = match lookup.link(self.chapter, target) {
             LinkTarget::External(target) => {

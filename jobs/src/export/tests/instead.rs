@@ -51,25 +51,32 @@ fn a_table_of_contents_is_called_so_in_the_books_language() {
         let docx = made(Format::Docx, language, &paragraph).0;
         let heading = docx.split("\"TOCHeading\"").find(|rest| rest.contains(&format!(">{called}<")));
         assert!(heading.is_some(), "{docx}");
-        // Of letters that its fonts lack a page would have boxes.
+        // Of letters that its fonts lack a page would have boxes, which count.
         assert_eq!(lost(&made(Format::Pdf, language, &paragraph).1), [], "{language}");
+    }
+}
+
+fn picture(source: &'static str) -> impl Fn(&mut Script) {
+    move |s| {
+        s.inside(Tag::Paragraph, |s| {
+            let title = "Her house in spring".into();
+            s.add(Event::Image { source: source.into(), alt: "A house".into(), title });
+        });
     }
 }
 
 #[test]
 fn a_picture_that_is_not_there_leaves_its_words_and_its_caption() {
-    let missing = |s: &mut Script| {
-        s.inside(Tag::Paragraph, |s| {
-            let title = "Her house in spring".into();
-            s.add(Event::Image { source: "none.png".into(), alt: "A house".into(), title });
-        });
-    };
-    for format in [Format::Epub, Format::Html, Format::Docx, Format::Text] {
-        let (text, losses) = made(format, "en", &missing);
-        assert!(text.contains("A house]") && text.contains("Her house in spring"), "{format}: {text}");
-        assert_eq!(losses.iter().map(|(_, count)| count).sum::<u64>(), 1, "{format}");
+    let long: &'static str = Box::leak(format!("https://example.org/{}", "a".repeat(2_000)).into_boxed_str());
+    for source in ["none.png", "https://example.org/house.png", long] {
+        for format in [Format::Epub, Format::Html, Format::Docx, Format::Text] {
+            let (text, losses) = made(format, "en", &picture(source));
+            assert!(text.contains("A house]") && text.contains("Her house in spring"), "{format}: {text}");
+            assert_eq!(losses.iter().map(|(_, count)| count).sum::<u64>(), 1, "{format}");
+        }
+        assert_eq!(lost(&made(Format::Pdf, "en", &picture(source)).1).len(), 1, "{source}");
     }
-    let markdown = made(Format::Markdown, "en", &missing).0;
+    let markdown = made(Format::Markdown, "en", &picture("none.png")).0;
     assert!(markdown.contains("\nA house Her house in spring\n"), "{markdown}");
 }
 

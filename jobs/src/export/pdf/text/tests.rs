@@ -320,3 +320,9 @@ fn the_same_text_makes_the_same_fonts() {
     assert!(bytes == write());
     assert!((10_000..60_000).contains(&bytes.len()), "{}", bytes.len());
 }
+
+#[test]
+fn it_is_known_beforehand_whether_fonts_have_a_text() {
+    assert!(Typesetter::has("Inhalt") && Typesetter::has("المحتويات"));
+    assert!(!Typesetter::has("目次") && !Typesetter::has("Inhalt 目"));
+}
