@@ -24,8 +24,8 @@ pub(super) fn is_right_to_left(tag: &str) -> bool {
     }
 }
 
-/// What a table of contents is called, by language, with the script that the words are in.
-const CONTENTS: [(&str, &str, &str); 49] = [
+/// What a table of contents is called, by language and perhaps region, with the script that the words are in.
+const CONTENTS: [(&str, &str, &str); 53] = [
     ("ar", "arab", "المحتويات"),
     ("be", "cyrl", "Змест"),
     ("bg", "cyrl", "Съдържание"),
@@ -62,6 +62,7 @@ const CONTENTS: [(&str, &str, &str); 49] = [
     ("no", "latn", "Innhold"),
     ("pl", "latn", "Spis treści"),
     ("pt", "latn", "Sumário"),
+    ("pt-pt", "latn", "Índice"),
     ("ro", "latn", "Cuprins"),
     ("ru", "cyrl", "Содержание"),
     ("sk", "latn", "Obsah"),
@@ -75,25 +76,24 @@ const CONTENTS: [(&str, &str, &str); 49] = [
     ("vi", "latn", "Mục lục"),
     ("zh", "hans", "目录"),
     ("zh", "hant", "目錄"),
+    ("zh-hk", "hant", "目錄"),
+    ("zh-mo", "hant", "目錄"),
+    ("zh-tw", "hant", "目錄"),
 ];
 
-/// What a table of contents is called in books of a language and, where the tag names one, its script; in English where that
-/// isn't known here.
+/// What a table of contents is called in books of a language, of its region before others and, where the tag names a script, in
+/// that; in English where it isn't known here.
 pub(super) fn contents(language: &str) -> &'static str {
     let tag = tag(language).to_ascii_lowercase();
-    let mut parts = tag.split('-');
-    let primary = parts.next().unwrap_or_default();
-    let rest: Vec<&str> = parts.collect();
-    if primary == "pt" && rest.contains(&"pt") {
-        return "Índice";
-    }
-    let written = rest.iter().copied().find(|part| is_script(part));
-    let traditional = ["tw", "hk", "mo"].iter().any(|region| rest.contains(region));
-    let script = written.or((primary == "zh" && traditional).then_some("hant"));
-    let mut known = CONTENTS.iter().filter(|(of, ..)| *of == primary);
-    known
-        .find(|(_, own, _)| script.is_none_or(|script| script == *own))
-        .map_or("Contents", |(.., words)| words)
+    let primary = tag.split('-').next().unwrap_or_default();
+    let part = |wanted: fn(&&str) -> bool| tag.split('-').skip(1).find(wanted);
+    let (script, region) = (part(|part| is_script(part)), part(|part| part.len() == 2));
+    let regional = region.map(|region| format!("{primary}-{region}"));
+    let called = |name: &str| {
+        CONTENTS.iter().find(|(of, own, _)| *of == name && script.is_none_or(|script| script == *own))
+    };
+    let found = regional.and_then(|name| called(&name)).or_else(|| called(primary));
+    found.map_or("Contents", |(.., words)| words)
 }
 
 /// Whether a tag's part names a script.
@@ -110,7 +110,7 @@ fn is_well_formed(tag: &str) -> bool {
         return false;
     }
     parts.next_if(|part| part.len() == 3 && letters(part));
-    parts.next_if(|part| part.len() == 4 && letters(part));
+    parts.next_if(|part| is_script(part));
     parts.next_if(|part| part.len() == 2 && letters(part) || part.len() == 3 && digits(part));
     parts.all(|part| {
         let variant = (5..=8).contains(&part.len())
@@ -145,12 +145,27 @@ mod tests {
         );
         assert!(!is_right_to_left("en") && !is_right_to_left("ar-Latn"));
     }
+
     #[test]
     fn a_table_of_contents_is_called_as_in_other_books_of_the_language() {
-        for (tag, called) in [("de-AT", "Inhalt"), ("ar", "المحتويات"), ("zh-Hant", "目錄"), ("zh", "目录")]
-        {
-            assert_eq!(contents(tag), called);
+        for (tag, called) in [
+            ("de-AT", "Inhalt"),
+            (" de_AT", "Inhalt"),
+            ("ar", "المحتويات"),
+            ("zh", "目录"),
+            ("zh-Hant", "目錄"),
+            ("zh-TW", "目錄"),
+            ("zh-Hans-HK", "目录"),
+            ("sr", "Садржај"),
+            ("sr-Latn", "Sadržaj"),
+            ("pt-BR", "Sumário"),
+            ("pt-PT", "Índice"),
+        ] {
+            assert_eq!(contents(tag), called, "{tag}");
         }
-        assert_eq!((contents("und"), contents("")), ("Contents", "Contents"));
+        // Nor in letters that the book isn't in.
+        for unknown in ["und", "", "ar-Latn", "zh-Latn", "xx"] {
+            assert_eq!(contents(unknown), "Contents", "{unknown}");
+        }
     }
 }

@@ -233,7 +233,8 @@ impl Body {
     /// A picture that can't be shown: what it shows in words, where it is, if that is known, and its caption.
     fn instead_of_image(&mut self, address: Option<String>, alt: &str, title: &str) -> Result<(), BookError> {
         let words = format!("[{}]", if alt.trim().is_empty() { "image" } else { alt });
-        match if self.is_in_link() { None } else { self.link_out(address, "")? } {
+        let link = if self.is_in_link() { None } else { self.link_out(address, "")? };
+        match link {
             None => self.text(&words),
             Some((opening, closing)) => {
                 self.story.links.push(Link { opening: Some(opening), closing: Some(closing) });

@@ -9,7 +9,7 @@ use super::{
     Pdf,
     blocks::Leaf,
     flow::{Ink, Row},
-    inline::{Inlines, rows},
+    inline::{Inlines, rows, unbroken},
     picture::Picture,
     structure::{Span, alternative},
     text::Align,
@@ -64,16 +64,16 @@ impl Pdf {
         let alt = if alt.trim().is_empty() { "image" } else { alt };
         let mood = self.mood();
         // Where it makes no link, the picture is what is lost, and counted.
-        let target = match address.filter(|_| !self.links.iter().any(Option::is_some)) {
-            Some(address) => self.target(address)?,
-            None => None,
+        let is_in_link = self.links.iter().any(Option::is_some);
+        let target = match address {
+            Some(address) if !is_in_link => self.target(address)?,
+            _ => None,
         };
         self.links.push(target.map(Arc::new));
-        self.push(&format!("[{}]", one_line(alt)), mood);
+        self.push(&format!("[{}]", unbroken(alt.trim())), mood);
         self.links.pop();
         if !title.trim().is_empty() {
-            let mood = self.mood();
-            self.push(&format!(" {}", one_line(title)), mood);
+            self.push(&format!(" {}", unbroken(title.trim())), mood);
         }
         Ok(())
     }
@@ -107,16 +107,11 @@ impl Pdf {
             (look.face.italic, look.align, look.hyphenate) = (true, Align::Centre, false);
             self.paper.structure.open(&mut self.paper.objects, "Caption");
             let (x, room) = self.measure();
-            let lines = self.paper.set(&Inlines::of(&one_line(title)), &look, room);
+            let lines = self.paper.set(&Inlines::of(&unbroken(title.trim())), &look, room);
             self.paper.structure.close();
             self.push_rows(rows(lines, &look, x), gap * 0.6, out)?;
         }
         (self.gap, self.follows) = (gap * 1.2, false);
         Ok(())
     }
-}
-
-/// Line ends mean blanks, as in all text: only a hard break may part lines.
-fn one_line(text: &str) -> String {
-    text.trim().replace(['\n', '\r'], " ")
 }

@@ -1,6 +1,6 @@
 //! Runs of text as they come from the stream, and rows of lines made of them.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use pdf_writer::Ref;
 
@@ -23,6 +23,14 @@ pub(super) struct Inline {
     pub(super) target: Option<Arc<Target>>,
     /// The destination that leads here.
     pub(super) place: Option<Ref>,
+}
+
+/// A text with blanks for its line ends: only a hard break may part lines.
+pub(super) fn unbroken(text: &str) -> Cow<'_, str> {
+    match text.contains(['\n', '\r']) {
+        true => Cow::Owned(text.replace(['\n', '\r'], " ")),
+        false => Cow::Borrowed(text),
+    }
 }
 
 /// How a run differs from the text around it.

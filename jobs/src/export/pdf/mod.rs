@@ -11,7 +11,7 @@ use std::{io::Write, sync::Arc};
 
 use self::{
     blocks::{Frame, Leaf, List},
-    inline::{Inlines, Mood},
+    inline::{Inlines, Mood, unbroken},
     look::Look,
     notes::{Notes, Reading},
     objects::Objects,
@@ -155,12 +155,7 @@ impl Pdf {
             return self.code_text(text, out);
         }
         let mood = self.mood();
-        // Only a hard break may part lines.
-        if text.contains(['\n', '\r']) {
-            self.push(&text.replace(['\n', '\r'], " "), mood);
-        } else {
-            self.push(text, mood);
-        }
+        self.push(&unbroken(text), mood);
         self.relieve(out)
     }
 
@@ -183,7 +178,7 @@ impl Pdf {
             Event::Text(text) => self.text(&text, out),
             Event::Code(code) => {
                 let mood = Mood { code: true, ..self.mood() };
-                self.push(&code.replace(['\n', '\r'], " "), mood);
+                self.push(&unbroken(&code), mood);
                 Ok(())
             }
             Event::Image { source, alt, title } => self.image(&source, &alt, &title, out),

@@ -7,7 +7,7 @@ use crate::{
     book::{Event, Losses, Tag},
     export::{
         Exporter, Format, PageOptions,
-        tests::sample::{Pictures, book, events, exported},
+        tests::sample::{Pictures, book, events, exported, told},
     },
 };
 
@@ -88,10 +88,6 @@ fn what_is_kept_of_a_long_file_does_not_grow() {
     assert!(previous >= 10, "{previous}");
 }
 
-fn losses(losses: &Losses) -> Vec<String> {
-    losses.iter().map(|(what, count)| format!("{what}: {count}")).collect()
-}
-
 #[test]
 fn the_sample_becomes_a_whole_file() {
     let (bytes, lost) = exported(Format::Pdf);
@@ -100,7 +96,7 @@ fn the_sample_becomes_a_whole_file() {
     let begin: usize = end.split("startxref\n").nth(1).unwrap().lines().next().unwrap().parse().unwrap();
     assert!(String::from_utf8_lossy(&bytes[begin..begin + 60]).contains("/Type/XRef"));
     assert_eq!(
-        losses(&lost),
+        told(&lost),
         [
             "footnote without a text: 1",
             "image: 2",
@@ -175,7 +171,7 @@ fn a_links_address_is_written_once_however_many_lines_it_has() {
     assert_eq!((count("/S/URI"), count(&"a".repeat(1_900))), (1, 1));
     let (file, lost) = with_link(format!("https://example.org/{}", "a".repeat(2_000)));
     assert_eq!(
-        (file.matches("/S/URI").count(), losses(&lost)),
+        (file.matches("/S/URI").count(), told(&lost)),
         (0, vec!["link with an over-long address: 1".to_owned()])
     );
 }

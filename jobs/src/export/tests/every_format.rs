@@ -5,7 +5,7 @@ use std::{
     io::{Cursor, Read},
 };
 
-use super::sample::{DRAWING, PIXEL, exported};
+use super::sample::{DRAWING, PIXEL, exported, told};
 use crate::export::{Format, json};
 
 fn text(format: Format) -> String {
@@ -153,10 +153,7 @@ fn an_epub_says_what_reading_systems_and_shops_ask_for() {
 
 #[test]
 fn what_is_lost_is_counted_by_what_it_was() {
-    let losses = |format| {
-        let losses = exported(format).1;
-        losses.iter().map(|(what, count)| format!("{what}: {count}")).collect::<Vec<_>>()
-    };
+    let losses = |format| told(&exported(format).1);
     let markup = [
         "footnote without a text: 1",
         "link inside a link: 1",

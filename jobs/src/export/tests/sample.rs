@@ -211,6 +211,11 @@ fn second_chapter(s: &mut Script) {
     });
 }
 
+/// Each loss with its count.
+pub(in crate::export) fn told(losses: &Losses) -> Vec<String> {
+    losses.iter().map(|(what, count)| format!("{what}: {count}")).collect()
+}
+
 /// The sample in a format, and what was lost.
 pub(in crate::export) fn exported(format: Format) -> (Vec<u8>, Losses) {
     let mut out = Vec::new();
